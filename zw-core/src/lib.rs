@@ -1,0 +1,10 @@
+//! ZooWeeper's core: what every process shares.
+
+pub mod ensemble;
+pub mod ids;
+pub mod kinds;
+pub mod limits;
+pub mod log;
+pub mod tree;
+pub mod wire;
+pub mod zab;

@@ -1,0 +1,126 @@
+//! Every bound of the system: sizes, counts and waits, with the relations between them checked at compile time.
+
+use std::time::Duration;
+
+const KIB: usize = 1 << 10;
+const MIB: usize = 1 << 20;
+
+// The ensemble.
+
+/// Most voters of an ensemble.
+pub const MEMBERS_MAX: usize = 15;
+/// Longest text of an ensemble list or of an address in it.
+pub const ENSEMBLE_TEXT_BYTES_MAX: usize = 4 * KIB;
+
+// The tree.
+
+/// Most data of one znode.
+pub const ZNODE_DATA_BYTES_MAX: usize = MIB;
+/// Longest path.
+pub const PATH_BYTES_MAX: usize = 4 * KIB;
+/// Most entries of one access control list.
+pub const ACL_ENTRIES_MAX: usize = 64;
+/// Longest scheme plus id of an access control entry.
+pub const ACL_ENTRY_BYTES_MAX: usize = KIB;
+/// Most operations of one multi.
+pub const MULTI_OPERATIONS_MAX: usize = 4_096;
+/// Most children in one page of a listing.
+pub const CHILDREN_PAGE_MAX: usize = 10_000;
+/// Most bytes of names in one page of a listing.
+pub const CHILDREN_PAGE_BYTES_MAX: usize = MIB;
+/// Most sessions of an ensemble.
+pub const SESSIONS_MAX: usize = 100_000;
+/// Most watches that one connection may hold.
+pub const WATCHES_PER_CONNECTION_MAX: usize = 100_000;
+/// Shortest and longest session timeout that is granted.
+pub const SESSION_TIMEOUT_MIN: Duration = Duration::from_secs(1);
+/// See [`SESSION_TIMEOUT_MIN`].
+pub const SESSION_TIMEOUT_MAX: Duration = Duration::from_secs(60 * 60);
+
+// Frames.
+
+/// Largest payload of one replicated command: the data, the path and the rest.
+pub const COMMAND_BYTES_MAX: usize = ZNODE_DATA_BYTES_MAX + 64 * KIB;
+/// Largest frame from or to a client.
+pub const CLIENT_FRAME_BYTES_MAX: usize = COMMAND_BYTES_MAX + 64 * KIB;
+/// Most bytes of records that a leader puts into one `Append`, unless a single record is larger.
+pub const APPEND_BYTES_MAX: usize = MIB;
+/// Largest frame between peers.
+pub const PEER_FRAME_BYTES_MAX: usize = 4 * MIB;
+/// Largest first frame of a connection, before its kind is known.
+pub const HELLO_FRAME_BYTES_MAX: usize = 8 * KIB;
+/// Size of a chunk of a snapshot, on disk and on the wire.
+pub const SNAPSHOT_CHUNK_BYTES: usize = 256 * KIB;
+/// Buffer at which a connection's writer flushes to its socket.
+pub const SOCKET_BUFFER_BYTES: usize = 256 * KIB;
+
+// Queues.
+
+/// Inputs that wait for the core thread.
+pub const CORE_INBOX_MAX: usize = 16 * KIB;
+/// Inputs that the core takes before it performs the effects.
+pub const CORE_DRAIN_MAX: usize = 1_024;
+/// Commands that the tree applies under one write lock.
+pub const APPLY_BATCH_MAX: usize = 64;
+/// Frames that wait for one peer's socket; beyond it the link is closed as too slow.
+pub const PEER_OUTBOX_FRAMES_MAX: usize = 4 * KIB;
+/// Requests of one connection that are not answered yet; beyond it the node stops reading that socket.
+pub const CONNECTION_REQUESTS_MAX: usize = 1_024;
+/// Bytes of replies and events that wait for one client's socket; beyond it the connection is closed as too slow.
+pub const CONNECTION_OUTBOX_BYTES_MAX: usize = 16 * MIB;
+/// Open client connections of a node.
+pub const CONNECTIONS_MAX: usize = 10_000;
+/// Trace events that wait for one subscriber; beyond it they are counted as dropped.
+pub const TRACE_QUEUE_MAX: usize = 8 * KIB;
+
+// The protocol.
+
+/// Commands and bytes that a leader holds uncommitted before it refuses more (rule B6).
+pub const UNCOMMITTED_COMMANDS_MAX: usize = 64 * KIB;
+/// See [`UNCOMMITTED_COMMANDS_MAX`].
+pub const UNCOMMITTED_BYTES_MAX: usize = 64 * MIB;
+/// Bytes that a leader sends to one follower ahead of its acks (rule B5).
+pub const WINDOW_BYTES_MAX: usize = 8 * MIB;
+/// Records that a leader sends to one follower ahead of its acks (rule B5).
+pub const WINDOW_RECORDS_MAX: usize = 16 * KIB;
+/// Read barriers that wait for a quorum's echo.
+pub const BARRIERS_MAX: usize = 64 * KIB;
+/// Epoch ends that a node reports and keeps (rule D4); older ones are dropped, which costs a snapshot at worst.
+pub const EPOCH_ENDS_MAX: usize = 256;
+/// Applied records that stay in memory for followers that are behind; beyond it they get a snapshot.
+pub const RETAINED_LOG_BYTES_MAX: usize = 16 * MIB;
+/// Sessions that one heartbeat answer reports as alive.
+pub const TOUCHED_SESSIONS_MAX: usize = 16 * KIB;
+/// Entries between two comparisons of the nodes' digests.
+pub const DIGEST_INTERVAL: u64 = 1_024;
+
+// The log on disk.
+
+/// Size of a segment.
+pub const SEGMENT_BYTES: u64 = 64 * MIB as u64;
+/// Most bytes of records that one batch of the log thread takes, unless a single record is larger.
+pub const BATCH_BYTES_MAX: usize = MIB;
+/// Log bytes after which a node takes a snapshot.
+pub const SNAPSHOT_INTERVAL_BYTES: u64 = 64 * MIB as u64;
+
+// Waits.
+
+/// Longest wait for the first frame of a connection.
+pub const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
+/// Longest wait of a dial to a peer.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// A write that no leader took by then is refused with the reason.
+pub const REQUEST_DEADLINE: Duration = Duration::from_secs(3);
+/// Longest wait for the children and threads of a process at its end.
+pub const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(5);
+
+const _: () = {
+    assert!(COMMAND_BYTES_MAX > ZNODE_DATA_BYTES_MAX + PATH_BYTES_MAX, "a full znode with a full path is a command");
+    assert!(CLIENT_FRAME_BYTES_MAX > COMMAND_BYTES_MAX, "every command fits a client's frame");
+    assert!(APPEND_BYTES_MAX + COMMAND_BYTES_MAX < PEER_FRAME_BYTES_MAX, "every append fits a peer's frame");
+    assert!(WINDOW_BYTES_MAX > APPEND_BYTES_MAX + COMMAND_BYTES_MAX, "a window holds an append");
+    assert!(UNCOMMITTED_BYTES_MAX > WINDOW_BYTES_MAX, "admission never starves a window");
+    assert!(SEGMENT_BYTES > 4 * (BATCH_BYTES_MAX + COMMAND_BYTES_MAX) as u64, "a segment holds several batches");
+    assert!(CHILDREN_PAGE_BYTES_MAX + CHILDREN_PAGE_MAX * 8 < CLIENT_FRAME_BYTES_MAX, "a page fits a frame");
+    assert!(SNAPSHOT_CHUNK_BYTES < PEER_FRAME_BYTES_MAX, "a chunk fits a frame");
+};

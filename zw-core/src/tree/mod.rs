@@ -1,0 +1,3 @@
+//! The replicated state machine: znodes, sessions, watches.
+
+pub mod command;

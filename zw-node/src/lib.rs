@@ -1,0 +1,1 @@
+//! ZooWeeper's processes without a screen.

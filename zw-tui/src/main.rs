@@ -1,0 +1,2 @@
+//! ZooWeeper's console.
+fn main() {}
