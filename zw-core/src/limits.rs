@@ -41,8 +41,10 @@ pub const SESSION_TIMEOUT_MAX: Duration = Duration::from_secs(60 * 60);
 
 /// Largest payload of one replicated command: the data, the path and the rest.
 pub const COMMAND_BYTES_MAX: usize = ZNODE_DATA_BYTES_MAX + 64 * KIB;
-/// Largest frame from or to a client.
+/// Largest frame from a client.
 pub const CLIENT_FRAME_BYTES_MAX: usize = COMMAND_BYTES_MAX + 64 * KIB;
+/// Largest frame to a client: a multi of the largest number of operations, or all sessions.
+pub const ANSWER_FRAME_BYTES_MAX: usize = 4 * MIB;
 /// Most bytes of records that a leader puts into one `Append`, unless a single record is larger.
 pub const APPEND_BYTES_MAX: usize = MIB;
 /// Largest frame between peers.
@@ -129,5 +131,10 @@ const _: () = {
     assert!(UNCOMMITTED_BYTES_MAX > WINDOW_BYTES_MAX, "admission never starves a window");
     assert!(SEGMENT_BYTES > 4 * (BATCH_BYTES_MAX + COMMAND_BYTES_MAX) as u64, "a segment holds several batches");
     assert!(CHILDREN_PAGE_BYTES_MAX + CHILDREN_PAGE_MAX * 8 < CLIENT_FRAME_BYTES_MAX, "a page fits a frame");
+    assert!(
+        CLIENT_FRAME_BYTES_MAX + MULTI_OPERATIONS_MAX * 128 < ANSWER_FRAME_BYTES_MAX,
+        "a multi's answer fits a frame"
+    );
+    assert!(SESSIONS_MAX * 40 < ANSWER_FRAME_BYTES_MAX, "all sessions fit a frame");
     assert!(SNAPSHOT_CHUNK_BYTES < PEER_FRAME_BYTES_MAX, "a chunk fits a frame");
 };
