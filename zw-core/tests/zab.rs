@@ -1,6 +1,8 @@
 //! The protocol on a perfect network: a few ensembles that a reader can follow step by step. The simulator has the
 //! imperfect ones.
 
+#![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
 use bytes::Bytes;
 use std::collections::{BTreeMap, VecDeque};
 use zw_core::ensemble::{Address, Ensemble};
@@ -8,7 +10,7 @@ use zw_core::ids::{Epoch, LinkId, NodeId, Tick, Zxid};
 use zw_core::log::Recovered;
 use zw_core::log::record::Entry;
 use zw_core::zab::effects::{Effect, Input, Now, Proposal, Role};
-use zw_core::zab::{Config, Timing, Zab};
+use zw_core::zab::{Config, Limits, Timing, Zab};
 
 /// A node: the protocol, its disk, and what it delivered.
 struct Node {
@@ -42,7 +44,11 @@ impl Cluster {
 
     fn start(&mut self, id: NodeId, disk: Recovered) {
         let ensemble = self.ensemble.clone();
-        let zab = Zab::new(Config { me: id, ensemble, timing: Timing::default(), seed: 7 }, &disk, self.now);
+        let zab = Zab::new(
+            Config { me: id, ensemble, timing: Timing::default(), seed: 7, limits: Limits::default() },
+            &disk,
+            self.now,
+        );
         let others: Vec<NodeId> = self.nodes.keys().copied().collect();
         self.nodes.insert(id, Node { zab, disk, delivered: Vec::new(), answers: Vec::new() });
         self.queue.push_back((id, Input::Tick));
