@@ -28,6 +28,16 @@ pub const MULTI_OPERATIONS_MAX: usize = 4_096;
 pub const CHILDREN_PAGE_MAX: usize = 10_000;
 /// Most bytes of names in one page of a listing.
 pub const CHILDREN_PAGE_BYTES_MAX: usize = MIB;
+/// Longest lifetime of a TTL znode, as ZooKeeper's.
+pub const TTL_MS_MAX: u64 = (1 << 40) - 1;
+/// Most entries in one chunk of the tree's map: what a write copies at most while a snapshot is alive.
+pub const CHUNK_ENTRIES_MAX: usize = 256;
+/// Most bytes of keys in one chunk of the tree's map, but for one key.
+pub const CHUNK_KEY_BYTES_MAX: usize = 64 * KIB;
+/// Access control lists that the tree remembers, to store equal ones once.
+pub const ACL_CACHE_MAX: usize = 64;
+/// Longest secret of a session.
+pub const SESSION_SECRET_BYTES_MAX: usize = 64;
 /// Most sessions of an ensemble.
 pub const SESSIONS_MAX: usize = 100_000;
 /// Most watches that one connection may hold.
@@ -136,5 +146,6 @@ const _: () = {
         "a multi's answer fits a frame"
     );
     assert!(SESSIONS_MAX * 40 < ANSWER_FRAME_BYTES_MAX, "all sessions fit a frame");
+    assert!(4 * (PATH_BYTES_MAX + 8) < CHUNK_KEY_BYTES_MAX, "a full chunk can be cut in two");
     assert!(SNAPSHOT_CHUNK_BYTES < PEER_FRAME_BYTES_MAX, "a chunk fits a frame");
 };
