@@ -1,5 +1,7 @@
 //! ZooWeeper's core: what every process shares.
 
+#[cfg(feature = "client")]
+pub mod client;
 pub mod ensemble;
 pub mod ids;
 pub mod kinds;
