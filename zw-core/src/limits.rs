@@ -28,6 +28,16 @@ pub const MULTI_OPERATIONS_MAX: usize = 4_096;
 pub const CHILDREN_PAGE_MAX: usize = 10_000;
 /// Most bytes of names in one page of a listing.
 pub const CHILDREN_PAGE_BYTES_MAX: usize = MIB;
+/// Longest lifetime of a TTL znode, as ZooKeeper's.
+pub const TTL_MS_MAX: u64 = (1 << 40) - 1;
+/// Most entries in one chunk of the tree's map: what a write copies at most while a snapshot is alive.
+pub const CHUNK_ENTRIES_MAX: usize = 256;
+/// Most bytes of keys in one chunk of the tree's map, but for one key.
+pub const CHUNK_KEY_BYTES_MAX: usize = 64 * KIB;
+/// Access control lists that the tree remembers, to store equal ones once.
+pub const ACL_CACHE_MAX: usize = 64;
+/// Longest secret of a session.
+pub const SESSION_SECRET_BYTES_MAX: usize = 64;
 /// Most sessions of an ensemble.
 pub const SESSIONS_MAX: usize = 100_000;
 /// Most watches that one connection may hold.
@@ -100,6 +110,12 @@ pub const BARRIERS_MAX: usize = 64 * KIB;
 pub const EPOCH_ENDS_MAX: usize = 256;
 /// Applied records that stay in memory for followers that are behind; beyond it they get a snapshot.
 pub const RETAINED_LOG_BYTES_MAX: usize = 16 * MIB;
+/// The same while a follower fetches a snapshot: it needs what comes after it.
+pub const PINNED_LOG_BYTES_MAX: usize = 256 * MIB;
+/// Entries that one flush delivers; the rest follows at once.
+pub const DELIVER_BATCH_MAX: usize = 4 * KIB;
+/// Digests of the leader that wait for this node to apply as far.
+pub const WAITING_DIGESTS_MAX: usize = 64;
 /// Sessions that one heartbeat answer reports as alive.
 pub const TOUCHED_SESSIONS_MAX: usize = 16 * KIB;
 /// Entries between two comparisons of the nodes' digests.
@@ -139,6 +155,7 @@ const _: () = {
     assert!(CLIENT_FRAME_BYTES_MAX > COMMAND_BYTES_MAX, "every command fits a client's frame");
     assert!(APPEND_BYTES_MAX + COMMAND_BYTES_MAX < PEER_FRAME_BYTES_MAX, "every append fits a peer's frame");
     assert!(WINDOW_BYTES_MAX > APPEND_BYTES_MAX + COMMAND_BYTES_MAX, "a window holds an append");
+    assert!(PINNED_LOG_BYTES_MAX > RETAINED_LOG_BYTES_MAX, "pinning keeps more");
     assert!(UNCOMMITTED_BYTES_MAX > WINDOW_BYTES_MAX, "admission never starves a window");
     assert!(SEGMENT_BYTES > 4 * (BATCH_BYTES_MAX + COMMAND_BYTES_MAX) as u64, "a segment holds several batches");
     assert!(CHILDREN_PAGE_BYTES_MAX + CHILDREN_PAGE_MAX * 8 < CLIENT_FRAME_BYTES_MAX, "a page fits a frame");
@@ -149,5 +166,6 @@ const _: () = {
     assert!(SESSIONS_MAX * 40 < ANSWER_FRAME_BYTES_MAX, "all sessions fit a frame");
     assert!(REARM_BYTES_MAX + PATH_BYTES_MAX + 64 * KIB < CLIENT_FRAME_BYTES_MAX, "a re-arming fits a frame");
     assert!(SILENCE_MAX.as_millis() > REQUEST_DEADLINE.as_millis(), "a node without a quorum can say so");
+    assert!(4 * (PATH_BYTES_MAX + 8) < CHUNK_KEY_BYTES_MAX, "a full chunk can be cut in two");
     assert!(SNAPSHOT_CHUNK_BYTES < PEER_FRAME_BYTES_MAX, "a chunk fits a frame");
 };
