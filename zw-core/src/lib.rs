@@ -17,6 +17,8 @@
 //! the reign of one leader; the *marker* the first record of an epoch; the *watermark* the greatest committed zxid; a
 //! *session* a client's lease, with which its ephemeral znodes live and die; a *watch* a wish to hear of a change.
 
+#[cfg(feature = "client")]
+pub mod client;
 pub mod ensemble;
 pub mod ids;
 pub mod kinds;
