@@ -51,8 +51,10 @@ pub const SESSION_TIMEOUT_MAX: Duration = Duration::from_secs(60 * 60);
 
 /// Largest payload of one replicated command: the data, the path and the rest.
 pub const COMMAND_BYTES_MAX: usize = ZNODE_DATA_BYTES_MAX + 64 * KIB;
-/// Largest frame from or to a client.
+/// Largest frame from a client.
 pub const CLIENT_FRAME_BYTES_MAX: usize = COMMAND_BYTES_MAX + 64 * KIB;
+/// Largest frame to a client: a multi of the largest number of operations, or all sessions.
+pub const ANSWER_FRAME_BYTES_MAX: usize = 4 * MIB;
 /// Most bytes of records that a leader puts into one `Append`, unless a single record is larger.
 pub const APPEND_BYTES_MAX: usize = MIB;
 /// Largest frame between peers.
@@ -61,6 +63,12 @@ pub const PEER_FRAME_BYTES_MAX: usize = 4 * MIB;
 pub const HELLO_FRAME_BYTES_MAX: usize = 8 * KIB;
 /// Size of a chunk of a snapshot, on disk and on the wire.
 pub const SNAPSHOT_CHUNK_BYTES: usize = 256 * KIB;
+/// Largest block of a snapshot: it ends with the record that makes it reach half a chunk, or with a single large znode.
+pub const SNAPSHOT_BLOCK_BYTES_MAX: usize = SNAPSHOT_CHUNK_BYTES / 2
+    + ZNODE_DATA_BYTES_MAX
+    + PATH_BYTES_MAX
+    + ACL_ENTRIES_MAX * (ACL_ENTRY_BYTES_MAX + 8)
+    + KIB;
 /// Buffer at which a connection's writer flushes to its socket.
 pub const SOCKET_BUFFER_BYTES: usize = 256 * KIB;
 
@@ -99,6 +107,12 @@ pub const BARRIERS_MAX: usize = 64 * KIB;
 pub const EPOCH_ENDS_MAX: usize = 256;
 /// Applied records that stay in memory for followers that are behind; beyond it they get a snapshot.
 pub const RETAINED_LOG_BYTES_MAX: usize = 16 * MIB;
+/// The same while a follower fetches a snapshot: it needs what comes after it.
+pub const PINNED_LOG_BYTES_MAX: usize = 256 * MIB;
+/// Entries that one flush delivers; the rest follows at once.
+pub const DELIVER_BATCH_MAX: usize = 4 * KIB;
+/// Digests of the leader that wait for this node to apply as far.
+pub const WAITING_DIGESTS_MAX: usize = 64;
 /// Sessions that one heartbeat answer reports as alive.
 pub const TOUCHED_SESSIONS_MAX: usize = 16 * KIB;
 /// Entries between two comparisons of the nodes' digests.
@@ -129,9 +143,15 @@ const _: () = {
     assert!(CLIENT_FRAME_BYTES_MAX > COMMAND_BYTES_MAX, "every command fits a client's frame");
     assert!(APPEND_BYTES_MAX + COMMAND_BYTES_MAX < PEER_FRAME_BYTES_MAX, "every append fits a peer's frame");
     assert!(WINDOW_BYTES_MAX > APPEND_BYTES_MAX + COMMAND_BYTES_MAX, "a window holds an append");
+    assert!(PINNED_LOG_BYTES_MAX > RETAINED_LOG_BYTES_MAX, "pinning keeps more");
     assert!(UNCOMMITTED_BYTES_MAX > WINDOW_BYTES_MAX, "admission never starves a window");
     assert!(SEGMENT_BYTES > 4 * (BATCH_BYTES_MAX + COMMAND_BYTES_MAX) as u64, "a segment holds several batches");
     assert!(CHILDREN_PAGE_BYTES_MAX + CHILDREN_PAGE_MAX * 8 < CLIENT_FRAME_BYTES_MAX, "a page fits a frame");
     assert!(4 * (PATH_BYTES_MAX + 8) < CHUNK_KEY_BYTES_MAX, "a full chunk can be cut in two");
+    assert!(
+        CLIENT_FRAME_BYTES_MAX + MULTI_OPERATIONS_MAX * 128 < ANSWER_FRAME_BYTES_MAX,
+        "a multi's answer fits a frame"
+    );
+    assert!(SESSIONS_MAX * 40 < ANSWER_FRAME_BYTES_MAX, "all sessions fit a frame");
     assert!(SNAPSHOT_CHUNK_BYTES < PEER_FRAME_BYTES_MAX, "a chunk fits a frame");
 };
