@@ -9,7 +9,7 @@ use super::leading::{Leading, Stage};
 use super::message::{Ack, Append, HeartbeatAck, Message};
 use super::{Cursor, CursorState, Phase, Zab};
 use crate::ids::{Epoch, LinkId, NodeId, Zxid};
-use crate::limits::{APPEND_BYTES_MAX, COMMAND_BYTES_MAX, UNCOMMITTED_BYTES_MAX, UNCOMMITTED_COMMANDS_MAX};
+use crate::limits::{APPEND_BYTES_MAX, COMMAND_BYTES_MAX, UNCOMMITTED_BYTES_MAX};
 use crate::log::record::Entry;
 
 impl Zab {
@@ -43,7 +43,7 @@ impl Zab {
             let bytes = self.undelivered.bytes + leading.waiting_bytes;
             if self.disk_full {
                 self.refuse(origin, proposal.tag, Rejection::DiskFull, effects);
-            } else if entries >= UNCOMMITTED_COMMANDS_MAX
+            } else if entries >= self.config.limits.uncommitted_commands
                 || bytes >= UNCOMMITTED_BYTES_MAX
                 || proposal.payload.len() > COMMAND_BYTES_MAX
             {
@@ -59,7 +59,8 @@ impl Zab {
 
     /// Rule B1: the next counter, into the log; every cursor and the disk see it in the next flush.
     fn append_command(&mut self, origin: NodeId, proposal: &Proposal, effects: &mut Vec<Effect>) {
-        match self.log.last_zxid().successor() {
+        let next = self.log.last_zxid().successor();
+        match next.filter(|zxid| zxid.counter() <= self.config.limits.counter_max) {
             Some(zxid) => self.append_to_log(Entry::new(zxid, self.now.wall_ms, &proposal.payload)),
             None => {
                 // B7: a new epoch starts at counter zero.
@@ -74,13 +75,14 @@ impl Zab {
         let Phase::Leading(leading) = &mut self.phase else { return };
         leading.waiting_bytes = 0;
         for (origin, proposal) in std::mem::take(&mut leading.waiting) {
-            self.append_command(origin, &proposal, effects);
+            self.admit(origin, vec![proposal], effects);
         }
     }
 
     /// Sends each follower what it lacks, as far as its window allows; or only the watermark, if that is news.
     pub(super) fn send_appends(&mut self, effects: &mut Vec<Effect>) {
         let (last, commit) = (self.log.last_zxid(), self.committed);
+        let window_records = self.config.limits.window_records;
         let Phase::Leading(Leading { stage: Stage::Established { epoch }, followers, .. }) = &mut self.phase else {
             return;
         };
@@ -91,7 +93,7 @@ impl Zab {
                 behind.push(*peer);
                 continue;
             }
-            while cursor.sent < last && cursor.has_room() {
+            while cursor.sent < last && cursor.has_room(window_records) {
                 let previous = cursor.sent;
                 let entries = next_batch(self.log.range(previous, last));
                 let bytes = entries.iter().map(|entry| entry.record().len()).sum();

@@ -5,7 +5,7 @@
 //! - What is in flight lies between `acked` and `sent`, within the window but for one batch.
 
 use crate::ids::{LinkId, Zxid};
-use crate::limits::{WINDOW_BYTES_MAX, WINDOW_RECORDS_MAX};
+use crate::limits::WINDOW_BYTES_MAX;
 use std::collections::VecDeque;
 
 /// The cursor of one follower.
@@ -60,8 +60,8 @@ impl Cursor {
     }
 
     /// Whether another batch may go (rule B5).
-    pub(super) fn has_room(&self) -> bool {
-        self.in_flight_bytes < WINDOW_BYTES_MAX && self.in_flight_records < WINDOW_RECORDS_MAX
+    pub(super) fn has_room(&self, window_records: usize) -> bool {
+        self.in_flight_bytes < WINDOW_BYTES_MAX && self.in_flight_records < window_records
     }
 
     /// Notes a batch that goes.
@@ -98,10 +98,10 @@ mod tests {
         let zxid = |counter| Zxid::new(Epoch(1), counter);
         let mut cursor = Cursor::streaming(LinkId(1), zxid(0));
         cursor.note_sent(zxid(5), WINDOW_BYTES_MAX - 1, 5);
-        assert!(cursor.has_room());
+        assert!(cursor.has_room(9));
         cursor.note_sent(zxid(6), 1, 1);
-        assert!(!cursor.has_room());
-        assert!(cursor.note_acked(zxid(5)) && cursor.has_room());
+        assert!(!cursor.has_room(9));
+        assert!(cursor.note_acked(zxid(5)) && cursor.has_room(9));
         assert!(!cursor.note_acked(zxid(4)), "an acknowledgement never goes back");
         assert!(!cursor.note_acked(zxid(7)), "nor beyond what was sent");
         assert!(cursor.note_acked(zxid(6)));

@@ -31,8 +31,10 @@ pub mod message;
 mod sync;
 
 use crate::ensemble::Ensemble;
-use crate::ids::{Epoch, LinkId, NodeId, Tick, Zxid};
-use crate::limits::{DELIVER_BATCH_MAX, PINNED_LOG_BYTES_MAX, RETAINED_LOG_BYTES_MAX};
+use crate::ids::{COUNTER_MAX, Epoch, LinkId, NodeId, Tick, Zxid};
+use crate::limits::{
+    DELIVER_BATCH_MAX, PINNED_LOG_BYTES_MAX, RETAINED_LOG_BYTES_MAX, UNCOMMITTED_COMMANDS_MAX, WINDOW_RECORDS_MAX,
+};
 use crate::log::Recovered;
 use crate::log::memory::MemoryLog;
 use crate::log::record::{Entry, Promise, Record, SnapshotId};
@@ -57,6 +59,32 @@ pub struct Config {
     pub timing: Timing,
     /// Seeds the jitter of time-outs.
     pub seed: u64,
+    /// How much is kept and admitted.
+    pub limits: Limits,
+}
+
+/// The bounds of the protocol. The simulator makes them tiny, because most mistakes live at an edge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Limits {
+    /// Applied entries kept for followers that are behind, in bytes.
+    pub retained_log_bytes: usize,
+    /// Entries sent to a follower ahead of its acks (B5).
+    pub window_records: usize,
+    /// Commands taken but not delivered (B6).
+    pub uncommitted_commands: usize,
+    /// The last counter of an epoch (B7).
+    pub counter_max: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            retained_log_bytes: RETAINED_LOG_BYTES_MAX,
+            window_records: WINDOW_RECORDS_MAX,
+            uncommitted_commands: UNCOMMITTED_COMMANDS_MAX,
+            counter_max: COUNTER_MAX,
+        }
+    }
 }
 
 /// The waits of the protocol (protocol.md 2.7).
@@ -357,7 +385,7 @@ impl Zab {
             self.trace_role(effects);
         }
         let pinned = matches!(&self.phase, Phase::Leading(leading) if leading.is_sending_snapshots());
-        let retain_bytes = if pinned { PINNED_LOG_BYTES_MAX } else { RETAINED_LOG_BYTES_MAX };
+        let retain_bytes = if pinned { PINNED_LOG_BYTES_MAX } else { self.config.limits.retained_log_bytes };
         self.log.trim(self.delivered, retain_bytes);
     }
 
