@@ -6,6 +6,7 @@ pub mod block;
 pub mod outline;
 pub mod record;
 pub mod recover;
+pub mod tail;
 
 use crate::ids::Zxid;
 use record::{Entry, Promise, Record, SnapshotId};
