@@ -63,6 +63,12 @@ pub const PEER_FRAME_BYTES_MAX: usize = 4 * MIB;
 pub const HELLO_FRAME_BYTES_MAX: usize = 8 * KIB;
 /// Size of a chunk of a snapshot, on disk and on the wire.
 pub const SNAPSHOT_CHUNK_BYTES: usize = 256 * KIB;
+/// Largest block of a snapshot: it ends with the record that makes it reach half a chunk, or with a single large znode.
+pub const SNAPSHOT_BLOCK_BYTES_MAX: usize = SNAPSHOT_CHUNK_BYTES / 2
+    + ZNODE_DATA_BYTES_MAX
+    + PATH_BYTES_MAX
+    + ACL_ENTRIES_MAX * (ACL_ENTRY_BYTES_MAX + 8)
+    + KIB;
 /// Buffer at which a connection's writer flushes to its socket.
 pub const SOCKET_BUFFER_BYTES: usize = 256 * KIB;
 
@@ -127,6 +133,10 @@ pub const DIGEST_INTERVAL: u64 = 1_024;
 pub const SEGMENT_BYTES: u64 = 64 * MIB as u64;
 /// Most bytes of records that one batch of the log thread takes, unless a single record is larger.
 pub const BATCH_BYTES_MAX: usize = MIB;
+/// Most records that one batch of the log thread takes, unless they are handed over together.
+pub const BATCH_RECORDS_MAX: usize = 4 * KIB;
+/// Batches that wait for the log thread; beyond it the core waits for the disk.
+pub const LOG_QUEUE_MAX: usize = 16 * KIB;
 /// Log bytes after which a node takes a snapshot.
 pub const SNAPSHOT_INTERVAL_BYTES: u64 = 64 * MIB as u64;
 
@@ -147,6 +157,10 @@ pub const PING_INTERVAL: Duration = Duration::from_secs(2);
 pub const RECONNECT_PAUSE_MIN: Duration = Duration::from_millis(10);
 /// See [`RECONNECT_PAUSE_MIN`].
 pub const RECONNECT_PAUSE_MAX: Duration = Duration::from_secs(1);
+/// How often a full disk is looked at again.
+pub const DISK_FULL_POLL: Duration = Duration::from_millis(250);
+/// Quiet time after which the log writes down that all of it is durable.
+pub const LOG_SEAL_AFTER: Duration = Duration::from_secs(1);
 /// Longest wait for the children and threads of a process at its end.
 pub const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(5);
 

@@ -161,7 +161,7 @@ impl Transaction<'_> {
             return Err(TreeError::EphemeralParent(parent_path.to_owned()));
         }
         let acl: Arc<AclList> = self.tree.acls.share(acl);
-        let znode = Znode::new(kind, &create.data, acl, self.zxid, self.time_ms);
+        let znode = Znode::new(kind, Bytes::copy_from_slice(&create.data), acl, self.zxid, self.time_ms);
         let stat = znode.stat();
         self.put(path::key(&path), Some(Arc::new(znode)));
         let zxid = self.zxid;
@@ -216,7 +216,7 @@ impl Transaction<'_> {
         check_version(&set.path, set.version, self.tree.znode(&set.path)?.version)?;
         let (zxid, time_ms) = (self.zxid, self.time_ms);
         self.change(&set.path, |znode| {
-            znode.put_data(&set.data);
+            znode.put_data(Bytes::copy_from_slice(&set.data));
             znode.version = next_version(znode.version);
             znode.mzxid = zxid;
             znode.mtime_ms = time_ms;

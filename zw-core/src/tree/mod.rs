@@ -18,7 +18,9 @@ pub mod command;
 mod digest;
 pub mod path;
 pub mod session;
+pub mod snapshot;
 mod store;
+pub mod watch;
 mod znode;
 
 pub use apply::Applied;
