@@ -91,8 +91,8 @@ pub const CONNECTIONS_MAX: usize = 10_000;
 /// Trace events that wait for one subscriber; beyond it they are counted as dropped.
 pub const TRACE_QUEUE_MAX: usize = 8 * KIB;
 
-/// Requests that wait in a client for a place on its connection; beyond it senders wait.
-pub const CLIENT_QUEUE_MAX: usize = 1_024;
+/// Requests that wait in a client for a place on its connection; beyond it they are refused, or their senders wait.
+pub const CLIENT_QUEUE_MAX: usize = 64 * KIB;
 /// Events that wait in a client for the reader of one persistent watch; beyond it that watch ends.
 pub const WATCH_STREAM_EVENTS_MAX: usize = 8 * KIB;
 /// Bytes of paths in one request that re-arms watches.
