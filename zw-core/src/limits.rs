@@ -74,6 +74,16 @@ pub const CONNECTION_OUTBOX_BYTES_MAX: usize = 16 * MIB;
 pub const CONNECTIONS_MAX: usize = 10_000;
 /// Trace events that wait for one subscriber; beyond it they are counted as dropped.
 pub const TRACE_QUEUE_MAX: usize = 8 * KIB;
+/// Trace events of one frame.
+pub const TRACE_BATCH_MAX: usize = 1_024;
+/// Bytes that wait for one peer's socket; beyond it the link is closed as too slow.
+pub const PEER_OUTBOX_BYTES_MAX: usize = 32 * MIB;
+/// Snapshots that a node sends at the same time.
+pub const SNAPSHOT_TRANSFERS_MAX: usize = 2;
+/// Fault leases that a node holds.
+pub const FAULT_LEASES_MAX: usize = 64;
+/// Digests of its own past that a node remembers, one each [`DIGEST_INTERVAL`].
+pub const DIGESTS_REMEMBERED_MAX: usize = 256;
 
 // The protocol.
 
@@ -109,8 +119,14 @@ pub const SNAPSHOT_INTERVAL_BYTES: u64 = 64 * MIB as u64;
 
 /// Longest wait for the first frame of a connection.
 pub const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
+/// Pause before a lost peer is dialled again; it doubles with each failure in a row up to [`RECONNECT_PAUSE_MAX`].
+pub const RECONNECT_PAUSE_MIN: Duration = Duration::from_millis(50);
+/// See [`RECONNECT_PAUSE_MIN`].
+pub const RECONNECT_PAUSE_MAX: Duration = Duration::from_secs(1);
 /// Longest wait of a dial to a peer.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// Longest silence of either side in the transfer of a snapshot.
+pub const TRANSFER_TIMEOUT: Duration = Duration::from_secs(10);
 /// A write that no leader took by then is refused with the reason.
 pub const REQUEST_DEADLINE: Duration = Duration::from_secs(3);
 /// Longest wait for the children and threads of a process at its end.
@@ -129,5 +145,6 @@ const _: () = {
         "a multi's answer fits a frame"
     );
     assert!(SESSIONS_MAX * 40 < ANSWER_FRAME_BYTES_MAX, "all sessions fit a frame");
+    assert!(PEER_OUTBOX_BYTES_MAX > WINDOW_BYTES_MAX + PEER_FRAME_BYTES_MAX, "a window fits a peer's outbox");
     assert!(SNAPSHOT_CHUNK_BYTES < PEER_FRAME_BYTES_MAX, "a chunk fits a frame");
 };
