@@ -101,6 +101,12 @@ pub const BARRIERS_MAX: usize = 64 * KIB;
 pub const EPOCH_ENDS_MAX: usize = 256;
 /// Applied records that stay in memory for followers that are behind; beyond it they get a snapshot.
 pub const RETAINED_LOG_BYTES_MAX: usize = 16 * MIB;
+/// The same while a follower fetches a snapshot: it needs what comes after it.
+pub const PINNED_LOG_BYTES_MAX: usize = 256 * MIB;
+/// Entries that one flush delivers; the rest follows at once.
+pub const DELIVER_BATCH_MAX: usize = 4 * KIB;
+/// Digests of the leader that wait for this node to apply as far.
+pub const WAITING_DIGESTS_MAX: usize = 64;
 /// Sessions that one heartbeat answer reports as alive.
 pub const TOUCHED_SESSIONS_MAX: usize = 16 * KIB;
 /// Entries between two comparisons of the nodes' digests.
@@ -137,6 +143,7 @@ const _: () = {
     assert!(CLIENT_FRAME_BYTES_MAX > COMMAND_BYTES_MAX, "every command fits a client's frame");
     assert!(APPEND_BYTES_MAX + COMMAND_BYTES_MAX < PEER_FRAME_BYTES_MAX, "every append fits a peer's frame");
     assert!(WINDOW_BYTES_MAX > APPEND_BYTES_MAX + COMMAND_BYTES_MAX, "a window holds an append");
+    assert!(PINNED_LOG_BYTES_MAX > RETAINED_LOG_BYTES_MAX, "pinning keeps more");
     assert!(UNCOMMITTED_BYTES_MAX > WINDOW_BYTES_MAX, "admission never starves a window");
     assert!(SEGMENT_BYTES > 4 * (BATCH_BYTES_MAX + COMMAND_BYTES_MAX) as u64, "a segment holds several batches");
     assert!(CHILDREN_PAGE_BYTES_MAX + CHILDREN_PAGE_MAX * 8 < CLIENT_FRAME_BYTES_MAX, "a page fits a frame");
