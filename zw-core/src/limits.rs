@@ -109,6 +109,8 @@ pub const DELIVER_BATCH_MAX: usize = 4 * KIB;
 pub const WAITING_DIGESTS_MAX: usize = 64;
 /// Sessions that one heartbeat answer reports as alive.
 pub const TOUCHED_SESSIONS_MAX: usize = 16 * KIB;
+/// Sessions whose expiry a leader proposes with one batch.
+pub const EXPIRIES_AT_ONCE_MAX: usize = 256;
 /// Entries between two comparisons of the nodes' digests.
 pub const DIGEST_INTERVAL: u64 = 1_024;
 
