@@ -28,6 +28,16 @@ pub const MULTI_OPERATIONS_MAX: usize = 4_096;
 pub const CHILDREN_PAGE_MAX: usize = 10_000;
 /// Most bytes of names in one page of a listing.
 pub const CHILDREN_PAGE_BYTES_MAX: usize = MIB;
+/// Longest lifetime of a TTL znode, as ZooKeeper's.
+pub const TTL_MS_MAX: u64 = (1 << 40) - 1;
+/// Most entries in one chunk of the tree's map: what a write copies at most while a snapshot is alive.
+pub const CHUNK_ENTRIES_MAX: usize = 256;
+/// Most bytes of keys in one chunk of the tree's map, but for one key.
+pub const CHUNK_KEY_BYTES_MAX: usize = 64 * KIB;
+/// Access control lists that the tree remembers, to store equal ones once.
+pub const ACL_CACHE_MAX: usize = 64;
+/// Longest secret of a session.
+pub const SESSION_SECRET_BYTES_MAX: usize = 64;
 /// Most sessions of an ensemble.
 pub const SESSIONS_MAX: usize = 100_000;
 /// Most watches that one connection may hold.
@@ -53,6 +63,12 @@ pub const PEER_FRAME_BYTES_MAX: usize = 4 * MIB;
 pub const HELLO_FRAME_BYTES_MAX: usize = 8 * KIB;
 /// Size of a chunk of a snapshot, on disk and on the wire.
 pub const SNAPSHOT_CHUNK_BYTES: usize = 256 * KIB;
+/// Largest block of a snapshot: it ends with the record that makes it reach half a chunk, or with a single large znode.
+pub const SNAPSHOT_BLOCK_BYTES_MAX: usize = SNAPSHOT_CHUNK_BYTES / 2
+    + ZNODE_DATA_BYTES_MAX
+    + PATH_BYTES_MAX
+    + ACL_ENTRIES_MAX * (ACL_ENTRY_BYTES_MAX + 8)
+    + KIB;
 /// Buffer at which a connection's writer flushes to its socket.
 pub const SOCKET_BUFFER_BYTES: usize = 256 * KIB;
 
@@ -149,6 +165,7 @@ const _: () = {
     assert!(UNCOMMITTED_BYTES_MAX > WINDOW_BYTES_MAX, "admission never starves a window");
     assert!(SEGMENT_BYTES > 4 * (BATCH_BYTES_MAX + COMMAND_BYTES_MAX) as u64, "a segment holds several batches");
     assert!(CHILDREN_PAGE_BYTES_MAX + CHILDREN_PAGE_MAX * 8 < CLIENT_FRAME_BYTES_MAX, "a page fits a frame");
+    assert!(4 * (PATH_BYTES_MAX + 8) < CHUNK_KEY_BYTES_MAX, "a full chunk can be cut in two");
     assert!(
         CLIENT_FRAME_BYTES_MAX + MULTI_OPERATIONS_MAX * 128 < ANSWER_FRAME_BYTES_MAX,
         "a multi's answer fits a frame"
