@@ -136,6 +136,10 @@ pub const DIGEST_INTERVAL: u64 = 1_024;
 pub const SEGMENT_BYTES: u64 = 64 * MIB as u64;
 /// Most bytes of records that one batch of the log thread takes, unless a single record is larger.
 pub const BATCH_BYTES_MAX: usize = MIB;
+/// Most records that one batch of the log thread takes, unless they are handed over together.
+pub const BATCH_RECORDS_MAX: usize = 4 * KIB;
+/// Batches that wait for the log thread; beyond it the core waits for the disk.
+pub const LOG_QUEUE_MAX: usize = 16 * KIB;
 /// Log bytes after which a node takes a snapshot.
 pub const SNAPSHOT_INTERVAL_BYTES: u64 = 64 * MIB as u64;
 
@@ -153,6 +157,10 @@ pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 pub const TRANSFER_TIMEOUT: Duration = Duration::from_secs(10);
 /// A write that no leader took by then is refused with the reason.
 pub const REQUEST_DEADLINE: Duration = Duration::from_secs(3);
+/// How often a full disk is looked at again.
+pub const DISK_FULL_POLL: Duration = Duration::from_millis(250);
+/// Quiet time after which the log writes down that all of it is durable.
+pub const LOG_SEAL_AFTER: Duration = Duration::from_secs(1);
 /// Longest wait for the children and threads of a process at its end.
 pub const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(5);
 

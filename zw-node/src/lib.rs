@@ -1,1 +1,3 @@
 //! ZooWeeper's processes without a screen.
+
+pub mod wal;

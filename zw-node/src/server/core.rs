@@ -18,9 +18,9 @@ use super::locks::{lock, read};
 use super::node::{Node, View};
 use super::pending::{HeldRequest, Pending};
 use super::snapshotter::Snapshotter;
-use super::storage::Log;
 use crate::connection::mailbox::{Mail, Mailbox, Outcome};
 use crate::peer::link::Link;
+use crate::wal::LogThread;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,7 +43,7 @@ const FAREWELL: Duration = Duration::from_millis(500);
 pub(super) struct Core {
     pub(super) node: Arc<Node>,
     pub(super) zab: Zab,
-    pub(super) log: Log,
+    pub(super) log: LogThread,
     pub(super) snapshotter: Snapshotter,
     pub(super) links: BTreeMap<NodeId, Arc<Link>>,
     /// Frames for each peer, gathered during one batch.
@@ -90,7 +90,7 @@ pub(super) struct Duties {
 }
 
 impl Core {
-    pub(super) fn new(node: Arc<Node>, zab: Zab, log: Log, snapshotter: Snapshotter) -> Core {
+    pub(super) fn new(node: Arc<Node>, zab: Zab, log: LogThread, snapshotter: Snapshotter) -> Core {
         Core {
             node,
             zab,
@@ -144,7 +144,7 @@ impl Core {
             last = self.node.clock.tick();
         }
         self.node.peers.close_all();
-        self.log.finish();
+        self.log.stop();
     }
 
     /// How long to sleep if no input comes.

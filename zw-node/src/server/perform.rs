@@ -51,10 +51,6 @@ impl Core {
     fn persist(&mut self, ticket: zw_core::ids::Ticket, records: Vec<Record>) {
         let bytes: u64 = records.iter().map(|record| record_bytes(record)).sum();
         self.node.metrics.log_bytes.add(bytes);
-        if let Some(Record::Snapshot(snapshot)) = records.iter().rev().find(|record| matches!(record, Record::Snapshot(_)))
-        {
-            self.log.purge_below(*snapshot);
-        }
         self.log.persist(ticket, records);
         if self.snapshotter.logged(bytes) {
             self.snapshotter.ask(&self.node, None);
