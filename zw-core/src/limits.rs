@@ -88,6 +88,10 @@ pub const CONNECTION_REQUESTS_MAX: usize = 1_024;
 pub const CONNECTION_OUTBOX_BYTES_MAX: usize = 16 * MIB;
 /// Open client connections of a node.
 pub const CONNECTIONS_MAX: usize = 10_000;
+/// Largest head of an HTTP request.
+pub const HTTP_HEAD_BYTES_MAX: usize = 16 * KIB;
+/// Most header lines of an HTTP request.
+pub const HTTP_HEADERS_MAX: usize = 64;
 /// Trace events that wait for one subscriber; beyond it they are counted as dropped.
 pub const TRACE_QUEUE_MAX: usize = 8 * KIB;
 /// Trace events of one frame.

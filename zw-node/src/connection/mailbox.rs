@@ -100,6 +100,11 @@ impl Mailbox {
         self.filled.load(Ordering::Acquire)
     }
 
+    /// Why the connection must close, if it must.
+    pub(crate) fn closed(&self) -> Option<&'static str> {
+        if self.is_filled() { lock(&self.state).closed } else { None }
+    }
+
     /// Moves all mail to `into`, which must be empty. Says why the connection must close, if it must.
     pub(crate) fn take(&self, into: &mut Vec<Mail>) -> Option<&'static str> {
         assert!(into.is_empty(), "mail is handled before more is taken");

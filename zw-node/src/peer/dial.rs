@@ -10,7 +10,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 use zw_core::ids::{NodeId, Zxid};
-use zw_core::limits::{CONNECT_TIMEOUT, HELLO_FRAME_BYTES_MAX, HELLO_TIMEOUT, RECONNECT_PAUSE_MAX, RECONNECT_PAUSE_MIN};
+use zw_core::limits::{
+    CONNECT_TIMEOUT, HELLO_FRAME_BYTES_MAX, HELLO_TIMEOUT, RECONNECT_PAUSE_MAX, RECONNECT_PAUSE_MIN,
+};
 use zw_core::wire::hello::{Greeting, Hello, PROTOCOL_VERSION, Purpose};
 
 /// The greeting of a member to another.

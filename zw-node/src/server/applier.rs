@@ -167,9 +167,7 @@ fn session_change(envelope: &Envelope) -> Option<SessionChange> {
     match &envelope.command {
         Command::OpenSession(_) => Some(SessionChange::Opened),
         Command::AttachSession(_) => Some(SessionChange::Attached),
-        Command::CloseSession(close) => {
-            Some(SessionChange::Closed { session: close.session, expired: close.expired })
-        }
+        Command::CloseSession(close) => Some(SessionChange::Closed { session: close.session, expired: close.expired }),
         _ => None,
     }
 }

@@ -145,7 +145,8 @@ impl Config {
 /// This node's address and the list that it stands in.
 fn members(options: &NodeOptions) -> Result<(Address, Ensemble), ConfigError> {
     let port = options.port;
-    let advertise = options.advertise.as_deref().map(str::parse::<Address>).transpose().map_err(ConfigError::Advertise)?;
+    let advertise =
+        options.advertise.as_deref().map(str::parse::<Address>).transpose().map_err(ConfigError::Advertise)?;
     let Some(list) = &options.ensemble else {
         let address = advertise.unwrap_or_else(|| Address::new("127.0.0.1", port));
         let ensemble = Ensemble::new(vec![address.clone()]).map_err(ConfigError::Ensemble)?;

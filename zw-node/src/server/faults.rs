@@ -58,10 +58,11 @@ impl Faults {
         }
     }
 
-    /// Ends leases as their time comes; never returns.
-    pub(crate) async fn expire(&self) {
+    /// Ends leases as their time comes, and keeps the disk as slow as they say; never returns.
+    pub(crate) async fn expire(&self, slow_disk: impl Fn(Duration)) {
         loop {
             let changed = self.changed.notified();
+            slow_disk(self.slow_disk());
             let next = {
                 let mut leases = lock(&self.leases);
                 let (before, now) = (leases.len(), Instant::now());
@@ -183,7 +184,8 @@ mod tests {
     #[test]
     fn leases_are_bounded() {
         let faults = Faults::default();
-        let set = |peer: usize| faults.set(fault(FaultKind::CutIn, u16::try_from(peer).unwrap(), 60_000), ConnectionId(1));
+        let set =
+            |peer: usize| faults.set(fault(FaultKind::CutIn, u16::try_from(peer).unwrap(), 60_000), ConnectionId(1));
         assert!((0..FAULT_LEASES_MAX).all(set));
         assert!(!set(FAULT_LEASES_MAX));
     }
@@ -193,7 +195,7 @@ mod tests {
         let faults = Arc::new(Faults::default());
         let expiry = tokio::spawn({
             let faults = faults.clone();
-            async move { faults.expire().await }
+            async move { faults.expire(|_| {}).await }
         });
         assert!(faults.set(fault(FaultKind::CutLink, 2, 10), ConnectionId(1)));
         let healed = faults.wait_while(|faults| faults.blocks(NodeId(2)));

@@ -72,7 +72,8 @@ impl Latency {
     /// The 99th percentile of late, in microseconds; zero if there was nothing.
     pub(crate) fn p99_us(&self, uptime: Duration) -> u64 {
         let _ = self.current(uptime);
-        let counts = |at: usize| self.windows.iter().map(move |w| u64::from(w[at].load(Ordering::Relaxed))).sum::<u64>();
+        let counts =
+            |at: usize| self.windows.iter().map(move |w| u64::from(w[at].load(Ordering::Relaxed))).sum::<u64>();
         let total: u64 = (0..BUCKETS).map(counts).sum();
         let mut beyond = total / 100;
         for at in (0..BUCKETS).rev() {

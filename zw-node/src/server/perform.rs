@@ -125,7 +125,8 @@ impl Core {
         self.node.metrics.suspensions.add(1);
         self.expiry.clear();
         for waiter in self.pending.suspended() {
-            let message = format!("the leader was lost ({reason}) while the write was under way: it may be done or not");
+            let message =
+                format!("the leader was lost ({reason}) while the write was under way: it may be done or not");
             self.answer_refused(&waiter, ErrorCode::OutcomeUnknown, message);
         }
     }

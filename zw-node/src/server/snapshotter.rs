@@ -54,6 +54,10 @@ impl Snapshotter {
         let work = move || {
             let tree = read(&node.tree).clone();
             let taken = store.write(tree).map_err(|error| error.to_string());
+            if let Ok((snapshot, _)) = &taken {
+                let facts = Facts { zxid: snapshot.zxid, text: "taken".into(), ..Facts::default() };
+                node.trace.record(TraceKind::Snapshot, facts);
+            }
             node.inbox.push(CoreInput::SnapshotTaken(taken));
         };
         let spawned = std::thread::Builder::new().name("snapshot".into()).spawn(work);
@@ -87,9 +91,4 @@ impl Snapshotter {
             tracing::warn!(%error, "cannot delete a snapshot that is of no use");
         }
     }
-}
-
-/// What the trace says of a snapshot.
-pub(super) fn facts(snapshot: SnapshotId) -> (TraceKind, Facts) {
-    (TraceKind::Snapshot, Facts { zxid: snapshot.zxid, text: "taken".into(), ..Facts::default() })
 }

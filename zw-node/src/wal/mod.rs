@@ -13,7 +13,7 @@ mod preparer;
 mod segment;
 pub mod writer;
 
-pub use writer::{LogEvent, LogThread};
+pub use writer::{DiskDelay, LogEvent, LogThread};
 
 use bytes::Bytes;
 use directory::{DirectoryLock, Identity, SPARE, segment_name};
