@@ -105,6 +105,15 @@ pub const FAULT_LEASES_MAX: usize = 64;
 /// Digests of its own past that a node remembers, one each [`DIGEST_INTERVAL`].
 pub const DIGESTS_REMEMBERED_MAX: usize = 256;
 
+/// Requests that wait in a client for a place on its connection; beyond it they are refused, or their senders wait.
+pub const CLIENT_QUEUE_MAX: usize = 64 * KIB;
+/// Events that wait in a client for the reader of one persistent watch; beyond it that watch ends.
+pub const WATCH_STREAM_EVENTS_MAX: usize = 8 * KIB;
+/// Bytes of paths in one request that re-arms watches.
+pub const REARM_BYTES_MAX: usize = 256 * KIB;
+/// Read buffer of a client's connection; it grows for a larger frame.
+pub const CLIENT_BUFFER_BYTES: usize = 64 * KIB;
+
 // The protocol.
 
 /// Commands and bytes that a leader holds uncommitted before it refuses more (rule B6).
@@ -161,6 +170,15 @@ pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 pub const TRANSFER_TIMEOUT: Duration = Duration::from_secs(10);
 /// A write that no leader took by then is refused with the reason.
 pub const REQUEST_DEADLINE: Duration = Duration::from_secs(3);
+/// How long a client bears a node that owes it an answer and says nothing. Above [`REQUEST_DEADLINE`], so that a node
+/// without a quorum can say so; a short session timeout makes it shorter.
+pub const SILENCE_MAX: Duration = Duration::from_secs(4);
+/// How often a client without a session shows that it lives.
+pub const PING_INTERVAL: Duration = Duration::from_secs(2);
+/// First and longest pause of a client between two rounds over its servers.
+pub const RECONNECT_PAUSE_MIN: Duration = Duration::from_millis(10);
+/// See [`RECONNECT_PAUSE_MIN`].
+pub const RECONNECT_PAUSE_MAX: Duration = Duration::from_secs(1);
 /// How often a full disk is looked at again.
 pub const DISK_FULL_POLL: Duration = Duration::from_millis(250);
 /// Quiet time after which the log writes down that all of it is durable.
@@ -177,12 +195,14 @@ const _: () = {
     assert!(UNCOMMITTED_BYTES_MAX > WINDOW_BYTES_MAX, "admission never starves a window");
     assert!(SEGMENT_BYTES > 4 * (BATCH_BYTES_MAX + COMMAND_BYTES_MAX) as u64, "a segment holds several batches");
     assert!(CHILDREN_PAGE_BYTES_MAX + CHILDREN_PAGE_MAX * 8 < CLIENT_FRAME_BYTES_MAX, "a page fits a frame");
-    assert!(4 * (PATH_BYTES_MAX + 8) < CHUNK_KEY_BYTES_MAX, "a full chunk can be cut in two");
     assert!(
         CLIENT_FRAME_BYTES_MAX + MULTI_OPERATIONS_MAX * 128 < ANSWER_FRAME_BYTES_MAX,
         "a multi's answer fits a frame"
     );
     assert!(SESSIONS_MAX * 40 < ANSWER_FRAME_BYTES_MAX, "all sessions fit a frame");
     assert!(PEER_OUTBOX_BYTES_MAX > WINDOW_BYTES_MAX + PEER_FRAME_BYTES_MAX, "a window fits a peer's outbox");
+    assert!(REARM_BYTES_MAX + PATH_BYTES_MAX + 64 * KIB < CLIENT_FRAME_BYTES_MAX, "a re-arming fits a frame");
+    assert!(SILENCE_MAX.as_millis() > REQUEST_DEADLINE.as_millis(), "a node without a quorum can say so");
+    assert!(4 * (PATH_BYTES_MAX + 8) < CHUNK_KEY_BYTES_MAX, "a full chunk can be cut in two");
     assert!(SNAPSHOT_CHUNK_BYTES < PEER_FRAME_BYTES_MAX, "a chunk fits a frame");
 };

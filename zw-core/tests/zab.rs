@@ -4,11 +4,11 @@
 #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
 use bytes::Bytes;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use zw_core::ensemble::{Address, Ensemble};
 use zw_core::ids::{Epoch, LinkId, NodeId, Tick, Zxid};
 use zw_core::log::Recovered;
-use zw_core::log::record::Entry;
+use zw_core::log::record::{Entry, SnapshotId};
 use zw_core::zab::effects::{Effect, Input, Now, Proposal, Role};
 use zw_core::zab::{Config, Limits, Timing, Zab};
 
@@ -28,14 +28,30 @@ struct Cluster {
     next_link: u64,
     queue: VecDeque<(NodeId, Input)>,
     now: Now,
+    limits: Limits,
+    /// What was delivered up to each snapshot that was fetched.
+    fetched: HashMap<SnapshotId, Vec<Entry>>,
 }
 
 impl Cluster {
     fn new(size: u16) -> Cluster {
+        Cluster::with_limits(size, Limits::default())
+    }
+
+    fn with_limits(size: u16, limits: Limits) -> Cluster {
         let members = (0..size).map(|i| Address::new("localhost", 8080 + i)).collect();
         let ensemble = Ensemble::new(members).unwrap();
         let (nodes, links, queue) = (BTreeMap::new(), BTreeMap::new(), VecDeque::new());
-        let mut cluster = Cluster { ensemble, nodes, links, next_link: 0, queue, now: Now::default() };
+        let mut cluster = Cluster {
+            ensemble,
+            nodes,
+            links,
+            next_link: 0,
+            queue,
+            now: Now::default(),
+            limits,
+            fetched: HashMap::new(),
+        };
         for id in cluster.ensemble.ids() {
             cluster.start(id, Recovered::default());
         }
@@ -45,7 +61,7 @@ impl Cluster {
     fn start(&mut self, id: NodeId, disk: Recovered) {
         let ensemble = self.ensemble.clone();
         let zab = Zab::new(
-            Config { me: id, ensemble, timing: Timing::default(), seed: 7, limits: Limits::default() },
+            Config { me: id, ensemble, timing: Timing::default(), seed: 7, limits: self.limits },
             &disk,
             self.now,
         );
@@ -104,6 +120,14 @@ impl Cluster {
                 self.queue.push_back((peer, Input::Message { peer: id, link, message }));
             }
             Effect::Deliver { entries } => node.delivered.extend(entries),
+            Effect::FetchSnapshot { peer, zxid } => {
+                let state = self.nodes[&peer].delivered.clone();
+                let snapshot = SnapshotId { zxid: state.last().unwrap().zxid(), digest: 0 };
+                assert!(snapshot.zxid >= zxid, "the leader can give what it offers");
+                self.fetched.insert(snapshot, state);
+                self.queue.push_back((id, Input::SnapshotReceived { snapshot }));
+            }
+            Effect::Reset { snapshot } => node.delivered.clone_from(&self.fetched[&snapshot]),
             Effect::Close { reason, .. } => panic!("{id} closes a link on a perfect network: {reason}"),
             effect @ (Effect::Barrier { .. }
             | Effect::Reject { .. }
@@ -248,4 +272,44 @@ fn a_stuck_promise_raises_the_epoch_without_an_election() {
     assert!(!cluster.nodes[&N3].answers.iter().any(|answer| matches!(answer, Effect::Suspend { .. })));
     cluster.propose(N1, "b");
     cluster.until("b is everywhere", |c| c.nodes.keys().all(|id| c.commands(*id) == ["a", "b"]));
+}
+
+#[test]
+fn a_follower_behind_the_retained_log_gets_a_snapshot() {
+    let mut cluster = Cluster::with_limits(3, Limits { retained_log_bytes: 0, ..Limits::default() });
+    cluster.until("everybody serves", Cluster::all_serve);
+    let disk = cluster.kill(N1);
+    cluster.propose(N2, "a");
+    cluster.propose(N2, "b");
+    cluster.until("both are at the others", |c| c.nodes.keys().all(|id| c.commands(*id) == ["a", "b"]));
+    assert_eq!(cluster.nodes[&N3].zab.log_entries().len(), 0, "the leader keeps nothing");
+    cluster.start(N1, disk);
+    cluster.until("it has the state and serves", |c| c.commands(N1) == ["a", "b"] && c.all_serve());
+    assert_eq!(cluster.nodes[&N1].disk.snapshot.zxid, Zxid::new(Epoch(1), 2));
+    cluster.propose(N1, "c");
+    cluster.until("the log goes on behind the snapshot", |c| c.nodes.keys().all(|id| c.commands(*id).len() == 3));
+    // What is on its disk now is a snapshot and what follows; it starts from that.
+    let disk = cluster.kill(N1);
+    assert_eq!(disk.entries.iter().map(Entry::zxid).collect::<Vec<_>>(), [Zxid::new(Epoch(1), 3)]);
+}
+
+#[test]
+fn a_full_epoch_is_followed_by_the_next() {
+    let mut cluster = Cluster::with_limits(3, Limits { counter_max: 3, ..Limits::default() });
+    cluster.until("everybody serves", Cluster::all_serve);
+    for round in 1..=10 {
+        cluster.propose(N1, "x");
+        cluster.settle();
+        cluster.until("everybody serves", Cluster::all_serve);
+        assert!(cluster.commands(N1).len() <= round, "a refused command was done");
+    }
+    assert!(cluster.commands(N1).len() >= 7 && cluster.nodes[&N1].zab.epoch() >= Epoch(3));
+}
+
+#[test]
+fn a_window_of_one_record_still_moves() {
+    let mut cluster = Cluster::with_limits(3, Limits { window_records: 1, ..Limits::default() });
+    cluster.until("everybody serves", Cluster::all_serve);
+    (0..50).for_each(|_| cluster.propose(N1, "x"));
+    cluster.until("all are everywhere", |c| c.nodes.keys().all(|id| c.commands(*id).len() == 50));
 }

@@ -75,7 +75,7 @@ impl Zab {
         let Phase::Leading(leading) = &mut self.phase else { return };
         leading.waiting_bytes = 0;
         for (origin, proposal) in std::mem::take(&mut leading.waiting) {
-            self.append_command(origin, &proposal, effects);
+            self.admit(origin, vec![proposal], effects);
         }
     }
 
