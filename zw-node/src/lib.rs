@@ -1,3 +1,8 @@
 //! ZooWeeper's processes without a screen.
 
+mod connection;
+mod http;
+mod peer;
+pub mod server;
+pub mod snapshots;
 pub mod wal;
