@@ -156,7 +156,25 @@ pub const LOG_QUEUE_MAX: usize = 16 * KIB;
 /// Log bytes after which a node takes a snapshot.
 pub const SNAPSHOT_INTERVAL_BYTES: u64 = 64 * MIB as u64;
 
+// The brokers.
+
+/// Events that the ensemble keeps for the brokers; older ones are deleted.
+pub const BROKER_EVENTS_MAX: usize = 100_000;
+/// Events by which [`BROKER_EVENTS_MAX`] is exceeded before the oldest are deleted together.
+pub const BROKER_EVENTS_SLACK: usize = 1_000;
+/// Versions of a sender's Clients list that are kept beside the first.
+pub const BROKER_CLIENTS_VERSIONS_MAX: usize = 1_000;
+/// Most brokers in a Clients list.
+pub const BROKER_CLIENTS_MAX: usize = 64;
+/// Largest body of a request to a broker.
+pub const BROKER_REQUEST_BYTES_MAX: usize = MIB;
+/// Open connections of a broker.
+pub const BROKER_CONNECTIONS_MAX: usize = 1_024;
+
 // Waits.
+
+/// Longest time in which a broker tries to have an event ordered.
+pub const BROKER_ORDER_DEADLINE: Duration = Duration::from_secs(5);
 
 /// Longest wait for the first frame of a connection.
 pub const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
