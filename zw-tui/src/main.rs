@@ -1,2 +1,3 @@
-//! ZooWeeper's console.
+//! The console's program: see the library.
+
 fn main() {}
