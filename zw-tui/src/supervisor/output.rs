@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Lines of a child that stay in memory.
-pub const LINES_MAX: usize = 1_000;
+pub(super) const LINES_MAX: usize = 1_000;
 /// Longest line; what follows is taken as the next line.
-pub const LINE_BYTES_MAX: usize = 4 * 1_024;
+pub(super) const LINE_BYTES_MAX: usize = 4 * 1_024;
 /// Size at which a log file becomes `*.old` and a new one begins.
-pub const LOG_BYTES_MAX: u64 = 8 * 1_024 * 1_024;
+pub(super) const LOG_BYTES_MAX: u64 = 8 * 1_024 * 1_024;
 
 /// The output of one child over all its lives.
 #[derive(Clone, Debug)]
