@@ -28,6 +28,16 @@ pub const MULTI_OPERATIONS_MAX: usize = 4_096;
 pub const CHILDREN_PAGE_MAX: usize = 10_000;
 /// Most bytes of names in one page of a listing.
 pub const CHILDREN_PAGE_BYTES_MAX: usize = MIB;
+/// Longest lifetime of a TTL znode, as ZooKeeper's.
+pub const TTL_MS_MAX: u64 = (1 << 40) - 1;
+/// Most entries in one chunk of the tree's map: what a write copies at most while a snapshot is alive.
+pub const CHUNK_ENTRIES_MAX: usize = 256;
+/// Most bytes of keys in one chunk of the tree's map, but for one key.
+pub const CHUNK_KEY_BYTES_MAX: usize = 64 * KIB;
+/// Access control lists that the tree remembers, to store equal ones once.
+pub const ACL_CACHE_MAX: usize = 64;
+/// Longest secret of a session.
+pub const SESSION_SECRET_BYTES_MAX: usize = 64;
 /// Most sessions of an ensemble.
 pub const SESSIONS_MAX: usize = 100_000;
 /// Most watches that one connection may hold.
@@ -41,8 +51,10 @@ pub const SESSION_TIMEOUT_MAX: Duration = Duration::from_secs(60 * 60);
 
 /// Largest payload of one replicated command: the data, the path and the rest.
 pub const COMMAND_BYTES_MAX: usize = ZNODE_DATA_BYTES_MAX + 64 * KIB;
-/// Largest frame from or to a client.
+/// Largest frame from a client.
 pub const CLIENT_FRAME_BYTES_MAX: usize = COMMAND_BYTES_MAX + 64 * KIB;
+/// Largest frame to a client: a multi of the largest number of operations, or all sessions.
+pub const ANSWER_FRAME_BYTES_MAX: usize = 4 * MIB;
 /// Most bytes of records that a leader puts into one `Append`, unless a single record is larger.
 pub const APPEND_BYTES_MAX: usize = MIB;
 /// Largest frame between peers.
@@ -73,6 +85,15 @@ pub const CONNECTIONS_MAX: usize = 10_000;
 /// Trace events that wait for one subscriber; beyond it they are counted as dropped.
 pub const TRACE_QUEUE_MAX: usize = 8 * KIB;
 
+/// Requests that wait in a client for a place on its connection; beyond it senders wait.
+pub const CLIENT_QUEUE_MAX: usize = 1_024;
+/// Events that wait in a client for the reader of one persistent watch; beyond it that watch ends.
+pub const WATCH_STREAM_EVENTS_MAX: usize = 8 * KIB;
+/// Bytes of paths in one request that re-arms watches.
+pub const REARM_BYTES_MAX: usize = 256 * KIB;
+/// Read buffer of a client's connection; it grows for a larger frame.
+pub const CLIENT_BUFFER_BYTES: usize = 64 * KIB;
+
 // The protocol.
 
 /// Commands and bytes that a leader holds uncommitted before it refuses more (rule B6).
@@ -89,6 +110,12 @@ pub const BARRIERS_MAX: usize = 64 * KIB;
 pub const EPOCH_ENDS_MAX: usize = 256;
 /// Applied records that stay in memory for followers that are behind; beyond it they get a snapshot.
 pub const RETAINED_LOG_BYTES_MAX: usize = 16 * MIB;
+/// The same while a follower fetches a snapshot: it needs what comes after it.
+pub const PINNED_LOG_BYTES_MAX: usize = 256 * MIB;
+/// Entries that one flush delivers; the rest follows at once.
+pub const DELIVER_BATCH_MAX: usize = 4 * KIB;
+/// Digests of the leader that wait for this node to apply as far.
+pub const WAITING_DIGESTS_MAX: usize = 64;
 /// Sessions that one heartbeat answer reports as alive.
 pub const TOUCHED_SESSIONS_MAX: usize = 16 * KIB;
 /// Entries between two comparisons of the nodes' digests.
@@ -111,6 +138,15 @@ pub const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// A write that no leader took by then is refused with the reason.
 pub const REQUEST_DEADLINE: Duration = Duration::from_secs(3);
+/// How long a client bears a node that owes it an answer and says nothing. Above [`REQUEST_DEADLINE`], so that a node
+/// without a quorum can say so; a short session timeout makes it shorter.
+pub const SILENCE_MAX: Duration = Duration::from_secs(4);
+/// How often a client without a session shows that it lives.
+pub const PING_INTERVAL: Duration = Duration::from_secs(2);
+/// First and longest pause of a client between two rounds over its servers.
+pub const RECONNECT_PAUSE_MIN: Duration = Duration::from_millis(10);
+/// See [`RECONNECT_PAUSE_MIN`].
+pub const RECONNECT_PAUSE_MAX: Duration = Duration::from_secs(1);
 /// Longest wait for the children and threads of a process at its end.
 pub const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(5);
 
@@ -119,8 +155,17 @@ const _: () = {
     assert!(CLIENT_FRAME_BYTES_MAX > COMMAND_BYTES_MAX, "every command fits a client's frame");
     assert!(APPEND_BYTES_MAX + COMMAND_BYTES_MAX < PEER_FRAME_BYTES_MAX, "every append fits a peer's frame");
     assert!(WINDOW_BYTES_MAX > APPEND_BYTES_MAX + COMMAND_BYTES_MAX, "a window holds an append");
+    assert!(PINNED_LOG_BYTES_MAX > RETAINED_LOG_BYTES_MAX, "pinning keeps more");
     assert!(UNCOMMITTED_BYTES_MAX > WINDOW_BYTES_MAX, "admission never starves a window");
     assert!(SEGMENT_BYTES > 4 * (BATCH_BYTES_MAX + COMMAND_BYTES_MAX) as u64, "a segment holds several batches");
     assert!(CHILDREN_PAGE_BYTES_MAX + CHILDREN_PAGE_MAX * 8 < CLIENT_FRAME_BYTES_MAX, "a page fits a frame");
+    assert!(
+        CLIENT_FRAME_BYTES_MAX + MULTI_OPERATIONS_MAX * 128 < ANSWER_FRAME_BYTES_MAX,
+        "a multi's answer fits a frame"
+    );
+    assert!(SESSIONS_MAX * 40 < ANSWER_FRAME_BYTES_MAX, "all sessions fit a frame");
+    assert!(REARM_BYTES_MAX + PATH_BYTES_MAX + 64 * KIB < CLIENT_FRAME_BYTES_MAX, "a re-arming fits a frame");
+    assert!(SILENCE_MAX.as_millis() > REQUEST_DEADLINE.as_millis(), "a node without a quorum can say so");
+    assert!(4 * (PATH_BYTES_MAX + 8) < CHUNK_KEY_BYTES_MAX, "a full chunk can be cut in two");
     assert!(SNAPSHOT_CHUNK_BYTES < PEER_FRAME_BYTES_MAX, "a chunk fits a frame");
 };
