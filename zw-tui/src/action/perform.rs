@@ -82,10 +82,10 @@ fn look(state: &mut State, id: Id) {
             let path = if state.focus == Pane::Tree { state.tree.selected() } else { "/" };
             state.overlay = Some(Overlay::Write(WriteForm { path: Input::with(path), ..WriteForm::default() }));
         }
-        Id::Pane(pane) => state.focus = pane,
-        Id::Open => state.focus = Pane::Tree,
-        Id::NextPane => state.focus = pane_after(state, 1),
-        Id::PreviousPane => state.focus = pane_after(state, Pane::ALL.len() - 1),
+        Id::Pane(pane) => state.focus_on(pane),
+        Id::Open => state.focus_on(Pane::Tree),
+        Id::NextPane => state.focus_on(pane_after(state, 1)),
+        Id::PreviousPane => state.focus_on(pane_after(state, Pane::ALL.len() - 1)),
         Id::Back => state.toast = None,
         _ => {}
     }

@@ -50,6 +50,8 @@ pub struct State {
     pub tree: TreeView,
     /// Which pane takes the keys.
     pub focus: Pane,
+    /// Which of the tree and the events was looked at last: shown where there is room for only one.
+    pub lower: Pane,
     /// The selected node.
     pub node: usize,
     /// The selected broker.
@@ -202,6 +204,7 @@ impl State {
             events: Events::default(),
             tree: TreeView::default(),
             focus: Pane::Nodes,
+            lower: Pane::Tree,
             node: 0,
             broker: 0,
             overlay: None,
@@ -237,6 +240,14 @@ impl State {
             self.brokers.get(self.broker).map(|broker| broker.member)
         } else {
             self.nodes.get(self.node).map(|node| node.member)
+        }
+    }
+
+    /// Gives the keys to a pane.
+    pub fn focus_on(&mut self, pane: Pane) {
+        self.focus = pane;
+        if matches!(pane, Pane::Tree | Pane::Events) {
+            self.lower = pane;
         }
     }
 

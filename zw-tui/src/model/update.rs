@@ -203,7 +203,7 @@ fn on_click(state: &mut State, pane: Pane, item: Option<usize>) -> Vec<Effect> {
         return Vec::new();
     }
     state.version += 1;
-    state.focus = pane;
+    state.focus_on(pane);
     match (pane, item) {
         (Pane::Nodes, Some(node)) if node < state.nodes.len() => perform::select_node(state, node),
         (Pane::Brokers, Some(broker)) if broker < state.brokers.len() => {

@@ -142,7 +142,7 @@ impl Thread {
     }
 
     fn reap(&mut self, member: Member, life: u64) {
-        if !self.children.get(&member).is_some_and(|child| child.life == life) {
+        if self.children.get(&member).is_none_or(|child| child.life != life) {
             return;
         }
         let Some(child) = self.children.remove(&member) else { return };
