@@ -1,3 +1,9 @@
 //! The console's program: see the library.
 
-fn main() {}
+use clap::Parser;
+use std::process::ExitCode;
+use zw_tui::options::Options;
+
+fn main() -> ExitCode {
+    ExitCode::from(zw_tui::console::run(&Options::parse()))
+}

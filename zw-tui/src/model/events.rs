@@ -57,6 +57,8 @@ pub struct Event {
 #[derive(Clone, Debug, Default)]
 pub struct Events {
     list: VecDeque<Event>,
+    /// All that were ever added.
+    total: u64,
     /// How far above the newest the view ends; 0 follows the newest.
     behind: usize,
     /// Events that came in while the view did not follow.
@@ -70,13 +72,20 @@ impl Events {
             self.list.pop_front();
         }
         self.list.push_back(event);
+        self.total += 1;
         if self.behind > 0 {
             self.behind = (self.behind + 1).min(self.list.len() - 1);
             self.unseen += 1;
         }
     }
 
-    /// All of them, oldest first.
+    /// How many were ever added.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.total
+    }
+
+    /// All that are kept, oldest first.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Event> + ExactSizeIterator {
         self.list.iter()
     }

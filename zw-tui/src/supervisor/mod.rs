@@ -223,6 +223,16 @@ impl Supervisor {
     pub fn output(&self, member: Member) -> Option<&Output> {
         self.outputs.get(&member)
     }
+
+    /// Why a process ended by itself is mostly in the last line that it printed.
+    #[must_use]
+    pub fn last_words(&self, report: &Report) -> Option<String> {
+        let (Some(member), Change::Exited { asked: Asked::Nothing, .. }) = (report.member, &report.change) else {
+            return None;
+        };
+        let line = self.output(member)?.tail(1).pop()?;
+        Some(format!("{member} said last: {line}"))
+    }
 }
 
 /// Opens once; threads can wait for it.
