@@ -67,7 +67,7 @@ impl Zxid {
     /// The epoch whose leader made the record.
     #[must_use]
     pub fn epoch(self) -> Epoch {
-        #[expect(clippy::cast_possible_truncation, reason = "24 bits remain after the shift")]
+        // 24 bits remain after the shift.
         Epoch((self.0 >> COUNTER_BITS) as u32)
     }
 

@@ -49,9 +49,23 @@ pub fn split_frame(frame: &[u8]) -> Result<(u8, &[u8]), DecodeError> {
     }
 }
 
+/// Deepest nesting of a body: enough for a multi's access control lists, too little to exhaust a stack.
+const BODY_DEPTH_MAX: usize = 32;
+
+/// Reads the parts of a body one after the other.
+pub type BodyReader<'a> = rmp_serde::Deserializer<rmp_serde::decode::ReadRefReader<'a, [u8]>>;
+
+/// A reader of `body` that refuses deep nesting.
+#[must_use]
+pub fn body_reader(body: &[u8]) -> BodyReader<'_> {
+    let mut reader = rmp_serde::Deserializer::from_read_ref(body);
+    reader.set_max_depth(BODY_DEPTH_MAX);
+    reader
+}
+
 /// Declares an enum of `number => Variant(Body)`: each body is a serde type, each number is for ever.
 ///
-/// The enum gets `kind()`, `encode_frame(&mut Vec<u8>)`, `decode_frame(&[u8])` and serde
+/// The enum gets `kind()`, `encode_frame(&mut Vec<u8>)`, `decode_frame(&[u8])`, the same for a body alone, and serde
 /// implementations as the pair `[kind, body]` for use inside other bodies.
 #[macro_export]
 macro_rules! kinds {
@@ -76,6 +90,14 @@ macro_rules! kinds {
             /// Never for the types of this crate: encoding into memory cannot fail.
             pub fn encode_frame(&self, out: &mut Vec<u8>) {
                 out.extend_from_slice(&[self.kind(), $crate::kinds::BODY_VERSION]);
+                self.encode_body(out);
+            }
+
+            /// Appends the body alone: for frames that put something between the version and the body.
+            ///
+            /// # Panics
+            /// Never for the types of this crate: encoding into memory cannot fail.
+            pub fn encode_body(&self, out: &mut Vec<u8>) {
                 match self {
                     $($name::$variant(body) => {
                         rmp_serde::encode::write(out, body).expect("encoding into memory cannot fail");
@@ -89,9 +111,20 @@ macro_rules! kinds {
             /// The bytes are not a frame of this enum.
             pub fn decode_frame(frame: &[u8]) -> Result<$name, $crate::kinds::DecodeError> {
                 let (kind, body) = $crate::kinds::split_frame(frame)?;
+                $name::decode_body(kind, &mut $crate::kinds::body_reader(body))
+            }
+
+            /// Reads the body of `kind` that `encode_body` wrote.
+            ///
+            /// # Errors
+            /// No variant has this kind, or these bytes are not its body.
+            pub fn decode_body(
+                kind: u8,
+                body: &mut $crate::kinds::BodyReader<'_>,
+            ) -> Result<$name, $crate::kinds::DecodeError> {
                 let of = stringify!($name);
                 match kind {
-                    $($number => rmp_serde::from_slice::<$body>(body).map($name::$variant).map_err(|error| {
+                    $($number => <$body as serde::Deserialize>::deserialize(body).map($name::$variant).map_err(|error| {
                         $crate::kinds::DecodeError::Body { kind, of, reason: error.to_string() }
                     }),)+
                     _ => Err($crate::kinds::DecodeError::Kind { kind, of }),
@@ -154,6 +187,7 @@ macro_rules! numbered {
     };
 }
 #[cfg(test)]
+#[allow(unreachable_pub, reason = "the macro declares public enums")]
 mod tests {
     use super::*;
     use serde::{Deserialize, Serialize};

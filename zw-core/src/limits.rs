@@ -28,6 +28,16 @@ pub const MULTI_OPERATIONS_MAX: usize = 4_096;
 pub const CHILDREN_PAGE_MAX: usize = 10_000;
 /// Most bytes of names in one page of a listing.
 pub const CHILDREN_PAGE_BYTES_MAX: usize = MIB;
+/// Longest lifetime of a TTL znode, as ZooKeeper's.
+pub const TTL_MS_MAX: u64 = (1 << 40) - 1;
+/// Most entries in one chunk of the tree's map: what a write copies at most while a snapshot is alive.
+pub const CHUNK_ENTRIES_MAX: usize = 256;
+/// Most bytes of keys in one chunk of the tree's map, but for one key.
+pub const CHUNK_KEY_BYTES_MAX: usize = 64 * KIB;
+/// Access control lists that the tree remembers, to store equal ones once.
+pub const ACL_CACHE_MAX: usize = 64;
+/// Longest secret of a session.
+pub const SESSION_SECRET_BYTES_MAX: usize = 64;
 /// Most sessions of an ensemble.
 pub const SESSIONS_MAX: usize = 100_000;
 /// Most watches that one connection may hold.
@@ -41,8 +51,10 @@ pub const SESSION_TIMEOUT_MAX: Duration = Duration::from_secs(60 * 60);
 
 /// Largest payload of one replicated command: the data, the path and the rest.
 pub const COMMAND_BYTES_MAX: usize = ZNODE_DATA_BYTES_MAX + 64 * KIB;
-/// Largest frame from or to a client.
+/// Largest frame from a client.
 pub const CLIENT_FRAME_BYTES_MAX: usize = COMMAND_BYTES_MAX + 64 * KIB;
+/// Largest frame to a client: a multi of the largest number of operations, or all sessions.
+pub const ANSWER_FRAME_BYTES_MAX: usize = 4 * MIB;
 /// Most bytes of records that a leader puts into one `Append`, unless a single record is larger.
 pub const APPEND_BYTES_MAX: usize = MIB;
 /// Largest frame between peers.
@@ -51,6 +63,12 @@ pub const PEER_FRAME_BYTES_MAX: usize = 4 * MIB;
 pub const HELLO_FRAME_BYTES_MAX: usize = 8 * KIB;
 /// Size of a chunk of a snapshot, on disk and on the wire.
 pub const SNAPSHOT_CHUNK_BYTES: usize = 256 * KIB;
+/// Largest block of a snapshot: it ends with the record that makes it reach half a chunk, or with a single large znode.
+pub const SNAPSHOT_BLOCK_BYTES_MAX: usize = SNAPSHOT_CHUNK_BYTES / 2
+    + ZNODE_DATA_BYTES_MAX
+    + PATH_BYTES_MAX
+    + ACL_ENTRIES_MAX * (ACL_ENTRY_BYTES_MAX + 8)
+    + KIB;
 /// Buffer at which a connection's writer flushes to its socket.
 pub const SOCKET_BUFFER_BYTES: usize = 256 * KIB;
 
@@ -70,8 +88,31 @@ pub const CONNECTION_REQUESTS_MAX: usize = 1_024;
 pub const CONNECTION_OUTBOX_BYTES_MAX: usize = 16 * MIB;
 /// Open client connections of a node.
 pub const CONNECTIONS_MAX: usize = 10_000;
+/// Largest head of an HTTP request.
+pub const HTTP_HEAD_BYTES_MAX: usize = 16 * KIB;
+/// Most header lines of an HTTP request.
+pub const HTTP_HEADERS_MAX: usize = 64;
 /// Trace events that wait for one subscriber; beyond it they are counted as dropped.
 pub const TRACE_QUEUE_MAX: usize = 8 * KIB;
+/// Trace events of one frame.
+pub const TRACE_BATCH_MAX: usize = 1_024;
+/// Bytes that wait for one peer's socket; beyond it the link is closed as too slow.
+pub const PEER_OUTBOX_BYTES_MAX: usize = 32 * MIB;
+/// Snapshots that a node sends at the same time.
+pub const SNAPSHOT_TRANSFERS_MAX: usize = 2;
+/// Fault leases that a node holds.
+pub const FAULT_LEASES_MAX: usize = 64;
+/// Digests of its own past that a node remembers, one each [`DIGEST_INTERVAL`].
+pub const DIGESTS_REMEMBERED_MAX: usize = 256;
+
+/// Requests that wait in a client for a place on its connection; beyond it they are refused, or their senders wait.
+pub const CLIENT_QUEUE_MAX: usize = 64 * KIB;
+/// Events that wait in a client for the reader of one persistent watch; beyond it that watch ends.
+pub const WATCH_STREAM_EVENTS_MAX: usize = 8 * KIB;
+/// Bytes of paths in one request that re-arms watches.
+pub const REARM_BYTES_MAX: usize = 256 * KIB;
+/// Read buffer of a client's connection; it grows for a larger frame.
+pub const CLIENT_BUFFER_BYTES: usize = 64 * KIB;
 
 // The protocol.
 
@@ -89,8 +130,16 @@ pub const BARRIERS_MAX: usize = 64 * KIB;
 pub const EPOCH_ENDS_MAX: usize = 256;
 /// Applied records that stay in memory for followers that are behind; beyond it they get a snapshot.
 pub const RETAINED_LOG_BYTES_MAX: usize = 16 * MIB;
+/// The same while a follower fetches a snapshot: it needs what comes after it.
+pub const PINNED_LOG_BYTES_MAX: usize = 256 * MIB;
+/// Entries that one flush delivers; the rest follows at once.
+pub const DELIVER_BATCH_MAX: usize = 4 * KIB;
+/// Digests of the leader that wait for this node to apply as far.
+pub const WAITING_DIGESTS_MAX: usize = 64;
 /// Sessions that one heartbeat answer reports as alive.
 pub const TOUCHED_SESSIONS_MAX: usize = 16 * KIB;
+/// Sessions whose expiry a leader proposes with one batch.
+pub const EXPIRIES_AT_ONCE_MAX: usize = 256;
 /// Entries between two comparisons of the nodes' digests.
 pub const DIGEST_INTERVAL: u64 = 1_024;
 
@@ -107,14 +156,47 @@ pub const LOG_QUEUE_MAX: usize = 16 * KIB;
 /// Log bytes after which a node takes a snapshot.
 pub const SNAPSHOT_INTERVAL_BYTES: u64 = 64 * MIB as u64;
 
+// The brokers.
+
+/// Events that the ensemble keeps for the brokers; older ones are deleted.
+pub const BROKER_EVENTS_MAX: usize = 100_000;
+/// Events by which [`BROKER_EVENTS_MAX`] is exceeded before the oldest are deleted together.
+pub const BROKER_EVENTS_SLACK: usize = 1_000;
+/// Versions of a sender's Clients list that are kept beside the first.
+pub const BROKER_CLIENTS_VERSIONS_MAX: usize = 1_000;
+/// Most brokers in a Clients list.
+pub const BROKER_CLIENTS_MAX: usize = 64;
+/// Largest body of a request to a broker.
+pub const BROKER_REQUEST_BYTES_MAX: usize = MIB;
+/// Open connections of a broker.
+pub const BROKER_CONNECTIONS_MAX: usize = 1_024;
+
 // Waits.
+
+/// Longest time in which a broker tries to have an event ordered.
+pub const BROKER_ORDER_DEADLINE: Duration = Duration::from_secs(5);
 
 /// Longest wait for the first frame of a connection.
 pub const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
+/// Pause before a lost peer is dialled again; it doubles with each failure in a row up to [`RECONNECT_PAUSE_MAX`].
+pub const RECONNECT_PAUSE_MIN: Duration = Duration::from_millis(50);
+/// See [`RECONNECT_PAUSE_MIN`].
+pub const RECONNECT_PAUSE_MAX: Duration = Duration::from_secs(1);
 /// Longest wait of a dial to a peer.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// Longest silence of either side in the transfer of a snapshot.
+pub const TRANSFER_TIMEOUT: Duration = Duration::from_secs(10);
 /// A write that no leader took by then is refused with the reason.
 pub const REQUEST_DEADLINE: Duration = Duration::from_secs(3);
+/// How long a client bears a node that owes it an answer and says nothing. Above [`REQUEST_DEADLINE`], so that a node
+/// without a quorum can say so; a short session timeout makes it shorter.
+pub const SILENCE_MAX: Duration = Duration::from_secs(4);
+/// How often a client without a session shows that it lives.
+pub const PING_INTERVAL: Duration = Duration::from_secs(2);
+/// First and longest pause of a client between two rounds over its servers.
+pub const RECONNECT_PAUSE_MIN: Duration = Duration::from_millis(10);
+/// See [`RECONNECT_PAUSE_MIN`].
+pub const RECONNECT_PAUSE_MAX: Duration = Duration::from_secs(1);
 /// How often a full disk is looked at again.
 pub const DISK_FULL_POLL: Duration = Duration::from_millis(250);
 /// Quiet time after which the log writes down that all of it is durable.
@@ -127,8 +209,18 @@ const _: () = {
     assert!(CLIENT_FRAME_BYTES_MAX > COMMAND_BYTES_MAX, "every command fits a client's frame");
     assert!(APPEND_BYTES_MAX + COMMAND_BYTES_MAX < PEER_FRAME_BYTES_MAX, "every append fits a peer's frame");
     assert!(WINDOW_BYTES_MAX > APPEND_BYTES_MAX + COMMAND_BYTES_MAX, "a window holds an append");
+    assert!(PINNED_LOG_BYTES_MAX > RETAINED_LOG_BYTES_MAX, "pinning keeps more");
     assert!(UNCOMMITTED_BYTES_MAX > WINDOW_BYTES_MAX, "admission never starves a window");
     assert!(SEGMENT_BYTES > 4 * (BATCH_BYTES_MAX + COMMAND_BYTES_MAX) as u64, "a segment holds several batches");
     assert!(CHILDREN_PAGE_BYTES_MAX + CHILDREN_PAGE_MAX * 8 < CLIENT_FRAME_BYTES_MAX, "a page fits a frame");
+    assert!(
+        CLIENT_FRAME_BYTES_MAX + MULTI_OPERATIONS_MAX * 128 < ANSWER_FRAME_BYTES_MAX,
+        "a multi's answer fits a frame"
+    );
+    assert!(SESSIONS_MAX * 40 < ANSWER_FRAME_BYTES_MAX, "all sessions fit a frame");
+    assert!(PEER_OUTBOX_BYTES_MAX > WINDOW_BYTES_MAX + PEER_FRAME_BYTES_MAX, "a window fits a peer's outbox");
+    assert!(REARM_BYTES_MAX + PATH_BYTES_MAX + 64 * KIB < CLIENT_FRAME_BYTES_MAX, "a re-arming fits a frame");
+    assert!(SILENCE_MAX.as_millis() > REQUEST_DEADLINE.as_millis(), "a node without a quorum can say so");
+    assert!(4 * (PATH_BYTES_MAX + 8) < CHUNK_KEY_BYTES_MAX, "a full chunk can be cut in two");
     assert!(SNAPSHOT_CHUNK_BYTES < PEER_FRAME_BYTES_MAX, "a chunk fits a frame");
 };

@@ -3,6 +3,7 @@
 //! Everything here is pure: bytes in, records out. Files belong to `zw-node`.
 
 pub mod block;
+pub mod memory;
 pub mod outline;
 pub mod record;
 pub mod recover;
@@ -45,6 +46,14 @@ pub enum ReplayError {
         earlier: Promise,
         /// The promise found.
         later: Promise,
+    },
+    /// A snapshot older than one before it.
+    #[error("the log goes back from the snapshot {earlier} to {later}")]
+    Snapshot {
+        /// The snapshot before.
+        earlier: Zxid,
+        /// The snapshot found.
+        later: Zxid,
     },
     /// A truncation beyond the end, or into a snapshot.
     #[error("the log is truncated after {after}, outside {from} to {last}")]
@@ -97,6 +106,9 @@ impl Recovered {
             Record::Snapshot(snapshot) => {
                 // A snapshot of this node's own tree keeps the entries after it; one that was installed lies beyond
                 // the log's end, or beside a tail that it replaces, and starts the log anew.
+                if snapshot.zxid < self.snapshot.zxid {
+                    return Err(ReplayError::Snapshot { earlier: self.snapshot.zxid, later: snapshot.zxid });
+                }
                 let at = self.entries.partition_point(|entry| entry.zxid() <= snapshot.zxid);
                 let own = at > 0 && self.entries[at - 1].zxid() == snapshot.zxid;
                 let keep = if own || snapshot.zxid == self.snapshot.zxid { at } else { self.entries.len() };
@@ -163,6 +175,7 @@ mod tests {
             vec![promise(2, 2)],
             vec![Record::Truncate { after: zxid(2, 1) }],
             vec![snapshot(2, 0), Record::Truncate { after: Zxid::ZERO }],
+            vec![snapshot(2, 0), snapshot(1, 9)],
         ] {
             assert!(replayed([start(), wrong.clone()].concat()).is_err(), "{wrong:?} was accepted");
         }

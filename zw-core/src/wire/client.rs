@@ -5,17 +5,24 @@
 //!   events, which come between them).
 //! - A watch event is sent before any answer that shows data of its zxid or later.
 //! - `zxid` of an answer: for a write the entry that did it, for a read what the node had applied.
+//!
+//! A request is the frame `operation's kind u8, version u8`, then the MessagePack array `[id, body]`; an answer is
+//! `answer's kind u8, version u8, [id, zxid, body]`.
 
 use super::admin;
 use crate::ids::{SessionId, Zxid};
+use crate::kinds::{BODY_VERSION, BodyReader, DecodeError, body_reader, split_frame};
 use crate::tree::command::{Acl, Command, Reply, Stat, TreeError, TreeEvent};
 use crate::{kinds, numbered};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-/// A request: the client's number for it, and what it wants. As a frame: the operation's kind, version, `[id, body]`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// MessagePack's marker of an array of no elements; its lowest bits count them.
+const FIXARRAY: u8 = 0x90;
+
+/// A request: the client's number for it, and what it wants.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
     /// Chosen by the client; given back.
     pub id: u32,
@@ -29,7 +36,7 @@ kinds! {
     pub enum Operation {
         /// Opens a session or attaches to one; at most once a connection, before writes that need a session.
         1 => Connect(Connect),
-        /// A sign of life.
+        /// A sign of life; the answer's zxid is what the node has applied.
         2 => Ping(Ping),
         /// Create, Delete, SetData, SetAcl, Check, Multi, CloseSession (of its own).
         3 => Write(Command),
@@ -143,7 +150,7 @@ pub struct SetWatches {
 }
 
 /// A frame from the node to a client.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Response {
     /// The request's number; 0 for events.
     pub id: u32,
@@ -288,6 +295,67 @@ pub struct RequestError {
     pub code: ErrorCode,
     /// For a person.
     pub message: String,
+}
+
+impl Request {
+    /// Appends the frame, without its length, to `out`.
+    pub fn encode_frame(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&[self.operation.kind(), BODY_VERSION, FIXARRAY + 2]);
+        encode_number(u64::from(self.id), out);
+        self.operation.encode_body(out);
+    }
+
+    /// Reads what `encode_frame` wrote.
+    ///
+    /// # Errors
+    /// The bytes are not a request.
+    pub fn decode_frame(frame: &[u8]) -> Result<Request, DecodeError> {
+        let (kind, mut body) = split_array(frame, 2, "Request")?;
+        let id = decode_part(&mut body, kind, "Request")?;
+        Ok(Request { id, operation: Operation::decode_body(kind, &mut body)? })
+    }
+}
+
+impl Response {
+    /// Appends the frame, without its length, to `out`.
+    pub fn encode_frame(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&[self.answer.kind(), BODY_VERSION, FIXARRAY + 3]);
+        encode_number(u64::from(self.id), out);
+        encode_number(self.zxid.0, out);
+        self.answer.encode_body(out);
+    }
+
+    /// Reads what `encode_frame` wrote.
+    ///
+    /// # Errors
+    /// The bytes are not an answer.
+    pub fn decode_frame(frame: &[u8]) -> Result<Response, DecodeError> {
+        let (kind, mut body) = split_array(frame, 3, "Response")?;
+        let id = decode_part(&mut body, kind, "Response")?;
+        let zxid = decode_part(&mut body, kind, "Response")?;
+        Ok(Response { id, zxid, answer: Answer::decode_body(kind, &mut body)? })
+    }
+}
+
+fn encode_number(number: u64, out: &mut Vec<u8>) {
+    rmp_serde::encode::write(out, &number).expect("encoding into memory cannot fail");
+}
+
+/// Splits a frame whose body is an array of `elements`, which must lead to the first of them.
+fn split_array<'a>(frame: &'a [u8], elements: u8, of: &'static str) -> Result<(u8, BodyReader<'a>), DecodeError> {
+    let (kind, body) = split_frame(frame)?;
+    match body.split_first() {
+        Some((marker, rest)) if *marker == FIXARRAY + elements => Ok((kind, body_reader(rest))),
+        _ => Err(DecodeError::Body { kind, of, reason: format!("not an array of {elements} elements") }),
+    }
+}
+
+fn decode_part<'a, T: Deserialize<'a>>(
+    body: &mut BodyReader<'a>,
+    kind: u8,
+    of: &'static str,
+) -> Result<T, DecodeError> {
+    T::deserialize(body).map_err(|error| DecodeError::Body { kind, of, reason: error.to_string() })
 }
 
 impl From<&TreeError> for ErrorReply {

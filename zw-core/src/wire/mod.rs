@@ -5,4 +5,9 @@
 
 pub mod admin;
 pub mod client;
+#[cfg(feature = "client")]
+pub mod frame;
 pub mod hello;
+
+#[cfg(test)]
+mod tests;

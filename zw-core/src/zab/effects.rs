@@ -142,6 +142,11 @@ pub enum Effect {
         /// What the snapshot holds.
         snapshot: SnapshotId,
     },
+    /// The snapshot that was received is of no use any more: delete its file.
+    Discard {
+        /// What it holds.
+        snapshot: SnapshotId,
+    },
     /// Open for writes: this node knows a leader with a quorum, and has applied what that leader began with (rule S5).
     Serve {
         /// Who leads.

@@ -83,6 +83,8 @@ pub struct Vote {
 pub struct Hello {
     /// The lowest epoch that the sender still accepts.
     pub promised: Epoch,
+    /// The only leader that it accepts in that epoch.
+    pub to: NodeId,
 }
 
 /// See [`Message::NewEpoch`].
@@ -221,16 +223,14 @@ pub struct Digest {
 /// Why a relation ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Reason {
-    /// The receiver of a Hello does not lead.
-    NotLeading,
     /// The leader gives up: its quorum is gone or it may not lead.
     Abdicated,
-    /// The sender has promised a later epoch, or another leader of this one.
-    PromisedAnother,
+    /// The follower gives its leader up.
+    Left,
 }
 
 numbered!(Standing { 0 => Looking, 1 => Following, 2 => Leading });
-numbered!(Reason { 0 => NotLeading, 1 => Abdicated, 2 => PromisedAnother });
+numbered!(Reason { 1 => Abdicated, 2 => Left });
 numbered!(Rejection { 0 => NoQuorum, 1 => Overloaded, 2 => DiskFull });
 
 /// Writes the entries' records one after the other, as one byte string.
@@ -266,7 +266,7 @@ mod tests {
         let entries = vec![Entry::new(Zxid::marker(Epoch(3)), 5, b""), Entry::new(Zxid::new(Epoch(3), 1), 6, b"x")];
         let messages = [
             Message::Vote(Vote { round: 4, candidate, standing: Standing::Following }),
-            Message::Hello(Hello { promised: Epoch(2) }),
+            Message::Hello(Hello { promised: Epoch(2), to: NodeId(1) }),
             Message::NewEpoch(NewEpoch { epoch: Epoch(3) }),
             Message::AckEpoch(AckEpoch { epoch: Epoch(3), last_zxid: zxid, epoch_ends: vec![EpochEnd(zxid)] }),
             Message::Truncate(Truncate { epoch: Epoch(3), after: zxid }),

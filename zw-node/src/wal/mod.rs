@@ -12,7 +12,7 @@ pub mod disk;
 mod preparer;
 pub mod writer;
 
-pub use writer::{LogEvent, LogThread};
+pub use writer::{DiskDelay, LogEvent, LogThread};
 
 use bytes::Bytes;
 use directory::{DirectoryLock, Identity, SPARE, segment_name};

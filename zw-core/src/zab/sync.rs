@@ -1,0 +1,40 @@
+//! Synchronisation at the leader: from what does a follower's log go on (rules S1, S2).
+//!
+//! ZooKeeper chooses between DIFF, TRUNC and SNAP in five cases. Here there is one point, the end of the common
+//! prefix, and one stream from it.
+
+use super::effects::{Effect, Event};
+use super::message::{AckEpoch, Message, SnapshotOffer, Truncate};
+use super::{Cursor, CursorState, Phase, Zab};
+use crate::ids::{NodeId, Zxid};
+
+impl Zab {
+    /// Sets the cursor of a follower that acknowledged the epoch.
+    pub(super) fn start_sync(&mut self, peer: NodeId, ack: &AckEpoch, effects: &mut Vec<Effect>) {
+        let Some(link) = self.links.get(&peer).copied() else { return };
+        let ends: Vec<Zxid> = ack.epoch_ends.iter().map(|end| end.0).collect();
+        let common = self.log.common_point(&ends);
+        let epoch = ack.epoch;
+        let (cursor, how) = if !self.log.contains(common) {
+            (Cursor::snapshot(link, self.log.start()), "snapshot")
+        } else if ack.last_zxid > common {
+            self.send(peer, Message::Truncate(Truncate { epoch, after: common }), effects);
+            (Cursor::streaming(link, common), "truncate")
+        } else {
+            (Cursor::streaming(link, common), "append")
+        };
+        effects.push(Effect::Trace(Event::Sync { peer, how, from: common }));
+        if cursor.state != CursorState::Streaming {
+            self.offer_snapshot(peer, effects);
+        }
+        if let Phase::Leading(leading) = &mut self.phase {
+            leading.followers.insert(peer, cursor);
+        }
+    }
+
+    /// Tells a follower to fetch a snapshot that this log can continue.
+    pub(super) fn offer_snapshot(&mut self, peer: NodeId, effects: &mut Vec<Effect>) {
+        let offer = SnapshotOffer { epoch: self.promise.epoch, zxid: self.log.start() };
+        self.send(peer, Message::SnapshotOffer(offer), effects);
+    }
+}
