@@ -156,14 +156,32 @@ pub const LOG_QUEUE_MAX: usize = 16 * KIB;
 /// Log bytes after which a node takes a snapshot.
 pub const SNAPSHOT_INTERVAL_BYTES: u64 = 64 * MIB as u64;
 
+// The brokers.
+
+/// Events that the ensemble keeps for the brokers; older ones are deleted.
+pub const BROKER_EVENTS_MAX: usize = 100_000;
+/// Events by which [`BROKER_EVENTS_MAX`] is exceeded before the oldest are deleted together.
+pub const BROKER_EVENTS_SLACK: usize = 1_000;
+/// Versions of a sender's Clients list that are kept beside the first.
+pub const BROKER_CLIENTS_VERSIONS_MAX: usize = 1_000;
+/// Most brokers in a Clients list.
+pub const BROKER_CLIENTS_MAX: usize = 64;
+/// Largest body of a request to a broker.
+pub const BROKER_REQUEST_BYTES_MAX: usize = MIB;
+/// Open connections of a broker.
+pub const BROKER_CONNECTIONS_MAX: usize = 1_024;
+
 // Waits.
+
+/// Longest time in which a broker tries to have an event ordered.
+pub const BROKER_ORDER_DEADLINE: Duration = Duration::from_secs(5);
 
 /// Longest wait for the first frame of a connection.
 pub const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
-/// Pause before a lost peer is dialled again; it doubles with each failure in a row up to [`RECONNECT_PAUSE_MAX`].
-pub const RECONNECT_PAUSE_MIN: Duration = Duration::from_millis(50);
-/// See [`RECONNECT_PAUSE_MIN`].
-pub const RECONNECT_PAUSE_MAX: Duration = Duration::from_secs(1);
+/// Pause before a lost peer is dialled again; it doubles with each failure in a row up to [`REDIAL_PAUSE_MAX`].
+pub const REDIAL_PAUSE_MIN: Duration = Duration::from_millis(50);
+/// See [`REDIAL_PAUSE_MIN`].
+pub const REDIAL_PAUSE_MAX: Duration = Duration::from_secs(1);
 /// Longest wait of a dial to a peer.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Longest silence of either side in the transfer of a snapshot.

@@ -6,3 +6,7 @@ mod peer;
 pub mod server;
 pub mod snapshots;
 pub mod wal;
+pub mod broker;
+pub mod cli;
+pub mod parent;
+pub mod signals;

@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 use zw_core::ids::{NodeId, Zxid};
 use zw_core::limits::{
-    CONNECT_TIMEOUT, HELLO_FRAME_BYTES_MAX, HELLO_TIMEOUT, RECONNECT_PAUSE_MAX, RECONNECT_PAUSE_MIN,
+    CONNECT_TIMEOUT, HELLO_FRAME_BYTES_MAX, HELLO_TIMEOUT, REDIAL_PAUSE_MAX, REDIAL_PAUSE_MIN,
 };
 use zw_core::wire::hello::{Greeting, Hello, PROTOCOL_VERSION, Purpose};
 
@@ -28,7 +28,7 @@ pub(crate) fn hello(node: &Node, purpose: Purpose, zxid: Zxid) -> Greeting {
 
 /// Keeps a link to `peer`; never returns.
 pub(crate) async fn keep_connected(node: Arc<Node>, peer: NodeId) {
-    let mut pause = RECONNECT_PAUSE_MIN;
+    let mut pause = REDIAL_PAUSE_MIN;
     loop {
         node.faults.wait_while(|faults| faults.blocks(peer)).await;
         match dial(&node, peer).await {
@@ -36,14 +36,14 @@ pub(crate) async fn keep_connected(node: Arc<Node>, peer: NodeId) {
                 let since = Instant::now();
                 tracing::debug!(%peer, "connected");
                 node.peers.connected(&node, peer, socket).run(node.clone(), input).await;
-                if since.elapsed() > RECONNECT_PAUSE_MAX {
-                    pause = RECONNECT_PAUSE_MIN;
+                if since.elapsed() > REDIAL_PAUSE_MAX {
+                    pause = REDIAL_PAUSE_MIN;
                 }
             }
             Err(error) => tracing::debug!(%peer, %error, "cannot connect"),
         }
         sleep(pause).await;
-        pause = (pause * 2).min(RECONNECT_PAUSE_MAX);
+        pause = (pause * 2).min(REDIAL_PAUSE_MAX);
     }
 }
 
