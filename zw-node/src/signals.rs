@@ -1,7 +1,7 @@
 //! Waiting for the signals that ask a process to end.
 
 /// Returns once the process gets SIGINT or SIGTERM. From the first call on, these signals no longer kill it.
-pub async fn terminated() {
+pub(crate) async fn terminated() {
     use tokio::signal::unix::{SignalKind, signal};
     let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
     else {

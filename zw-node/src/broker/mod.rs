@@ -17,6 +17,7 @@ mod register;
 mod store;
 mod view;
 
+use crate::server::parent;
 use crate::signals;
 use clap::Args;
 use follow::Shared;
@@ -88,7 +89,7 @@ pub fn run(options: BrokerOptions) -> Result<(), BrokerError> {
         server.parse::<Address>()?;
     }
     if options.die_with_parent {
-        crate::parent::die_with_parent()?;
+        parent::die_with_parent()?;
     }
     // Two threads: one may flush the file while the other answers.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
@@ -123,6 +124,7 @@ async fn broker(options: BrokerOptions) -> Result<(), BrokerError> {
 
     let ended = tokio::select! {
         _ = terminated => Ok(()),
+        () = parent::gone() => Ok(()),
         error = &mut following => Err(match error {
             Ok(error) => BrokerError::Store(format!("{}: {error}", data.display())),
             Err(defect) => io::Error::other(defect).into(),

@@ -18,7 +18,7 @@ pub(crate) mod inbox;
 pub(crate) mod locks;
 pub(crate) mod metrics;
 pub(crate) mod node;
-mod parent;
+pub(crate) mod parent;
 mod pending;
 mod perform;
 mod snapshotter;

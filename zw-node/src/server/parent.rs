@@ -1,4 +1,4 @@
-//! Ending with the process that started this one, so that no node outlives its console (`--die-with-parent`).
+//! Ending with the process that started this one, so that none outlives its console (`--die-with-parent`).
 //!
 //! Two lines of defence: the kernel kills this process when its parent dies (Linux), even while it is stopped; and the
 //! end of stdin, which the parent holds open, says the same elsewhere.
@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 static GONE: OnceLock<CancellationToken> = OnceLock::new();
 
 /// Has this process end with its parent.
-pub(super) fn die_with_parent() -> io::Result<()> {
+pub(crate) fn die_with_parent() -> io::Result<()> {
     #[cfg(target_os = "linux")]
     {
         use rustix::process::{Signal, getppid, set_parent_process_death_signal};
@@ -39,7 +39,7 @@ pub(super) fn die_with_parent() -> io::Result<()> {
 }
 
 /// Returns when the parent is gone.
-pub(super) async fn gone() {
+pub(crate) async fn gone() {
     match GONE.get() {
         Some(gone) => gone.cancelled().await,
         None => std::future::pending().await,
