@@ -53,13 +53,14 @@ pub(super) struct AclList {
 impl Znode {
     /// The znode that is always there.
     pub(super) fn root(acl: Arc<AclList>) -> Znode {
-        Znode::new(Kind::Persistent, &Bytes::new(), acl, Zxid::ZERO, 0)
+        Znode::new(Kind::Persistent, Bytes::new(), acl, Zxid::ZERO, 0)
     }
 
-    pub(super) fn new(kind: Kind, data: &Bytes, acl: Arc<AclList>, zxid: Zxid, time_ms: u64) -> Znode {
-        let mut znode = Znode {
-            data: Bytes::new(),
-            data_hash: 0,
+    /// A new one. `data` must be of exact size, as for [`Znode::put_data`].
+    pub(super) fn new(kind: Kind, data: Bytes, acl: Arc<AclList>, zxid: Zxid, time_ms: u64) -> Znode {
+        Znode {
+            data_hash: hash_of(&data),
+            data,
             acl,
             kind,
             czxid: zxid,
@@ -72,15 +73,13 @@ impl Znode {
             version: 0,
             cversion: 0,
             aversion: 0,
-        };
-        znode.put_data(data);
-        znode
+        }
     }
 
-    /// Stores a copy of exact size: a slice of a received batch would keep the whole batch in memory.
-    pub(super) fn put_data(&mut self, data: &Bytes) {
-        self.data = Bytes::copy_from_slice(data);
-        self.data_hash = Hasher::new().bytes(data).finish();
+    /// Stores data, which must be a copy of exact size: a slice of a received batch would keep the batch in memory.
+    pub(super) fn put_data(&mut self, data: Bytes) {
+        self.data_hash = hash_of(&data);
+        self.data = data;
     }
 
     pub(super) fn stat(&self) -> Stat {
@@ -116,6 +115,10 @@ impl Znode {
             Kind::Container | Kind::Persistent | Kind::Ephemeral(_) => None,
         }
     }
+}
+
+fn hash_of(data: &[u8]) -> u64 {
+    Hasher::new().bytes(data).finish()
 }
 
 /// The version after `version`: never -1, which means "any" in a command (ZooKeeper does the same since 3.9).

@@ -1,0 +1,276 @@
+//! One node's disk: the log as a stream of records on its way through bytes, and snapshot files.
+//!
+//! Fault model: what was handed over is not durable until the write in progress ends. At a power loss everything that
+//! waited behind that write is gone, and of the write itself any prefix of its bytes is there, or any subset of its
+//! sectors, or all, or nothing. Durable bytes stay as they are. A snapshot file is there as a whole or not at all
+//! (temporary name, fsync, rename, fsync of the directory), and may be there without the log's record of it.
+//!
+//! The truth that the invariants look at is [`Disk::durable`]: it is folded from the bytes that survived, never from
+//! what the node believes.
+
+use crate::clock::{MILLISECOND, Micros};
+use crate::prng::Prng;
+use crate::sabotage::Sabotage;
+use bytes::Bytes;
+use std::collections::{BTreeMap, VecDeque};
+use zw_core::ids::{NodeId, Ticket, Zxid};
+use zw_core::log::Recovered;
+use zw_core::log::record::{Promise, Record, SnapshotId};
+use zw_core::tree::Tree;
+
+/// The unit that a power loss keeps or loses.
+const SECTOR_BYTES: usize = 512;
+
+/// How disks behave in this world.
+#[derive(Clone, Debug)]
+pub struct DiskOptions {
+    /// Least time of a write with its fsync.
+    pub latency_min: Micros,
+    /// Mean of what comes on top.
+    pub latency_mean: Micros,
+    /// Mean time to write a snapshot.
+    pub snapshot_mean: Micros,
+    /// Of a thousand writes, how many take up to a second.
+    pub slow_per_mille: u64,
+}
+
+/// See the top of this file.
+pub struct Disk {
+    options: DiskOptions,
+    prng: Prng,
+    durable: Recovered,
+    appended: Recovered,
+    waiting: VecDeque<(Ticket, Vec<Record>)>,
+    writing: Vec<(Ticket, Vec<Record>)>,
+    snapshots: BTreeMap<Zxid, (SnapshotId, Tree)>,
+    stalled_until: Micros,
+    sabotage: Option<Sabotage>,
+}
+
+impl Disk {
+    /// An empty disk.
+    #[must_use]
+    pub fn new(options: DiskOptions, prng: Prng, sabotage: Option<Sabotage>) -> Disk {
+        Disk {
+            options,
+            prng,
+            durable: Recovered::default(),
+            appended: Recovered::default(),
+            waiting: VecDeque::new(),
+            writing: Vec::new(),
+            snapshots: BTreeMap::new(),
+            stalled_until: 0,
+            sabotage,
+        }
+    }
+
+    /// What would be recovered after a power loss now, at least.
+    #[must_use]
+    pub fn durable(&self) -> &Recovered {
+        &self.durable
+    }
+
+    /// What would be recovered if everything handed over reached the disk.
+    #[must_use]
+    pub fn appended(&self) -> &Recovered {
+        &self.appended
+    }
+
+    /// Notes a record that is about to be handed over.
+    ///
+    /// # Errors
+    /// It cannot follow what was handed over before: a hole, a broken promise, a truncation out of range.
+    pub fn expect(&mut self, record: &Record) -> Result<(), String> {
+        self.appended.replay(record.clone()).map_err(|error| format!("{error} (writing {record:?})"))
+    }
+
+    /// Takes over records that were all expected.
+    pub fn append(&mut self, ticket: Ticket, records: Vec<Record>) {
+        let records = self.altered(records);
+        self.waiting.push_back((ticket, records));
+    }
+
+    fn altered(&self, mut records: Vec<Record>) -> Vec<Record> {
+        match self.sabotage {
+            Some(Sabotage::SkipPromise) => records.retain(|record| !matches!(record, Record::Promise(_))),
+            Some(Sabotage::DropTruncate) => records.retain(|record| !matches!(record, Record::Truncate { .. })),
+            _ => {}
+        }
+        records
+    }
+
+    /// Starts the next write if none is in progress; answers how long it takes.
+    pub fn start_write(&mut self, now: Micros) -> Option<Micros> {
+        if !self.writing.is_empty() || self.waiting.is_empty() {
+            return None;
+        }
+        self.writing = self.waiting.drain(..).collect();
+        let mut takes = self.options.latency_min + self.prng.exponential(self.options.latency_mean);
+        if self.prng.chance(self.options.slow_per_mille) {
+            takes += self.prng.between(10, 1_000) * MILLISECOND;
+        }
+        Some(takes + self.stalled_until.saturating_sub(now))
+    }
+
+    /// The write in progress is durable; answers its last ticket.
+    ///
+    /// # Errors
+    /// The records do not fit what is durable.
+    pub fn finish_write(&mut self) -> Result<Ticket, String> {
+        let written = std::mem::take(&mut self.writing);
+        let ticket = written.last().map(|(ticket, _)| *ticket).expect("a write that ends was started");
+        written.into_iter().flat_map(|(_, records)| records).try_for_each(|record| self.keep(record))?;
+        Ok(ticket)
+    }
+
+    fn keep(&mut self, record: Record) -> Result<(), String> {
+        let purges = matches!(record, Record::Snapshot(_));
+        let tolerated = self.sabotage.is_some_and(Sabotage::damages_log);
+        match self.durable.replay(record) {
+            Err(error) if !tolerated => return Err(error.to_string()),
+            // The real log would find the damage at the next start only; the sabotaged disk goes on likewise.
+            _ => {}
+        }
+        if purges {
+            // The newest two stay, as on a real disk, and whatever is newer than the log knows.
+            let named = self.durable.snapshot.zxid;
+            let before = self.snapshots.range(..named).next_back().map_or(named, |(zxid, _)| *zxid);
+            self.snapshots.retain(|zxid, _| *zxid >= before);
+        }
+        Ok(())
+    }
+
+    /// How long a snapshot takes to become durable.
+    pub fn snapshot_time(&mut self, now: Micros) -> Micros {
+        1 + self.prng.exponential(self.options.snapshot_mean) + self.stalled_until.saturating_sub(now)
+    }
+
+    /// A snapshot file is complete and durable.
+    pub fn keep_snapshot(&mut self, snapshot: SnapshotId, tree: Tree) {
+        self.snapshots.insert(snapshot.zxid, (snapshot, tree));
+    }
+
+    /// A snapshot file is deleted, unless the log names it.
+    pub fn discard_snapshot(&mut self, snapshot: SnapshotId) {
+        if self.appended.snapshot != snapshot && self.durable.snapshot != snapshot {
+            self.snapshots.remove(&snapshot.zxid);
+        }
+    }
+
+    /// The tree of a snapshot file.
+    #[must_use]
+    pub fn snapshot(&self, snapshot: SnapshotId) -> Option<Tree> {
+        if snapshot == SnapshotId::default() {
+            return Some(Tree::new());
+        }
+        self.snapshots.get(&snapshot.zxid).filter(|(id, _)| *id == snapshot).map(|(_, tree)| tree.clone())
+    }
+
+    /// The disk takes no write to its end before `until`.
+    pub fn stall(&mut self, until: Micros) {
+        self.stalled_until = self.stalled_until.max(until);
+    }
+
+    /// Power is lost; answers whether a part of a write survived.
+    ///
+    /// # Errors
+    /// The surviving records do not fit what is durable.
+    pub fn lose_power(&mut self) -> Result<bool, String> {
+        self.waiting.clear();
+        let written: Vec<Record> = std::mem::take(&mut self.writing).into_iter().flat_map(|(_, r)| r).collect();
+        let bytes: Vec<u8> = written.iter().flat_map(|record| record.encode().to_vec()).collect();
+        let survived = records_of(self.damaged(bytes));
+        let torn = survived.len() < written.len() && !survived.is_empty();
+        assert!(written.starts_with(&survived), "what survives a torn write is a prefix of it");
+        survived.into_iter().try_for_each(|record| self.keep(record))?;
+        match self.sabotage {
+            Some(Sabotage::ForgetRecord) => drop(self.durable.entries.pop()),
+            Some(Sabotage::LoseSnapshotFile) => drop(self.snapshots.pop_last()),
+            Some(Sabotage::ForgetPromise) if self.durable.promise.epoch > self.durable.last_zxid().epoch() => {
+                self.durable.promise = Promise { epoch: self.durable.last_zxid().epoch(), leader: NodeId(0) };
+            }
+            _ => {}
+        }
+        self.appended = self.durable.clone();
+        self.stalled_until = 0;
+        Ok(torn)
+    }
+
+    /// What a power loss leaves of bytes that were being written.
+    fn damaged(&mut self, mut bytes: Vec<u8>) -> Bytes {
+        match self.prng.below(4) {
+            0 => bytes.clear(),
+            1 => {}
+            2 => bytes.truncate(self.prng.index(bytes.len() + 1)),
+            _ => {
+                for sector in bytes.chunks_mut(SECTOR_BYTES) {
+                    if self.prng.chance(300) {
+                        sector.fill(0);
+                    }
+                }
+            }
+        }
+        Bytes::from(bytes)
+    }
+
+    /// Makes writes fast again for the liveness phase.
+    pub fn calm(&mut self) {
+        self.options.latency_mean = self.options.latency_mean.min(2 * MILLISECOND);
+        self.options.latency_min = self.options.latency_min.min(2 * MILLISECOND);
+        self.options.slow_per_mille = 0;
+        self.stalled_until = 0;
+    }
+}
+
+/// The records that a reader gets from a tail of the log: those before the first that is cut or damaged.
+fn records_of(mut bytes: Bytes) -> Vec<Record> {
+    std::iter::from_fn(|| Record::decode(&mut bytes).ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use zw_core::ids::Epoch;
+    use zw_core::log::record::Entry;
+
+    fn records(count: u64) -> Vec<Record> {
+        let promise = Record::Promise(Promise { epoch: Epoch(1), leader: NodeId(1) });
+        let entry = |counter| {
+            let payload = if counter == 0 { Vec::new() } else { vec![7; 300] };
+            Record::Entry(Entry::new(Zxid::new(Epoch(1), counter), 0, &payload))
+        };
+        std::iter::once(promise).chain((0..count).map(entry)).collect()
+    }
+
+    fn disk(seed: u64) -> Disk {
+        let options = DiskOptions { latency_min: 1, latency_mean: 1, snapshot_mean: 1, slow_per_mille: 0 };
+        Disk::new(options, Prng::new(seed), None)
+    }
+
+    #[test]
+    fn a_power_loss_keeps_what_is_durable_and_a_prefix_of_the_rest() {
+        let mut lengths = std::collections::BTreeSet::new();
+        for seed in 0..200 {
+            let mut disk = disk(seed);
+            let all = records(12);
+            disk.append(Ticket(1), all[..4].to_vec());
+            disk.start_write(0).unwrap();
+            assert_eq!(disk.finish_write(), Ok(Ticket(1)));
+            disk.append(Ticket(2), all[4..10].to_vec());
+            disk.start_write(0).unwrap();
+            disk.append(Ticket(3), all[10..].to_vec());
+            disk.lose_power().unwrap();
+            assert!((3..=9).contains(&disk.durable().entries.len()), "ticket 3 never reached the disk");
+            lengths.insert(disk.durable().entries.len());
+        }
+        assert_eq!(lengths.len(), 7, "every length occurs");
+    }
+
+    #[test]
+    fn a_hole_is_refused_at_once() {
+        let mut disk = disk(1);
+        let all = records(3);
+        assert!(disk.expect(&all[0]).is_ok() && disk.expect(&all[1]).is_ok());
+        assert!(disk.expect(&all[3]).is_err());
+    }
+}

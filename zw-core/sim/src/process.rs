@@ -1,0 +1,527 @@
+//! One node: the real protocol and the real tree, driven exactly as the contract of `zw_core::zab::effects` says.
+//!
+//! Fault model: the process takes one to many inputs before it performs the effects; it may lose power between any
+//! two effects; it may stand still while its sockets and its disk go on. A process that starts again knows its disk
+//! and nothing else.
+
+use crate::client::{Answer, Operation};
+use crate::clock::Micros;
+use crate::disk::Disk;
+use crate::event::Event;
+use crate::invariants::{Verdict, Violation, ensure};
+use crate::prng::Prng;
+use crate::sabotage::Sabotage;
+use crate::world::World;
+use std::collections::{BTreeMap, VecDeque};
+use zw_core::ids::{LinkId, NodeId, Tick, Zxid};
+use zw_core::limits::REQUEST_DEADLINE;
+use zw_core::log::record::SnapshotId;
+use zw_core::tree::Tree;
+use zw_core::tree::command::{Envelope, Reply, TreeError};
+use zw_core::zab::effects::{Effect, Input, Proposal, Role};
+use zw_core::zab::{Config, Zab};
+
+/// A node: what outlives its processes, and its process while it runs.
+pub struct Node {
+    /// Its disk.
+    pub disk: Disk,
+    /// Its clocks.
+    pub clock: crate::clock::Clock,
+    /// The process, unless the node is down.
+    pub process: Option<Process>,
+    pub(crate) prng: Prng,
+    pub(crate) incarnations: u32,
+    pub(crate) crash_armed: bool,
+}
+
+/// What waits for the process.
+#[derive(Clone, Debug)]
+pub enum Work {
+    /// An input of the protocol.
+    Input(Input),
+    /// A client's request.
+    Request { client: usize, request: u64 },
+}
+
+/// A process in memory: all of it is gone after a crash.
+pub struct Process {
+    /// Which run of the node this is.
+    pub incarnation: u32,
+    /// The protocol.
+    pub zab: Zab,
+    /// The tree.
+    pub tree: Tree,
+    pub(crate) inbox: VecDeque<Work>,
+    pub(crate) run_scheduled: bool,
+    pub(crate) paused: bool,
+    pub(crate) timer_at: Option<Micros>,
+    pub(crate) last_link: u64,
+    pub(crate) links: BTreeMap<usize, (u64, LinkId)>,
+    pub(crate) dials: BTreeMap<usize, crate::links::Dial>,
+    last_tag: u64,
+    proposed: BTreeMap<u64, (usize, u64)>,
+    waiting: BTreeMap<u64, (usize, u64)>,
+    barriers: BTreeMap<u64, (usize, u64)>,
+    reads: Vec<(Zxid, usize, u64)>,
+    pub(crate) since_snapshot: u64,
+    pub(crate) own_snapshot: Option<(SnapshotId, Tree)>,
+    pub(crate) transfer: Option<crate::transfer::Transfer>,
+    pub(crate) last_transfer: u64,
+}
+
+impl Process {
+    pub(crate) fn push(&mut self, input: Input) {
+        self.inbox.push_back(Work::Input(input));
+    }
+
+    /// A tag that no process of this node ever used.
+    fn next_tag(&mut self) -> u64 {
+        self.last_tag += 1;
+        self.last_tag
+    }
+}
+
+impl World {
+    /// Starts the node's next process from its disk.
+    pub(crate) fn start(&mut self, node: usize) -> Verdict {
+        let now = self.agenda.now();
+        let reuse_tags = self.sabotaged(Sabotage::ReuseTags);
+        let home = &mut self.nodes[node];
+        assert!(home.process.is_none(), "a node runs one process at a time");
+        home.incarnations += 1;
+        let incarnation = home.incarnations;
+        let recovered = home.disk.durable().clone();
+        let Some(tree) = home.disk.snapshot(recovered.snapshot) else {
+            let text = format!("node {} has no snapshot file {:?}", node + 1, recovered.snapshot);
+            return Err(Violation::new("SnapshotDurable", text));
+        };
+        ensure!(
+            tree.digest() == recovered.snapshot.digest || recovered.snapshot.zxid == Zxid::ZERO,
+            "SnapshotDurable",
+            "node {}'s snapshot {:?} has digest {:x}",
+            node + 1,
+            recovered.snapshot,
+            tree.digest()
+        );
+        self.invariants.monotonic.starts(node, &recovered)?;
+        self.invariants.agreement.starts(node, recovered.snapshot.zxid)?;
+        let config = Config {
+            me: id_of(node),
+            ensemble: self.ensemble.clone(),
+            timing: self.options.timing,
+            limits: self.options.limits,
+            seed: home.prng.next(),
+        };
+        let zab = Zab::new(config, &recovered, home.clock.read(now));
+        let first_tag = if reuse_tags { 1 << 32 } else { u64::from(incarnation) << 32 };
+        home.process = Some(Process {
+            incarnation,
+            zab,
+            tree,
+            inbox: VecDeque::new(),
+            run_scheduled: false,
+            paused: false,
+            timer_at: None,
+            last_link: 0,
+            links: BTreeMap::new(),
+            dials: BTreeMap::new(),
+            last_tag: first_tag,
+            proposed: BTreeMap::new(),
+            waiting: BTreeMap::new(),
+            barriers: BTreeMap::new(),
+            reads: Vec::new(),
+            since_snapshot: 0,
+            own_snapshot: None,
+            transfer: None,
+            last_transfer: 0,
+        });
+        self.counts.add("process start");
+        self.note(node, || format!("starts from {:?} at {}", recovered.promise, recovered.last_zxid()));
+        self.push(node, Input::Tick);
+        (node + 1..self.nodes.len()).for_each(|peer| self.dial_at(node, peer, now + 1));
+        Ok(())
+    }
+
+    /// The node loses power.
+    pub(crate) fn crash(&mut self, node: usize, why: &'static str) -> bool {
+        let home = &mut self.nodes[node];
+        if home.process.take().is_none() {
+            return false;
+        }
+        home.crash_armed = false;
+        match home.disk.lose_power() {
+            Ok(true) => self.counts.add("torn write"),
+            Ok(false) => {}
+            Err(error) => self.fail(crate::invariants::log_matching::LogMatching::hole(node, &error)),
+        }
+        self.note(node, || format!("crashes: {why}"));
+        self.network.node_died(node, &mut self.fault_prng, &mut self.agenda);
+        self.break_clients_of(node);
+        let pause = self.fault_prng.exponential(self.options.restart_mean).max(1);
+        let incarnation = self.nodes[node].incarnations;
+        self.agenda.after(pause, Event::Restart { node, incarnation });
+        true
+    }
+
+    /// Gives the process an input, if it runs.
+    pub(crate) fn push(&mut self, node: usize, input: Input) {
+        if let Some(process) = &mut self.nodes[node].process {
+            process.push(input);
+            self.schedule_run(node);
+        }
+    }
+
+    pub(crate) fn schedule_run(&mut self, node: usize) {
+        let home = &mut self.nodes[node];
+        let Some(process) = &mut home.process else { return };
+        if !process.run_scheduled && !process.paused && !process.inbox.is_empty() {
+            process.run_scheduled = true;
+            let incarnation = process.incarnation;
+            self.agenda.after(home.prng.exponential(self.options.run_delay), Event::Run { node, incarnation });
+        }
+    }
+
+    /// The process takes some of its work, and performs what the protocol wants.
+    pub(crate) fn run(&mut self, node: usize) -> Verdict {
+        let home = &mut self.nodes[node];
+        let Some(process) = &mut home.process else { return Ok(()) };
+        process.run_scheduled = false;
+        if process.paused {
+            return Ok(());
+        }
+        let most = home.prng.between(1, self.options.drain_max);
+        let mut effects = std::mem::take(&mut self.effects);
+        for _ in 0..most {
+            let Some(process) = &mut self.nodes[node].process else { break };
+            let input = match process.inbox.pop_front() {
+                Some(Work::Input(input)) => Some(input),
+                Some(Work::Request { client, request }) => self.take_request(node, client, request)?,
+                None => break,
+            };
+            let home = &mut self.nodes[node];
+            if let (Some(input), Some(process)) = (input, &mut home.process) {
+                self.counts.add("protocol step");
+                process.zab.step(home.clock.read(self.agenda.now()), input, &mut effects);
+            }
+        }
+        let home = &mut self.nodes[node];
+        let process = home.process.as_mut().expect("taking requests does not end the process");
+        process.zab.flush(home.clock.read(self.agenda.now()), &mut effects);
+        let (durable, appended) = (home.disk.durable(), home.disk.appended());
+        self.invariants.monotonic.stepped(node, &process.zab, durable, appended)?;
+        let crash_after = (home.crash_armed && !effects.is_empty()).then(|| home.prng.index(effects.len()));
+        for (index, effect) in effects.drain(..).enumerate() {
+            if crash_after == Some(index) {
+                self.counts.add("crashed between effects");
+                self.crash(node, "between effects");
+                break;
+            }
+            self.trace.note(&effect);
+            self.perform(node, effect)?;
+        }
+        self.effects = effects;
+        self.effects.clear();
+        self.set_timer(node);
+        self.schedule_run(node);
+        Ok(())
+    }
+
+    fn set_timer(&mut self, node: usize) {
+        let now = self.agenda.now();
+        let home = &mut self.nodes[node];
+        let Some(process) = &mut home.process else { return };
+        let deadline = process.zab.next_deadline();
+        if deadline == Tick(u64::MAX) {
+            return;
+        }
+        let at = home.clock.time_of(deadline).max(now + 1);
+        if process.timer_at.is_none_or(|set| at < set) {
+            process.timer_at = Some(at);
+            let incarnation = process.incarnation;
+            self.agenda.at(at, Event::Timer { node, incarnation });
+        }
+    }
+
+    /// The timer fires, unless another one took its place.
+    pub(crate) fn timer(&mut self, node: usize) {
+        let now = self.agenda.now();
+        if let Some(process) = &mut self.nodes[node].process
+            && process.timer_at == Some(now)
+        {
+            process.timer_at = None;
+            self.push(node, Input::Tick);
+        }
+    }
+
+    /// A client's request reaches the process: it becomes an input, is answered, or waits.
+    fn take_request(&mut self, node: usize, client: usize, request: u64) -> Result<Option<Input>, Violation> {
+        let Some(asked) = self.clients[client].outstanding.get(&request) else { return Ok(None) };
+        let (operation, seen) = (asked.operation.clone(), asked.seen);
+        let impatient = self.sabotaged(Sabotage::ForgetSeen);
+        let home = &mut self.nodes[node];
+        let process = home.process.as_mut().expect("a running process takes requests");
+        match operation {
+            Operation::Write(_) if process.zab.is_serving() => {
+                let input = self.propose(node, client, request)?;
+                self.push(node, input);
+                Ok(None)
+            }
+            Operation::Write(_) => {
+                let tag = process.next_tag();
+                process.waiting.insert(tag, (client, request));
+                let incarnation = process.incarnation;
+                let deadline = u64::try_from(REQUEST_DEADLINE.as_micros()).expect("some seconds");
+                self.agenda.after(deadline, Event::RequestDeadline { node, incarnation, tag });
+                Ok(None)
+            }
+            Operation::Read(_) => {
+                let floor = if impatient { Zxid::ZERO } else { seen };
+                process.reads.push((floor, client, request));
+                self.answer_reads(node)?;
+                Ok(None)
+            }
+            Operation::BarrierRead(_) => {
+                let tag = process.next_tag();
+                process.barriers.insert(tag, (client, request));
+                if self.sabotaged(Sabotage::LocalBarrier) {
+                    self.barrier_stands(node, tag, Zxid::ZERO)?;
+                    return Ok(None);
+                }
+                Ok(Some(Input::ReadBarrier { tag }))
+            }
+        }
+    }
+
+    fn propose(&mut self, node: usize, client: usize, request: u64) -> Result<Input, Violation> {
+        let early = self.sabotaged(Sabotage::AnswerEarly);
+        let process = self.nodes[node].process.as_mut().expect("a running process proposes");
+        let asked = &self.clients[client].outstanding[&request];
+        let Operation::Write(command) = asked.operation.clone() else { unreachable!("only writes are proposed") };
+        let tag = process.next_tag();
+        process.proposed.insert(tag, (client, request));
+        self.invariants.integrity.proposes(id_of(node), tag);
+        let envelope =
+            Envelope { origin: id_of(node), tag, session: zw_core::ids::SessionId::NONE, generation: 0, command };
+        if self.sabotaged(Sabotage::RefuseAndPropose) && self.fault_prng.chance(50) {
+            self.reject(node, tag)?;
+        }
+        if early {
+            let process = self.nodes[node].process.as_ref().expect("it was there");
+            let zxid = process.zab.last_zxid();
+            self.acknowledge(node, tag, zxid, &Err(TreeError::Invalid("answered early".into())))?;
+        }
+        Ok(Input::Propose { proposals: vec![Proposal { tag, payload: envelope.encode() }] })
+    }
+
+    fn perform(&mut self, node: usize, effect: Effect) -> Verdict {
+        match effect {
+            Effect::Persist { ticket, records } => self.persist(node, ticket, records)?,
+            Effect::Send { peer, link, message } => self.send(node, peer, link, message)?,
+            Effect::Close { peer, link, reason } => self.close(node, index_of(peer), link, reason),
+            Effect::Deliver { entries } => self.deliver(node, &entries)?,
+            Effect::Reset { snapshot } => self.reset_tree(node, snapshot)?,
+            Effect::Discard { snapshot } => {
+                self.counts.add("snapshot discarded");
+                self.nodes[node].disk.discard_snapshot(snapshot);
+            }
+            Effect::Serve { leader, epoch } => {
+                self.note(node, || format!("serves under {leader} in epoch {epoch}"));
+                self.open_for_writes(node, epoch)?;
+            }
+            Effect::Suspend { reason } => {
+                self.note(node, || format!("suspends: {reason}"));
+                self.suspend(node);
+            }
+            Effect::FetchSnapshot { peer, zxid } => self.fetch_snapshot(node, index_of(peer), zxid),
+            Effect::Barrier { tag, zxid } => self.barrier_stands(node, tag, zxid)?,
+            Effect::Reject { tag, why } => {
+                self.note(node, || format!("rejects {tag:x}: {why:?}"));
+                self.reject(node, tag)?;
+            }
+            Effect::Touched { .. } => self.counts.add("touched sessions"),
+            Effect::CompareDigest { zxid, digest } => {
+                self.counts.add("digest comparison");
+                self.invariants.digests.claims(node, zxid, digest)?;
+            }
+            Effect::Trace(event) => self.observe(node, &event),
+        }
+        Ok(())
+    }
+
+    fn deliver(&mut self, node: usize, entries: &[zw_core::log::record::Entry]) -> Verdict {
+        for entry in entries {
+            let zxid = entry.zxid();
+            self.note(node, || format!("delivers {zxid}"));
+            let first = self.invariants.agreement.delivers(node, entry)?;
+            if first {
+                let disks = self.nodes.iter().map(|node| node.disk.durable());
+                crate::invariants::committed_on_quorum::check(entry, &self.ensemble, disks)?;
+            }
+            self.apply(node, entry, first)?;
+        }
+        self.answer_reads(node)?;
+        self.consider_snapshot(node);
+        Ok(())
+    }
+
+    /// Applies one committed entry; `first` if no node has delivered it before.
+    fn apply(&mut self, node: usize, entry: &zw_core::log::record::Entry, first: bool) -> Verdict {
+        let zxid = entry.zxid();
+        let skip = self.sabotaged(Sabotage::SkipApply) && node == 0 && zxid.counter() % 100 == 99;
+        let early = self.sabotaged(Sabotage::ApplyUncommitted);
+        let process = self.nodes[node].process.as_mut().expect("a running process delivers");
+        process.since_snapshot += 1;
+        let skip = skip || (early && process.tree.applied() >= zxid);
+        let applied = if skip { None } else { process.tree.apply_entry(entry) };
+        let digest = process.tree.digest();
+        let reply = applied.as_ref().map(|(_, applied)| &applied.reply);
+        if let Some((envelope, applied)) = &applied
+            && first
+        {
+            self.counts.add("entry committed");
+            self.invariants.integrity.commits(envelope.origin, envelope.tag, zxid)?;
+            self.history.committed(zxid, &envelope.command, &applied.reply)?;
+        }
+        self.invariants.digests.applied(node, zxid, digest, reply)?;
+        if zxid.counter() % self.options.digest_interval == 0 {
+            self.push(node, Input::Digest { zxid, digest });
+        }
+        if let Some((envelope, applied)) = applied
+            && envelope.origin == id_of(node)
+        {
+            self.acknowledge(node, envelope.tag, zxid, &applied.reply)?;
+        }
+        Ok(())
+    }
+
+    fn acknowledge(&mut self, node: usize, tag: u64, zxid: Zxid, reply: &Result<Reply, TreeError>) -> Verdict {
+        let process = self.nodes[node].process.as_mut().expect("a running process answers");
+        let Some((client, request)) = process.proposed.remove(&tag) else { return Ok(()) };
+        let Some(asked) = self.clients[client].outstanding.get(&request) else { return Ok(()) };
+        let checkers = (&self.invariants.integrity, &self.invariants.digests);
+        self.history.acknowledged((id_of(node), tag), zxid, reply, asked.floor, checkers)?;
+        self.answer(client, request, Answer::Written(zxid, reply.clone()));
+        Ok(())
+    }
+
+    fn open_for_writes(&mut self, node: usize, epoch: zw_core::ids::Epoch) -> Verdict {
+        let process = self.nodes[node].process.as_mut().expect("a running process serves");
+        crate::invariants::monotonic::Monotonic::serves(node, epoch, process.zab.delivered())?;
+        let waiting = std::mem::take(&mut process.waiting);
+        for (client, request) in waiting.into_values() {
+            if self.clients[client].outstanding.contains_key(&request) {
+                let input = self.propose(node, client, request)?;
+                self.push(node, input);
+            }
+        }
+        Ok(())
+    }
+
+    fn suspend(&mut self, node: usize) {
+        let process = self.nodes[node].process.as_mut().expect("a running process suspends");
+        let unknown = std::mem::take(&mut process.proposed);
+        let barriers = std::mem::take(&mut process.barriers);
+        for (client, request) in unknown.into_values() {
+            self.answer(client, request, Answer::Unknown);
+        }
+        for (client, request) in barriers.into_values() {
+            self.answer(client, request, Answer::Refused);
+        }
+    }
+
+    fn reject(&mut self, node: usize, tag: u64) -> Verdict {
+        let process = self.nodes[node].process.as_mut().expect("a running process rejects");
+        if let Some((client, request)) = process.barriers.remove(&tag) {
+            self.answer(client, request, Answer::Refused);
+            return Ok(());
+        }
+        if let Some((client, request)) = process.proposed.remove(&tag) {
+            self.answer(client, request, Answer::Refused);
+        }
+        if !self.invariants.integrity.knows(id_of(node), tag) {
+            return Ok(());
+        }
+        self.counts.add("write rejected");
+        self.invariants.integrity.refuses(id_of(node), tag)
+    }
+
+    /// A write found no leader in time: refused, unless it was proposed meanwhile.
+    pub(crate) fn request_deadline(&mut self, node: usize, tag: u64) {
+        if let Some(process) = &mut self.nodes[node].process
+            && let Some((client, request)) = process.waiting.remove(&tag)
+        {
+            self.answer(client, request, Answer::Refused);
+        }
+    }
+
+    fn barrier_stands(&mut self, node: usize, tag: u64, zxid: Zxid) -> Verdict {
+        let impatient = self.sabotaged(Sabotage::ImpatientBarrier);
+        let process = self.nodes[node].process.as_mut().expect("a running process answers barriers");
+        if let Some((client, request)) = process.barriers.remove(&tag) {
+            process.reads.push((if impatient { Zxid::ZERO } else { zxid }, client, request));
+        }
+        self.answer_reads(node)
+    }
+
+    /// Answers the reads whose zxid is applied.
+    pub(crate) fn answer_reads(&mut self, node: usize) -> Verdict {
+        let process = self.nodes[node].process.as_mut().expect("a running process answers reads");
+        let applied = process.tree.applied();
+        let ready: Vec<_> = process.reads.extract_if(.., |(wanted, ..)| *wanted <= applied).collect();
+        for (_, client, request) in ready {
+            let Some(asked) = self.clients[client].outstanding.get(&request) else { continue };
+            let (property, path, floor) = match &asked.operation {
+                Operation::Read(path) => ("SessionMonotonicReads", path, asked.seen),
+                Operation::BarrierRead(path) => ("LinearizableReads", path, asked.floor.max(asked.seen)),
+                Operation::Write(_) => unreachable!("writes do not wait as reads"),
+            };
+            let tree = &self.nodes[node].process.as_ref().expect("it was there").tree;
+            let result = tree.get(path);
+            self.history.read(property, path, applied, &result, floor)?;
+            self.answer(client, request, Answer::Read(applied, result));
+        }
+        Ok(())
+    }
+
+    /// The tree becomes that of a snapshot that was received.
+    fn reset_tree(&mut self, node: usize, snapshot: SnapshotId) -> Verdict {
+        let home = &mut self.nodes[node];
+        let Some(tree) = home.disk.snapshot(snapshot) else {
+            let text = format!("node {} resets to {snapshot:?}, which is not on its disk", node + 1);
+            return Err(Violation::new("SnapshotDurable", text));
+        };
+        ensure!(
+            tree.applied() == snapshot.zxid && tree.digest() == snapshot.digest,
+            "SnapshotDurable",
+            "node {} resets to {snapshot:?}, its tree is at {}",
+            node + 1,
+            tree.applied()
+        );
+        let process = home.process.as_mut().expect("a running process resets");
+        process.tree = tree;
+        process.since_snapshot = 0;
+        self.counts.add("snapshot installed");
+        self.note(node, || format!("installs the snapshot {snapshot:?}"));
+        self.invariants.agreement.starts(node, snapshot.zxid)?;
+        // What was proposed may lie inside the snapshot: nobody will ever know here.
+        self.suspend(node);
+        self.answer_reads(node)
+    }
+
+    /// What this node is.
+    pub(crate) fn role(&self, node: usize) -> Option<Role> {
+        self.nodes[node].process.as_ref().map(|process| process.zab.role())
+    }
+}
+
+/// The member's id of the node numbered `node` here.
+#[must_use]
+pub fn id_of(node: usize) -> NodeId {
+    NodeId(u16::try_from(node + 1).expect("few nodes"))
+}
+
+/// The number here of the member `id`.
+#[must_use]
+pub fn index_of(id: NodeId) -> usize {
+    usize::from(id.0) - 1
+}

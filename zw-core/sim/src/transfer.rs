@@ -1,0 +1,135 @@
+//! Snapshots: a node's own, and those fetched from the leader on a connection of their own (rule S6).
+//!
+//! Fault model: a transfer fails when either end dies or the way is blocked, at its beginning or in its middle; a
+//! node may die after the file is durable and before its log says so.
+
+use crate::event::Event;
+use crate::world::World;
+use zw_core::ids::Zxid;
+use zw_core::log::record::SnapshotId;
+use zw_core::tree::Tree;
+use zw_core::tree::snapshot::{Decoder, encode};
+use zw_core::zab::effects::Input;
+
+/// A fetch in progress.
+#[derive(Clone)]
+pub struct Transfer {
+    number: u64,
+    peer: usize,
+    zxid: Zxid,
+    stage: Stage,
+}
+
+#[derive(Clone)]
+enum Stage {
+    Asking,
+    Streaming { snapshot: SnapshotId, tree: Tree, incarnation: u32 },
+    Writing { snapshot: SnapshotId, tree: Tree },
+}
+
+impl World {
+    /// Takes a snapshot of the node's own tree if it is time.
+    pub(crate) fn consider_snapshot(&mut self, node: usize) {
+        let now = self.agenda.now();
+        let home = &mut self.nodes[node];
+        let process = home.process.as_mut().expect("a running process delivers");
+        let due = self.options.snapshot_interval.is_some_and(|interval| process.since_snapshot >= interval);
+        if due && process.own_snapshot.is_none() {
+            process.since_snapshot = 0;
+            let tree = process.tree.clone();
+            process.own_snapshot = Some((SnapshotId { zxid: tree.applied(), digest: tree.digest() }, tree));
+            let takes = home.disk.snapshot_time(now);
+            let incarnation = process.incarnation;
+            self.agenda.after(takes, Event::SnapshotWritten { node, incarnation });
+        }
+    }
+
+    /// The node's own snapshot is on disk.
+    pub(crate) fn snapshot_written(&mut self, node: usize) {
+        let home = &mut self.nodes[node];
+        let Some((snapshot, tree)) = home.process.as_mut().and_then(|process| process.own_snapshot.take()) else {
+            return;
+        };
+        home.disk.keep_snapshot(snapshot, tree);
+        self.counts.add("own snapshot");
+        self.push(node, Input::SnapshotTaken { snapshot });
+    }
+
+    /// The protocol wants a snapshot; an earlier wish is forgotten.
+    pub(crate) fn fetch_snapshot(&mut self, node: usize, peer: usize, zxid: Zxid) {
+        let process = self.nodes[node].process.as_mut().expect("a running process fetches");
+        process.last_transfer += 1;
+        let number = process.last_transfer;
+        process.transfer = Some(Transfer { number, peer, zxid, stage: Stage::Asking });
+        let incarnation = process.incarnation;
+        self.counts.add("snapshot fetch");
+        let takes = self.fault_prng.exponential(self.options.network.delay_mean).max(1);
+        self.agenda.after(takes, Event::Transfer { node, incarnation, number });
+    }
+
+    /// The transfer makes its next step, or fails.
+    pub(crate) fn transfer(&mut self, node: usize, number: u64) {
+        let Some(process) = &mut self.nodes[node].process else { return };
+        let Some(transfer) = process.transfer.take_if(|transfer| transfer.number == number) else { return };
+        let incarnation = process.incarnation;
+        let mean = self.options.disk.snapshot_mean;
+        match transfer.stage {
+            Stage::Asking => match self.offer(node, &transfer) {
+                Some(stage) => {
+                    let takes = self.fault_prng.exponential(mean).max(1);
+                    self.go_on(node, Transfer { stage, ..transfer }, takes, incarnation);
+                }
+                None => self.transfer_failed(node),
+            },
+            Stage::Streaming { snapshot, tree, incarnation: of_peer } => {
+                let peer = self.nodes[transfer.peer].process.as_ref();
+                if peer.is_none_or(|peer| peer.incarnation != of_peer) || !self.network.is_open(transfer.peer, node) {
+                    return self.transfer_failed(node);
+                }
+                let tree = if self.options.network.codec { through_bytes(tree) } else { tree };
+                let now = self.agenda.now();
+                let takes = self.nodes[node].disk.snapshot_time(now);
+                let stage = Stage::Writing { snapshot, tree };
+                self.go_on(
+                    node,
+                    Transfer { number, peer: transfer.peer, zxid: transfer.zxid, stage },
+                    takes,
+                    incarnation,
+                );
+            }
+            Stage::Writing { snapshot, tree } => {
+                self.nodes[node].disk.keep_snapshot(snapshot, tree);
+                self.counts.add("snapshot received");
+                self.push(node, Input::SnapshotReceived { snapshot });
+            }
+        }
+    }
+
+    /// What the peer answers to a wish: its present tree, if that is new enough.
+    fn offer(&self, node: usize, transfer: &Transfer) -> Option<Stage> {
+        let way = self.network.is_open(node, transfer.peer) && self.network.is_open(transfer.peer, node);
+        let peer = self.nodes[transfer.peer].process.as_ref().filter(|peer| way && !peer.paused)?;
+        let tree = peer.tree.clone();
+        let snapshot = SnapshotId { zxid: tree.applied(), digest: tree.digest() };
+        (tree.applied() >= transfer.zxid).then(|| Stage::Streaming { snapshot, tree, incarnation: peer.incarnation })
+    }
+
+    fn go_on(&mut self, node: usize, transfer: Transfer, takes: u64, incarnation: u32) {
+        let number = transfer.number;
+        self.nodes[node].process.as_mut().expect("it was there").transfer = Some(transfer);
+        self.agenda.after(takes, Event::Transfer { node, incarnation, number });
+    }
+
+    fn transfer_failed(&mut self, node: usize) {
+        self.counts.add("snapshot transfer failed");
+        self.push(node, Input::SnapshotFailed);
+    }
+}
+
+fn through_bytes(tree: Tree) -> Tree {
+    let mut decoder = Decoder::new();
+    for piece in encode(tree) {
+        decoder.push(&piece).expect("a snapshot's own pieces are read back");
+    }
+    decoder.finish().expect("a snapshot that arrived whole is whole")
+}
