@@ -108,10 +108,10 @@ impl Core {
         if self.zab.leader() == Some(self.node.config.me) {
             self.expiry.opened(session, Duration::from_millis(reply.timeout_ms.into()), now.tick);
         }
-        if let Some(old) = self.sessions.remove(&session) {
-            if mailbox.as_ref().is_none_or(|mailbox| mailbox.id != old.mailbox.id) {
-                old.mailbox.close("its session moved to another connection");
-            }
+        if let Some(old) = self.sessions.remove(&session)
+            && mailbox.as_ref().is_none_or(|mailbox| mailbox.id != old.mailbox.id)
+        {
+            old.mailbox.close("its session moved to another connection");
         }
         if let Some(mailbox) = mailbox {
             self.sessions.insert(session, Bound { generation: reply.generation, mailbox });

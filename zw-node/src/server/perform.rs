@@ -49,7 +49,7 @@ impl Core {
     }
 
     fn persist(&mut self, ticket: zw_core::ids::Ticket, records: Vec<Record>) {
-        let bytes: u64 = records.iter().map(|record| record_bytes(record)).sum();
+        let bytes: u64 = records.iter().map(record_bytes).sum();
         self.node.metrics.log_bytes.add(bytes);
         self.log.persist(ticket, records);
         if self.snapshotter.logged(bytes) {

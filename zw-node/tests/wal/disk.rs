@@ -1,7 +1,7 @@
 //! A disk in memory that crashes, fills up and fails.
 //!
-//! Fault model: a crash keeps what was synced, any sectors of what was written since, and the changes to the directory
-//! up to any point since its last sync. Writes may fail for want of space, or altogether.
+//! Fault model: a crash keeps what was synced, any sectors of what was written since, and any of the changes to the
+//! directory since its last sync. Writes may fail for want of space, or altogether.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -22,8 +22,9 @@ pub(crate) struct TestDisk {
 pub(crate) struct State {
     pub(crate) files: Vec<Content>,
     pub(crate) names: BTreeMap<String, usize>,
-    /// The directory as it was before each change since it was synced, oldest first.
-    history: Vec<BTreeMap<String, usize>>,
+    /// The directory when it was last synced, and its changes since.
+    synced_names: BTreeMap<String, usize>,
+    changes: Vec<Change>,
     /// How many more operations succeed.
     pub(crate) operations_left: Option<u64>,
     /// Bytes of all files that there is space for.
@@ -39,6 +40,14 @@ pub(crate) struct Content {
     synced: Vec<u8>,
 }
 
+/// A change of the directory.
+#[derive(Clone)]
+enum Change {
+    Create(String, usize),
+    Rename(String, String),
+    Remove(String),
+}
+
 struct TestFile {
     disk: TestDisk,
     index: usize,
@@ -52,11 +61,11 @@ impl TestDisk {
     /// What a restart of the machine finds.
     pub(crate) fn crash(&self, mut random: impl FnMut(usize) -> usize) {
         let mut state = self.state();
-        let survivors = random(state.history.len() + 1);
-        if survivors < state.history.len() {
-            state.names = state.history[survivors].clone();
-        }
-        state.history.clear();
+        let changes = std::mem::take(&mut state.changes);
+        let mut names = state.synced_names.clone();
+        changes.iter().filter(|_| random(2) == 1).for_each(|change| change.apply(&mut names));
+        state.synced_names = names.clone();
+        state.names = names;
         for file in &mut state.files {
             let mut found = file.synced.clone();
             if random(2) == 1 {
@@ -71,6 +80,11 @@ impl TestDisk {
             *file = Content { now: found.clone(), synced: found };
         }
         state.operations_left = None;
+    }
+
+    /// What the next process finds after only the process has ended: all that was written.
+    pub(crate) fn kill(&self) {
+        self.state().operations_left = None;
     }
 
     /// An operation begins; it fails if the crash has come.
@@ -90,9 +104,9 @@ impl State {
         self.names.get(name).copied().ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
-    fn change(&mut self, change: impl FnOnce(&mut BTreeMap<String, usize>)) {
-        self.history.push(self.names.clone());
-        change(&mut self.names);
+    fn change(&mut self, change: Change) {
+        change.apply(&mut self.names);
+        self.changes.push(change);
     }
 
     fn grow(&mut self, index: usize, length: usize) -> io::Result<()> {
@@ -113,6 +127,25 @@ impl State {
     }
 }
 
+impl Change {
+    /// Does nothing if an earlier change that this one needs was lost.
+    fn apply(&self, names: &mut BTreeMap<String, usize>) {
+        match self {
+            Change::Create(name, index) => {
+                names.entry(name.clone()).or_insert(*index);
+            }
+            Change::Rename(from, to) => {
+                if let Some(index) = names.remove(from) {
+                    names.insert(to.clone(), index);
+                }
+            }
+            Change::Remove(name) => {
+                names.remove(name);
+            }
+        }
+    }
+}
+
 impl Disk for TestDisk {
     fn list(&self) -> io::Result<Vec<String>> {
         Ok(self.begin()?.names.keys().cloned().collect())
@@ -128,34 +161,29 @@ impl Disk for TestDisk {
         let index = state.index(name).unwrap_or(state.files.len());
         if index == state.files.len() {
             state.files.push(Content::default());
-            state.change(|names| {
-                names.insert(name.to_owned(), index);
-            });
+            state.change(Change::Create(name.to_owned(), index));
         }
         Ok(Arc::new(TestFile { disk: self.clone(), index }))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         let mut state = self.begin()?;
-        let index = state.index(from)?;
-        state.change(|names| {
-            names.remove(from);
-            names.insert(to.to_owned(), index);
-        });
+        state.index(from)?;
+        state.change(Change::Rename(from.to_owned(), to.to_owned()));
         Ok(())
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
         let mut state = self.begin()?;
         state.index(name)?;
-        state.change(|names| {
-            names.remove(name);
-        });
+        state.change(Change::Remove(name.to_owned()));
         Ok(())
     }
 
     fn sync_directory(&self) -> io::Result<()> {
-        self.begin()?.history.clear();
+        let mut state = self.begin()?;
+        state.synced_names = state.names.clone();
+        state.changes.clear();
         Ok(())
     }
 
