@@ -2,8 +2,12 @@
 //!
 //! Everything here is pure: bytes in, records out. Files belong to `zw-node`.
 
+pub mod block;
 pub mod memory;
+pub mod outline;
 pub mod record;
+pub mod recover;
+pub mod tail;
 
 use crate::ids::Zxid;
 use record::{Entry, Promise, Record, SnapshotId};

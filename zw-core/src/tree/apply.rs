@@ -164,12 +164,9 @@ impl Transaction<'_> {
         let znode = Znode::new(kind, Bytes::copy_from_slice(&create.data), acl, self.zxid, self.time_ms);
         let stat = znode.stat();
         self.put(path::key(&path), Some(Arc::new(znode)));
-        let zxid = self.zxid;
-        self.change(parent_path, |parent| {
+        self.change_parent(parent_path, |parent| {
             parent.created_children += 1;
             parent.num_children += 1;
-            parent.cversion = parent.cversion.wrapping_add(1);
-            parent.pzxid = zxid;
         });
         self.event(EventKind::Created, &path);
         self.event(EventKind::ChildrenChanged, parent_path);
@@ -213,28 +210,30 @@ impl Transaction<'_> {
     fn set_data(&mut self, set: &SetData) -> Result<Reply, TreeError> {
         path::validate(&set.path)?;
         check_data(&set.data)?;
-        check_version(&set.path, set.version, self.tree.znode(&set.path)?.version)?;
         let (zxid, time_ms) = (self.zxid, self.time_ms);
-        self.change(&set.path, |znode| {
+        let stat = self.change(&set.path, |znode| {
+            check_version(&set.path, set.version, znode.version)?;
             znode.put_data(Bytes::copy_from_slice(&set.data));
             znode.version = next_version(znode.version);
             znode.mzxid = zxid;
             znode.mtime_ms = time_ms;
-        });
+            Ok(znode.stat())
+        })?;
         self.event(EventKind::DataChanged, &set.path);
-        self.tree.znode(&set.path).map(|znode| Reply::Stat(znode.stat()))
+        Ok(Reply::Stat(stat))
     }
 
     fn set_acl(&mut self, set: &SetAcl) -> Result<Reply, TreeError> {
         path::validate(&set.path)?;
         let acl = checked_acl(&set.acl)?;
-        check_version(&set.path, set.version, self.tree.znode(&set.path)?.aversion)?;
         let acl = self.tree.acls.share(acl);
-        self.change(&set.path, |znode| {
+        let stat = self.change(&set.path, |znode| {
+            check_version(&set.path, set.version, znode.aversion)?;
             znode.acl = acl;
             znode.aversion = next_version(znode.aversion);
-        });
-        self.tree.znode(&set.path).map(|znode| Reply::Stat(znode.stat()))
+            Ok(znode.stat())
+        })?;
+        Ok(Reply::Stat(stat))
     }
 
     fn check(&mut self, check: &Check) -> Result<Reply, TreeError> {
@@ -265,12 +264,7 @@ impl Transaction<'_> {
     pub(super) fn remove_znode(&mut self, path: &str) {
         let parent_path = path::parent(path);
         self.put(path::key(path), None);
-        let zxid = self.zxid;
-        self.change(parent_path, |parent| {
-            parent.num_children -= 1;
-            parent.cversion = parent.cversion.wrapping_add(1);
-            parent.pzxid = zxid;
-        });
+        self.change_parent(parent_path, |parent| parent.num_children -= 1);
         self.event(EventKind::Deleted, path);
         self.event(EventKind::ChildrenChanged, parent_path);
     }
@@ -282,13 +276,31 @@ impl Transaction<'_> {
         }
     }
 
-    fn change(&mut self, path: &str, change: impl FnOnce(&mut Znode)) {
+    /// Changes a znode, unless there is none or `change` refuses; `change` must refuse before it changes anything.
+    fn change<T>(
+        &mut self,
+        path: &str,
+        change: impl FnOnce(&mut Znode) -> Result<T, TreeError>,
+    ) -> Result<T, TreeError> {
         let key = path::key(path);
-        if let Some(undo) = &mut self.undo {
-            let old = self.tree.znodes.get(&key).cloned();
-            undo.push((key.clone(), old));
+        if let Some(undo) = &mut self.undo
+            && let Some(old) = self.tree.znodes.get(&key)
+        {
+            undo.push((key.clone(), Some(Arc::clone(old))));
         }
-        self.tree.change_znode(&key, change);
+        self.tree.change_znode(&key, change).unwrap_or_else(|| Err(TreeError::NoNode(path.to_owned())))
+    }
+
+    /// Counts a child that came or went.
+    fn change_parent(&mut self, path: &str, count: impl FnOnce(&mut Znode)) {
+        let zxid = self.zxid;
+        let changed = self.change(path, |parent| {
+            count(parent);
+            parent.cversion = parent.cversion.wrapping_add(1);
+            parent.pzxid = zxid;
+            Ok(())
+        });
+        assert_eq!(changed, Ok(()), "every znode has a parent");
     }
 
     fn event(&mut self, kind: EventKind, path: &str) {
@@ -478,6 +490,23 @@ mod tests {
         world.time_ms = 1_101;
         assert_eq!((world.run(reap("/c")), world.run(reap("/t"))), (Ok(Reply::Done(Done)), Ok(Reply::Done(Done))));
         assert_eq!(world.tree.znodes(), 1);
+    }
+
+    #[test]
+    fn what_is_too_large_is_refused() {
+        let mut world = World::new();
+        let data = Bytes::from(vec![0; ZNODE_DATA_BYTES_MAX + 1]);
+        let set = |data| Command::SetData(SetData { path: "/".into(), data, version: -1 });
+        assert!(matches!(world.run(set(data.clone())), Err(TreeError::Invalid(_))));
+        world.run(set(data.slice(1..))).unwrap();
+        let Command::Create(mut create) = create("/a") else { unreachable!() };
+        create.data = data;
+        assert!(matches!(world.run(Command::Create(create)), Err(TreeError::Invalid(_))));
+        let operations = vec![delete("/x"); MULTI_OPERATIONS_MAX + 1];
+        assert!(matches!(world.run(Command::Multi(Multi { operations })), Err(TreeError::Invalid(_))));
+        let secret = Bytes::from(vec![1; 65]);
+        let open = Command::OpenSession(OpenSession { timeout_ms: 0, secret });
+        assert!(matches!(world.run(open), Err(TreeError::Invalid(_))));
     }
 
     #[test]

@@ -219,16 +219,17 @@ impl Tree {
         old
     }
 
-    /// Changes a znode that exists, in place where no snapshot shares it, and keeps the digest and what is derived.
+    /// Changes a znode, if there is one: in place where no snapshot shares it. Keeps the digest and what is derived.
     /// The change must leave its kind alone.
-    fn change_znode(&mut self, key: &[u8], change: impl FnOnce(&mut Znode)) {
-        let znode = self.znodes.get_mut(key).expect("the caller has seen it");
+    fn change_znode<T>(&mut self, key: &[u8], change: impl FnOnce(&mut Znode) -> T) -> Option<T> {
+        let znode = self.znodes.get_mut(key)?;
         let (old_hash, old_due) = (digest::of_znode(key, znode), znode.reapable_from_ms());
         let znode = Arc::make_mut(znode);
-        change(znode);
+        let result = change(znode);
         let due = znode.reapable_from_ms();
         self.digest = self.digest.wrapping_sub(old_hash).wrapping_add(digest::of_znode(key, znode));
         self.note_reapable(key, old_due, due);
+        Some(result)
     }
 
     fn note_reapable(&mut self, key: &[u8], old: Option<u64>, new: Option<u64>) {

@@ -15,15 +15,24 @@ use std::sync::Arc;
 #[derive(Clone)]
 pub(super) struct ChunkMap<V> {
     chunks: Vec<Arc<Chunk<V>>>,
+    /// One key for each chunk, above all keys of the chunk before, and not above those of its own. The first chunk also
+    /// takes what is below its bound.
+    bounds: Keys,
     len: usize,
 }
 
-/// A run of entries. The keys lie end to end in one buffer, so that a search stays within a few cache lines.
+/// A run of entries.
 #[derive(Clone)]
 struct Chunk<V> {
-    keys: Vec<u8>,
-    ends: Vec<u32>,
+    keys: Keys,
     values: Vec<V>,
+}
+
+/// Ascending keys, end to end in one buffer, so that a search stays within a few cache lines.
+#[derive(Clone, Default)]
+struct Keys {
+    bytes: Vec<u8>,
+    ends: Vec<u32>,
 }
 
 /// Where a key is, or where it would have to be inserted.
@@ -35,7 +44,7 @@ struct Place {
 
 impl<V: Clone> ChunkMap<V> {
     pub(super) fn new() -> ChunkMap<V> {
-        ChunkMap { chunks: Vec::new(), len: 0 }
+        ChunkMap { chunks: Vec::new(), bounds: Keys::default(), len: 0 }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -62,7 +71,10 @@ impl<V: Clone> ChunkMap<V> {
         }
         self.len += 1;
         let Some(chunk) = self.chunks.get_mut(at) else {
-            self.chunks.push(Arc::new(Chunk::of(key, value)));
+            let mut chunk = Chunk { keys: Keys::default(), values: Vec::new() };
+            chunk.insert(0, key, value);
+            self.chunks.push(Arc::new(chunk));
+            self.bounds.insert(0, key);
             return None;
         };
         let chunk = Arc::make_mut(chunk);
@@ -73,11 +85,12 @@ impl<V: Clone> ChunkMap<V> {
         // Keys that arrive in ascending order fill their chunks: those are cut at the end, others in the middle.
         let cut = if index == chunk.len() { index } else { chunk.len() / 2 };
         let mut right = chunk.split_off(cut);
-        if index > cut || index == right.len() + cut {
+        if index > cut || right.len() == 0 {
             right.insert(index - cut, key, value);
         } else {
             chunk.insert(index, key, value);
         }
+        self.bounds.insert(at + 1, right.keys.get(0));
         self.chunks.insert(at + 1, Arc::new(right));
         None
     }
@@ -93,6 +106,7 @@ impl<V: Clone> ChunkMap<V> {
         let value = chunk.remove(place.index);
         if chunk.len() == 0 {
             self.chunks.remove(place.chunk);
+            self.bounds.remove(place.chunk);
         } else if chunk.len() < CHUNK_ENTRIES_MAX / 4 {
             self.join(place.chunk);
         }
@@ -116,9 +130,11 @@ impl<V: Clone> ChunkMap<V> {
     }
 
     fn find(&self, key: &[u8]) -> Place {
-        // The last chunk whose first key is not above; a key below all of them belongs into the first.
-        let chunk = self.chunks.partition_point(|chunk| chunk.key(0) <= key).saturating_sub(1);
-        match self.chunks.get(chunk).map(|chunk| chunk.search(key)) {
+        let chunk = match self.bounds.search(key) {
+            Ok(chunk) => chunk,
+            Err(next) => next.saturating_sub(1),
+        };
+        match self.chunks.get(chunk).map(|chunk| chunk.keys.search(key)) {
             Some(Ok(index)) => Place { chunk, index, found: true },
             Some(Err(index)) => Place { chunk, index, found: false },
             None => Place { chunk, index: 0, found: false },
@@ -129,44 +145,62 @@ impl<V: Clone> ChunkMap<V> {
     fn join(&mut self, at: usize) {
         let small = |left: &Chunk<V>, right: &Chunk<V>| {
             left.len() + right.len() <= CHUNK_ENTRIES_MAX / 2
-                && left.keys.len() + right.keys.len() <= CHUNK_KEY_BYTES_MAX / 2
+                && left.keys.bytes.len() + right.keys.bytes.len() <= CHUNK_KEY_BYTES_MAX / 2
         };
         let fits = |left: usize| left + 1 < self.chunks.len() && small(&self.chunks[left], &self.chunks[left + 1]);
         let Some(left) = [Some(at), at.checked_sub(1)].into_iter().flatten().find(|left| fits(*left)) else { return };
         let right = self.chunks.remove(left + 1);
+        self.bounds.remove(left + 1);
         Arc::make_mut(&mut self.chunks[left]).append(&right);
     }
 }
 
 impl<V: Clone> Chunk<V> {
-    fn of(key: &[u8], value: V) -> Chunk<V> {
-        let mut chunk = Chunk { keys: Vec::new(), ends: Vec::new(), values: Vec::new() };
-        chunk.insert(0, key, value);
-        chunk
-    }
-
     fn len(&self) -> usize {
-        self.ends.len()
+        self.values.len()
     }
 
     fn is_full(&self, key_bytes: usize) -> bool {
-        self.len() == CHUNK_ENTRIES_MAX || self.keys.len() + key_bytes > CHUNK_KEY_BYTES_MAX
+        self.len() == CHUNK_ENTRIES_MAX || self.keys.bytes.len() + key_bytes > CHUNK_KEY_BYTES_MAX
     }
 
+    fn insert(&mut self, index: usize, key: &[u8], value: V) {
+        self.keys.insert(index, key);
+        self.values.insert(index, value);
+    }
+
+    fn remove(&mut self, index: usize) -> V {
+        self.keys.remove(index);
+        self.values.remove(index)
+    }
+
+    fn split_off(&mut self, index: usize) -> Chunk<V> {
+        let right = Chunk { keys: self.keys.split_off(index), values: self.values.split_off(index) };
+        self.values.shrink_to_fit();
+        right
+    }
+
+    fn append(&mut self, right: &Chunk<V>) {
+        self.keys.append(&right.keys);
+        self.values.extend_from_slice(&right.values);
+    }
+}
+
+impl Keys {
     fn start(&self, index: usize) -> usize {
         index.checked_sub(1).map_or(0, |before| self.ends[before] as usize)
     }
 
-    fn key(&self, index: usize) -> &[u8] {
-        &self.keys[self.start(index)..self.ends[index] as usize]
+    fn get(&self, index: usize) -> &[u8] {
+        &self.bytes[self.start(index)..self.ends[index] as usize]
     }
 
     /// Where the key is, or else where it belongs.
     fn search(&self, key: &[u8]) -> Result<usize, usize> {
-        let (mut low, mut high) = (0, self.len());
+        let (mut low, mut high) = (0, self.ends.len());
         while low < high {
             let middle = low.midpoint(high);
-            match self.key(middle).cmp(key) {
+            match self.get(middle).cmp(key) {
                 Ordering::Less => low = middle + 1,
                 Ordering::Equal => return Ok(middle),
                 Ordering::Greater => high = middle,
@@ -175,45 +209,40 @@ impl<V: Clone> Chunk<V> {
         Err(low)
     }
 
-    fn insert(&mut self, index: usize, key: &[u8], value: V) {
-        let start = self.start(index);
-        let old_len = self.keys.len();
-        self.keys.extend_from_slice(key);
-        self.keys.copy_within(start..old_len, start + key.len());
-        self.keys[start..start + key.len()].copy_from_slice(key);
-        let bytes = u32::try_from(key.len()).expect("a key is shorter than a frame");
-        self.ends.insert(index, u32::try_from(start).expect("the keys of a chunk are few"));
-        self.ends[index..].iter_mut().for_each(|end| *end += bytes);
-        self.values.insert(index, value);
+    fn insert(&mut self, index: usize, key: &[u8]) {
+        let (start, old_len) = (self.start(index), self.bytes.len());
+        self.bytes.extend_from_slice(key);
+        self.bytes.copy_within(start..old_len, start + key.len());
+        self.bytes[start..start + key.len()].copy_from_slice(key);
+        self.ends.insert(index, offset(start));
+        self.ends[index..].iter_mut().for_each(|end| *end += offset(key.len()));
     }
 
-    fn remove(&mut self, index: usize) -> V {
+    fn remove(&mut self, index: usize) {
         let (start, end) = (self.start(index), self.ends[index] as usize);
-        self.keys.drain(start..end);
+        self.bytes.drain(start..end);
         self.ends.remove(index);
-        let bytes = u32::try_from(end - start).expect("a key is shorter than a frame");
-        self.ends[index..].iter_mut().for_each(|end| *end -= bytes);
-        self.values.remove(index)
+        self.ends[index..].iter_mut().for_each(|later| *later -= offset(end - start));
     }
 
-    fn split_off(&mut self, index: usize) -> Chunk<V> {
+    fn split_off(&mut self, index: usize) -> Keys {
         let start = self.start(index);
-        let keys = self.keys.split_off(start);
-        let shift = u32::try_from(start).expect("the keys of a chunk are few");
-        let ends = self.ends.split_off(index).into_iter().map(|end| end - shift).collect();
-        let values = self.values.split_off(index);
-        self.keys.shrink_to_fit();
+        let bytes = self.bytes.split_off(start);
+        let ends = self.ends.split_off(index).into_iter().map(|end| end - offset(start)).collect();
+        self.bytes.shrink_to_fit();
         self.ends.shrink_to_fit();
-        self.values.shrink_to_fit();
-        Chunk { keys, ends, values }
+        Keys { bytes, ends }
     }
 
-    fn append(&mut self, right: &Chunk<V>) {
-        let shift = u32::try_from(self.keys.len()).expect("the keys of a chunk are few");
-        self.keys.extend_from_slice(&right.keys);
+    fn append(&mut self, right: &Keys) {
+        let shift = offset(self.bytes.len());
+        self.bytes.extend_from_slice(&right.bytes);
         self.ends.extend(right.ends.iter().map(|end| end + shift));
-        self.values.extend_from_slice(&right.values);
     }
+}
+
+fn offset(bytes: usize) -> u32 {
+    u32::try_from(bytes).expect("keys of one buffer are far below 4 GiB")
 }
 
 /// Entries in ascending order.
@@ -235,7 +264,7 @@ impl<'a, V: Clone> Iterator for Range<'a, V> {
         }
         let index = self.index;
         self.index += 1;
-        Some((chunk.key(index), &chunk.values[index]))
+        Some((chunk.keys.get(index), &chunk.values[index]))
     }
 }
 
@@ -248,9 +277,11 @@ mod tests {
     fn check(map: &ChunkMap<u32>, model: &BTreeMap<Vec<u8>, u32>) {
         assert_eq!(map.len(), model.len());
         assert!(map.iter().eq(model.iter().map(|(key, value)| (key.as_slice(), value))));
-        for chunk in &map.chunks {
+        assert_eq!(map.chunks.len(), map.bounds.ends.len());
+        for (at, chunk) in map.chunks.iter().enumerate() {
             assert!((1..=CHUNK_ENTRIES_MAX).contains(&chunk.len()));
-            assert!(chunk.keys.len() <= CHUNK_KEY_BYTES_MAX);
+            assert!(chunk.keys.bytes.len() <= CHUNK_KEY_BYTES_MAX);
+            assert!(at == 0 || map.bounds.get(at) <= chunk.keys.get(0));
         }
     }
 
@@ -305,7 +336,7 @@ mod tests {
         for number in 0..200 {
             map.insert(format!("{number:05}{}", "x".repeat(4_000)).as_bytes(), ());
         }
-        assert!(map.chunks.iter().all(|chunk| chunk.keys.len() <= CHUNK_KEY_BYTES_MAX));
+        assert!(map.chunks.iter().all(|chunk| chunk.keys.bytes.len() <= CHUNK_KEY_BYTES_MAX));
         assert_eq!(map.with_prefix(b"0001").count(), 10);
     }
 }

@@ -219,10 +219,10 @@ mod tests {
             body.windows(field.len()).position(|window| window == field).unwrap() - 1
         };
         let (start, end, child, next) = (record("/a"), record("/a!"), record("/c/x"), body.len());
-        assert!(with(&[&body[..start], &body[end..]].concat(), znodes - 1).contains("the parent of \"/a/e\""));
+        assert!(with(&[&body[..start], &body[end..]].concat(), znodes - 1).contains("does not count its children"));
         assert!(with(&[&body[..child], &body[next..]].concat(), znodes - 1).contains("children that are not there"));
         assert!(with(&[&body[..end], &body[start..]].concat(), znodes + 1).contains("out of place"));
-        assert!(with(&body[start..], znodes - 1).contains("no access control list"));
+        assert!(with(&body[start..], znodes - 1).contains("\"/a\" is out of place"));
         assert!(with(&body[..next - 1], znodes).contains("outside its block"));
         assert!(with(&[body, &[9]].concat(), znodes).contains("unknown kind"));
         let mut data = body.to_vec();
