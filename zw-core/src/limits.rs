@@ -88,11 +88,25 @@ pub const CONNECTION_REQUESTS_MAX: usize = 1_024;
 pub const CONNECTION_OUTBOX_BYTES_MAX: usize = 16 * MIB;
 /// Open client connections of a node.
 pub const CONNECTIONS_MAX: usize = 10_000;
+/// Largest head of an HTTP request.
+pub const HTTP_HEAD_BYTES_MAX: usize = 16 * KIB;
+/// Most header lines of an HTTP request.
+pub const HTTP_HEADERS_MAX: usize = 64;
 /// Trace events that wait for one subscriber; beyond it they are counted as dropped.
 pub const TRACE_QUEUE_MAX: usize = 8 * KIB;
+/// Trace events of one frame.
+pub const TRACE_BATCH_MAX: usize = 1_024;
+/// Bytes that wait for one peer's socket; beyond it the link is closed as too slow.
+pub const PEER_OUTBOX_BYTES_MAX: usize = 32 * MIB;
+/// Snapshots that a node sends at the same time.
+pub const SNAPSHOT_TRANSFERS_MAX: usize = 2;
+/// Fault leases that a node holds.
+pub const FAULT_LEASES_MAX: usize = 64;
+/// Digests of its own past that a node remembers, one each [`DIGEST_INTERVAL`].
+pub const DIGESTS_REMEMBERED_MAX: usize = 256;
 
-/// Requests that wait in a client for a place on its connection; beyond it senders wait.
-pub const CLIENT_QUEUE_MAX: usize = 1_024;
+/// Requests that wait in a client for a place on its connection; beyond it they are refused, or their senders wait.
+pub const CLIENT_QUEUE_MAX: usize = 64 * KIB;
 /// Events that wait in a client for the reader of one persistent watch; beyond it that watch ends.
 pub const WATCH_STREAM_EVENTS_MAX: usize = 8 * KIB;
 /// Bytes of paths in one request that re-arms watches.
@@ -124,6 +138,8 @@ pub const DELIVER_BATCH_MAX: usize = 4 * KIB;
 pub const WAITING_DIGESTS_MAX: usize = 64;
 /// Sessions that one heartbeat answer reports as alive.
 pub const TOUCHED_SESSIONS_MAX: usize = 16 * KIB;
+/// Sessions whose expiry a leader proposes with one batch.
+pub const EXPIRIES_AT_ONCE_MAX: usize = 256;
 /// Entries between two comparisons of the nodes' digests.
 pub const DIGEST_INTERVAL: u64 = 1_024;
 
@@ -140,12 +156,36 @@ pub const LOG_QUEUE_MAX: usize = 16 * KIB;
 /// Log bytes after which a node takes a snapshot.
 pub const SNAPSHOT_INTERVAL_BYTES: u64 = 64 * MIB as u64;
 
+// The brokers.
+
+/// Events that the ensemble keeps for the brokers; older ones are deleted.
+pub const BROKER_EVENTS_MAX: usize = 100_000;
+/// Events by which [`BROKER_EVENTS_MAX`] is exceeded before the oldest are deleted together.
+pub const BROKER_EVENTS_SLACK: usize = 1_000;
+/// Versions of a sender's Clients list that are kept beside the first.
+pub const BROKER_CLIENTS_VERSIONS_MAX: usize = 1_000;
+/// Most brokers in a Clients list.
+pub const BROKER_CLIENTS_MAX: usize = 64;
+/// Largest body of a request to a broker.
+pub const BROKER_REQUEST_BYTES_MAX: usize = MIB;
+/// Open connections of a broker.
+pub const BROKER_CONNECTIONS_MAX: usize = 1_024;
+
 // Waits.
+
+/// Longest time in which a broker tries to have an event ordered.
+pub const BROKER_ORDER_DEADLINE: Duration = Duration::from_secs(5);
 
 /// Longest wait for the first frame of a connection.
 pub const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
+/// Pause before a lost peer is dialled again; it doubles with each failure in a row up to [`REDIAL_PAUSE_MAX`].
+pub const REDIAL_PAUSE_MIN: Duration = Duration::from_millis(50);
+/// See [`REDIAL_PAUSE_MIN`].
+pub const REDIAL_PAUSE_MAX: Duration = Duration::from_secs(1);
 /// Longest wait of a dial to a peer.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// Longest silence of either side in the transfer of a snapshot.
+pub const TRANSFER_TIMEOUT: Duration = Duration::from_secs(10);
 /// A write that no leader took by then is refused with the reason.
 pub const REQUEST_DEADLINE: Duration = Duration::from_secs(3);
 /// How long a client bears a node that owes it an answer and says nothing. Above [`REQUEST_DEADLINE`], so that a node
@@ -178,6 +218,7 @@ const _: () = {
         "a multi's answer fits a frame"
     );
     assert!(SESSIONS_MAX * 40 < ANSWER_FRAME_BYTES_MAX, "all sessions fit a frame");
+    assert!(PEER_OUTBOX_BYTES_MAX > WINDOW_BYTES_MAX + PEER_FRAME_BYTES_MAX, "a window fits a peer's outbox");
     assert!(REARM_BYTES_MAX + PATH_BYTES_MAX + 64 * KIB < CLIENT_FRAME_BYTES_MAX, "a re-arming fits a frame");
     assert!(SILENCE_MAX.as_millis() > REQUEST_DEADLINE.as_millis(), "a node without a quorum can say so");
     assert!(4 * (PATH_BYTES_MAX + 8) < CHUNK_KEY_BYTES_MAX, "a full chunk can be cut in two");

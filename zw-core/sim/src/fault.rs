@@ -102,7 +102,9 @@ impl World {
         let struck = match fault {
             Fault::Crash => self.crash(node, "power loss"),
             Fault::CrashBetweenEffects => self.arm_crash(node),
-            Fault::CrashAll => (0..self.nodes.len()).fold(false, |any, node| self.crash(node, "power loss of all") || any),
+            Fault::CrashAll => {
+                (0..self.nodes.len()).fold(false, |any, node| self.crash(node, "power loss of all") || any)
+            }
             Fault::RollingRestart => self.roll((0..self.nodes.len()).collect()),
             Fault::Pause => self.pause(node),
             Fault::Isolate => self.block(|from, to| (from == node) != (to == node)),

@@ -66,14 +66,7 @@ impl History {
     ///
     /// # Errors
     /// It is older, or its content is not that of its zxid.
-    pub fn read(
-        &self,
-        property: &'static str,
-        path: &str,
-        zxid: Zxid,
-        result: &ReadResult,
-        floor: Zxid,
-    ) -> Verdict {
+    pub fn read(&self, property: &'static str, path: &str, zxid: Zxid, result: &ReadResult, floor: Zxid) -> Verdict {
         ensure!(zxid >= floor, property, "a read of {path} at {zxid} must not be older than {floor}");
         let expected = self.model.at(zxid, path).map(|znode| (&znode.data, znode.version, znode.czxid, znode.mzxid));
         let found = match result {

@@ -40,10 +40,10 @@ impl World {
         if dial.next != now || process.links.contains_key(&high) {
             return;
         }
-        if let Some(abandoned) = dial.connection.take() {
-            self.network.abandon(abandoned);
+        let opened = self.network.open(low, high, &mut self.agenda);
+        if let Some(abandoned) = dial.connection.replace(opened) {
+            self.network.send(abandoned, low, Packet::Close, &mut self.agenda);
         }
-        dial.connection = Some(self.network.open(low, high, &mut self.agenda));
         let patience = u64::try_from(CONNECT_TIMEOUT.as_micros()).expect("some seconds");
         self.dial_at(low, high, now + patience);
     }
@@ -66,7 +66,8 @@ impl World {
         let process = self.nodes[node].process.as_mut();
         let current = process.as_ref().and_then(|p| p.links.get(&peer)).filter(|(c, _)| *c == connection);
         let link = current.map(|(_, link)| *link);
-        let dialed = process.as_ref().is_some_and(|p| p.dials.get(&peer).is_some_and(|d| d.connection == Some(connection)));
+        let dialed =
+            process.as_ref().is_some_and(|p| p.dials.get(&peer).is_some_and(|d| d.connection == Some(connection)));
         match arrival.packet {
             Packet::Open if process.is_some() => {
                 self.connected(node, peer, connection);
@@ -186,8 +187,7 @@ impl World {
                 }
             }
             Record::Truncate { after } => {
-                let own = process.zab.committed().min(process.zab.delivered());
-                committed_immutable::truncates(node, *after, own)?;
+                committed_immutable::truncates(node, *after, self.invariants.agreement.delivered_by(node))?;
                 before = log.entries.clone();
                 self.counts.add("truncation");
             }

@@ -141,6 +141,8 @@ fn apply_create(znodes: &mut Znodes, zxid: Zxid, create: &Create, reply: Option<
     let path = match (create.mode, reply) {
         (CreateMode::Persistent, _) => create.path.clone(),
         (_, Some(Reply::Created(created))) => numbered_path(znodes, &create.path, &created.path)?,
+        // In a multi that fails nobody learns the number, and nothing of it stays.
+        (_, None) => format!("{}unknown-{}", create.path, znodes.len()),
         (_, other) => return Err(Refusal::Wrong(format!("{other:?} to a sequential create"))),
     };
     if znodes.contains_key(&path) {
@@ -171,10 +173,14 @@ fn numbered_path(znodes: &Znodes, wish: &str, chosen: &str) -> Result<String, Re
 fn compare(znodes: &Znodes, path: &str, stat: &Stat) -> Result<(), Refusal> {
     let znode = &znodes[path];
     let length = u32::try_from(znode.data.len()).expect("small");
-    let expected = (znode.czxid, znode.mzxid, znode.pzxid, znode.version, znode.cversion, length, children(znodes, path));
-    let found =
-        (stat.czxid, stat.mzxid, stat.pzxid, stat.version, stat.cversion, stat.data_length, stat.num_children);
-    if expected == found { Ok(()) } else { Err(Refusal::Wrong(format!("stat of {path} {found:?}, expected {expected:?}"))) }
+    let expected =
+        (znode.czxid, znode.mzxid, znode.pzxid, znode.version, znode.cversion, length, children(znodes, path));
+    let found = (stat.czxid, stat.mzxid, stat.pzxid, stat.version, stat.cversion, stat.data_length, stat.num_children);
+    if expected == found {
+        Ok(())
+    } else {
+        Err(Refusal::Wrong(format!("stat of {path} {found:?}, expected {expected:?}")))
+    }
 }
 
 fn versioned<'a>(znodes: &'a mut Znodes, path: &str, version: i32) -> Result<&'a mut ModelZnode, Refusal> {
@@ -209,9 +215,12 @@ fn touched(command: &Command, reply: Option<&Reply>) -> Vec<String> {
         }
         (Command::SetData(set), _) => vec![set.path.clone()],
         (Command::Delete(delete), _) => vec![delete.path.clone(), parent(&delete.path).to_owned()],
-        (Command::Multi(multi), Some(Reply::Multi(replies))) => {
-            multi.operations.iter().zip(replies).flat_map(|(operation, reply)| touched(operation, Some(reply))).collect()
-        }
+        (Command::Multi(multi), Some(Reply::Multi(replies))) => multi
+            .operations
+            .iter()
+            .zip(replies)
+            .flat_map(|(operation, reply)| touched(operation, Some(reply)))
+            .collect(),
         _ => Vec::new(),
     }
 }

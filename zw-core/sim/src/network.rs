@@ -58,6 +58,8 @@ struct Lane {
     queue: VecDeque<(Micros, Packet)>,
     last_arrival: Micros,
     scheduled: bool,
+    /// The sender has closed: nothing may follow its farewell.
+    closing: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -103,6 +105,10 @@ impl Network {
         let from_dialer = from == connection.low;
         let to = if from_dialer { connection.high } else { connection.low };
         let lane = if from_dialer { &mut connection.from_low } else { &mut connection.from_high };
+        if lane.closing {
+            return;
+        }
+        lane.closing = packet == Packet::Close;
         let prng = &mut self.prngs[from * self.size + to];
         let mut delay = self.options.delay_min + prng.exponential(self.options.delay_mean);
         if prng.chance(self.options.loss_per_mille) {
@@ -136,15 +142,12 @@ impl Network {
             lane.scheduled = true;
             agenda.at(*next, Event::Arrive { connection: number, from_dialer });
         }
-        if packet == Packet::Close {
+        let other_way = if from_dialer { &connection.from_high } else { &connection.from_low };
+        let other_side_knows = other_way.queue.iter().all(|(_, packet)| *packet != Packet::Close);
+        if packet == Packet::Close && other_side_knows {
             self.connections.remove(&number);
         }
         Some(Arrival { connection: number, node: to, peer: from, packet })
-    }
-
-    /// Forgets a handshake that its dialer gave up.
-    pub fn abandon(&mut self, connection: u64) {
-        self.connections.remove(&connection);
     }
 
     /// `node` died: what it sent last may be lost, and its peers may or may not be told.
@@ -191,7 +194,8 @@ impl Network {
             return;
         }
         let mut prng = self.prngs[from * self.size + to].clone();
-        let held = self.connections.iter().filter(|(_, c)| (c.low, c.high) == (from, to) || (c.high, c.low) == (from, to));
+        let held =
+            self.connections.iter().filter(|(_, c)| (c.low, c.high) == (from, to) || (c.high, c.low) == (from, to));
         for number in held.map(|(number, _)| *number).collect::<Vec<_>>() {
             if prng.chance(self.options.break_per_mille) {
                 self.reset(number, &mut prng, agenda);
@@ -238,6 +242,7 @@ impl Network {
 fn lose_suffix(lane: &mut Lane, prng: &mut Prng) {
     let keep = prng.index(lane.queue.len() + 1);
     lane.queue.truncate(keep);
+    lane.closing = lane.queue.back().is_some_and(|(_, packet)| *packet == Packet::Close);
 }
 
 fn through_bytes(message: &Message) -> Message {

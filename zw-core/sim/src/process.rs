@@ -261,7 +261,11 @@ impl World {
         let home = &mut self.nodes[node];
         let process = home.process.as_mut().expect("a running process takes requests");
         match operation {
-            Operation::Write(_) if process.zab.is_serving() => self.propose(node, client, request).map(Some),
+            Operation::Write(_) if process.zab.is_serving() => {
+                let input = self.propose(node, client, request)?;
+                self.push(node, input);
+                Ok(None)
+            }
             Operation::Write(_) => {
                 let tag = process.next_tag();
                 process.waiting.insert(tag, (client, request));

@@ -65,7 +65,8 @@ impl Options {
         let prng = &mut prng;
         let voters = prng.pick(&[1, 2, 3, 3, 3, 3, 4, 5, 5, 5, 6, 7]);
         // From a rack to the far side of the world.
-        let (delay_min, delay_mean) = prng.pick(&[(20, 50), (100, 400), (500, 2_000), (2_000, 10_000), (20_000, 30_000)]);
+        let (delay_min, delay_mean) =
+            prng.pick(&[(20, 50), (100, 400), (500, 2_000), (2_000, 10_000), (20_000, 30_000)]);
         let timing = timing(prng, delay_min + delay_mean);
         Options {
             seed,

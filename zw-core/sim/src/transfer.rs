@@ -90,7 +90,12 @@ impl World {
                 let now = self.agenda.now();
                 let takes = self.nodes[node].disk.snapshot_time(now);
                 let stage = Stage::Writing { snapshot, tree };
-                self.go_on(node, Transfer { number, peer: transfer.peer, zxid: transfer.zxid, stage }, takes, incarnation);
+                self.go_on(
+                    node,
+                    Transfer { number, peer: transfer.peer, zxid: transfer.zxid, stage },
+                    takes,
+                    incarnation,
+                );
             }
             Stage::Writing { snapshot, tree } => {
                 self.nodes[node].disk.keep_snapshot(snapshot, tree);

@@ -130,6 +130,20 @@ impl EndReason {
     }
 }
 
+/// What a call does when the queue has no place.
+#[derive(Clone, Copy, Debug)]
+enum WhenFull {
+    Refuse,
+    Wait,
+}
+
+/// Where a call has come to.
+enum Place {
+    Taken,
+    Later(mpsc::Sender<Message>, Box<Message>),
+    Refused(ClientError),
+}
+
 impl Client {
     /// Connects to one of the servers, and opens a session if one is wanted. Goes on to the next server, and around
     /// again, until the request timeout.
@@ -164,54 +178,66 @@ impl Client {
     }
 
     /// Queues a request at once, and gives a future for its answer: requests are sent in the order of these calls,
-    /// without waiting for each other's answers. A request is sent even if its future is dropped. (Only when
-    /// [`CLIENT_QUEUE_MAX`] requests wait already does the future wait for a place when it is first polled.)
+    /// without waiting for each other's answers. A request is sent even if its future is dropped. If
+    /// [`CLIENT_QUEUE_MAX`] requests wait already it is refused as [`ErrorCode::Overloaded`].
     pub fn send(
         &self,
         operation: Operation,
     ) -> impl Future<Output = Result<(Zxid, Answer), ClientError>> + Send + use<> {
-        self.enqueue(operation, None)
+        self.enqueue(operation, None, WhenFull::Refuse)
     }
 
-    /// Sends a request and waits for its answer.
+    /// Sends a request and waits for its answer. If the queue is full it waits for a place first.
     ///
     /// # Errors
     /// See [`ClientError`].
     pub async fn request(&self, operation: Operation) -> Result<(Zxid, Answer), ClientError> {
-        self.send(operation).await
+        self.enqueue(operation, None, WhenFull::Wait).await
     }
 
     fn enqueue(
         &self,
         operation: Operation,
         watch: Option<Registration>,
+        when_full: WhenFull,
     ) -> impl Future<Output = Result<(Zxid, Answer), ClientError>> + Send + use<> {
         let end = self.shared.end.clone();
         let after = self.request_timeout;
         let deadline = Instant::now() + after;
         let (reply, answer) = oneshot::channel();
-        let misplaced = matches!(operation, Operation::Connect(_) | Operation::TraceStart(_));
-        let call = Call::new(operation, watch, deadline, reply);
-        let (refused, full) = match misplaced {
-            true => (true, None),
-            false => match self.calls.try_send(Message::Call(call)) {
-                Err(mpsc::error::TrySendError::Full(message)) => (false, Some((self.calls.clone(), message))),
-                // If the task has ended the reply is gone with the message, and the answer is the reason.
-                Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => (false, None),
-            },
-        };
+        let place = self.place(Call::new(operation, watch, deadline, reply), when_full);
         async move {
-            if refused {
-                let message = "Connect and TraceStart belong to one connection; use client::Connection".to_owned();
-                return Err(ClientError::Request(RequestError { code: ErrorCode::Invalid, message }));
-            }
-            if let Some((calls, message)) = full {
-                match timeout_at(deadline, calls.send(message)).await {
+            match place {
+                Place::Taken => {}
+                Place::Refused(error) => return Err(error),
+                Place::Later(calls, message) => match timeout_at(deadline, calls.send(*message)).await {
+                    // If the task has ended the answer below is the reason.
                     Ok(_) => {}
                     Err(_) => return Err(ClientError::Timeout { after }),
-                }
+                },
             }
             answer.await.unwrap_or_else(|_| Err(end.get()))
+        }
+    }
+
+    /// Finds a place in the queue for a call, at once.
+    fn place(&self, call: Call, when_full: WhenFull) -> Place {
+        let refused = |code, message: &str| {
+            Place::Refused(ClientError::Request(RequestError { code, message: message.to_owned() }))
+        };
+        if call.is_for_one_connection() {
+            let message = "Connect and TraceStart belong to one connection; use client::Connection";
+            return refused(ErrorCode::Invalid, message);
+        }
+        match (self.calls.try_send(Message::Call(call)), when_full) {
+            // If the task has ended the reply is gone with the message, and the answer is the reason.
+            (Ok(()) | Err(mpsc::error::TrySendError::Closed(_)), _) => Place::Taken,
+            (Err(mpsc::error::TrySendError::Full(message)), WhenFull::Wait) => {
+                Place::Later(self.calls.clone(), Box::new(message))
+            }
+            (Err(mpsc::error::TrySendError::Full(_)), WhenFull::Refuse) => {
+                refused(ErrorCode::Overloaded, "too many requests wait in this client; wait for some answers first")
+            }
         }
     }
 

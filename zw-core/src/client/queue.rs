@@ -9,7 +9,7 @@ use super::connection::{next_id, too_large};
 use super::error::ClientError;
 use super::watch::{Registration, Watches};
 use crate::ids::Zxid;
-use crate::limits::{CLIENT_FRAME_BYTES_MAX, CLIENT_QUEUE_MAX, CONNECTION_REQUESTS_MAX, WATCHES_PER_CONNECTION_MAX};
+use crate::limits::{CLIENT_FRAME_BYTES_MAX, CONNECTION_REQUESTS_MAX, WATCHES_PER_CONNECTION_MAX};
 use crate::wire::client::{Answer, ErrorCode, Operation, Request, RequestError};
 use crate::wire::frame;
 use std::collections::VecDeque;
@@ -45,6 +45,10 @@ impl Call {
         Call { operation, watch: watch.map(Box::new), deadline, reply }
     }
 
+    pub(super) fn is_for_one_connection(&self) -> bool {
+        matches!(self.operation, Operation::Connect(_) | Operation::TraceStart(_))
+    }
+
     fn end(self, outcome: Outcome) {
         // A program that gave up its future does not want to know.
         let _ = self.reply.send(outcome);
@@ -75,8 +79,8 @@ enum Purpose {
 pub(super) enum Answered {
     /// A program's request: hand it over with [`Finished::end`].
     Call(Finished),
-    /// Watches to arm again.
-    Rearm,
+    /// Watches to arm again, and whether more of them follow.
+    Rearm { more: bool },
     /// Something that needs no more.
     Nothing,
 }
@@ -107,9 +111,9 @@ impl Queue {
         Queue { waiting: VecDeque::new(), sent: VecDeque::new(), last_id: 0, timeout }
     }
 
-    /// How many more requests may wait.
+    /// How many more requests may wait here; the others wait in the handles' channel.
     pub(super) fn room(&self) -> usize {
-        CLIENT_QUEUE_MAX.saturating_sub(self.waiting.len())
+        CONNECTION_REQUESTS_MAX.saturating_sub(self.waiting.len())
     }
 
     pub(super) fn push(&mut self, call: Call) {
@@ -180,7 +184,10 @@ impl Queue {
                 let has_watch = keeps_watch(&call.operation);
                 Answered::Call(Finished { has_watch, call })
             }
-            Purpose::Rearm => Answered::Rearm,
+            Purpose::Rearm => {
+                // Nothing else is sent before the last of them.
+                Answered::Rearm { more: matches!(self.sent.front(), Some(Sent { purpose: Purpose::Rearm, .. })) }
+            }
             Purpose::GivenUp | Purpose::Housekeeping => Answered::Nothing,
         })
     }

@@ -1,9 +1,9 @@
 //! The client's methods, one for each thing a program asks for.
 
-use super::Client;
 use super::connection::unexpected;
 use super::error::ClientError;
 use super::watch::{Interest, Registration, Watch, WatchStream};
+use super::{Client, WhenFull};
 use crate::ids::Zxid;
 use crate::tree::command::{Acl, Command, Create, CreateMode, Created, Delete, Multi, Reply, SetAcl, SetData, Stat};
 use crate::wire::admin::{DigestReply, SessionInfo, Status};
@@ -194,7 +194,7 @@ impl Client {
         interest: Interest,
     ) -> Result<((Zxid, Answer), Watch), ClientError> {
         let (registration, watch) = Registration::once(path, interest, self.shared.end.clone());
-        Ok((self.enqueue(operation, Some(registration)).await?, watch))
+        Ok((self.enqueue(operation, Some(registration), WhenFull::Wait).await?, watch))
     }
 
     /// A persistent watch on a znode, whether it exists or not: its creation, deletion, changes of its data and of its
@@ -206,7 +206,7 @@ impl Client {
     pub async fn add_watch(&self, path: &str, recursive: bool) -> Result<WatchStream, ClientError> {
         let (registration, stream) = Registration::stream(path, recursive);
         let operation = Operation::AddWatch(AddWatch { path: path.to_owned(), recursive });
-        match self.enqueue(operation, Some(registration)).await? {
+        match self.enqueue(operation, Some(registration), WhenFull::Wait).await? {
             (_, Answer::Done(_)) => Ok(stream),
             (_, answer) => Err(unexpected(&answer)),
         }

@@ -98,6 +98,9 @@ pub struct Start {
 /// Why the bytes at a place are not a block.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum BlockError {
+    /// There is no file of that segment.
+    #[error("the file is missing")]
+    NoFile,
     /// The file ends.
     #[error("the file ends")]
     End,

@@ -7,6 +7,7 @@ pub mod memory;
 pub mod outline;
 pub mod record;
 pub mod recover;
+pub mod tail;
 
 use crate::ids::Zxid;
 use record::{Entry, Promise, Record, SnapshotId};

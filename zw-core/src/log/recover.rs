@@ -9,6 +9,9 @@
 //! - The bytes of a torn tail stay where they are. They cannot come back: blocks written after a recovery bear another
 //!   incarnation, so what follows a torn block can never continue their chain.
 //!
+//! - Segments that two snapshots made superfluous are removed oldest first, and a crash may leave the last ones of them.
+//!   A segment from which the log cannot be replayed, with no snapshot yet, is one of these, if a later one will do.
+//!
 //! Recovering changes nothing, so recovering twice is recovering once.
 
 use super::block::{self, ALIGNMENT, Block, BlockError, Kind, LogId, START_BYTES, Start};
@@ -25,6 +28,8 @@ pub struct Recovery {
     log: LogId,
     node: NodeId,
     state: Option<State>,
+    /// Why the log cannot be replayed from the segments before, which are superfluous or missed.
+    skipped: Option<RecoverError>,
 }
 
 /// What a log holds and where it goes on.
@@ -150,17 +155,24 @@ struct State {
     /// Whether `recovered.snapshot` is one that was recorded, or the empty beginning; else only its zxid is true: the
     /// last entry before the first segment.
     rooted: bool,
-    /// What is wrong at the end.
-    why: BlockError,
+    /// The first place that is not a block of the log, and what is wrong there.
+    bad: Bad,
     /// No segment after the end's continues the log.
     stopped: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Bad {
+    sequence: u64,
+    offset: u64,
+    why: BlockError,
 }
 
 impl Recovery {
     /// Of the log `log` of `node`.
     #[must_use]
     pub fn new(log: LogId, node: NodeId) -> Recovery {
-        Recovery { log, node, state: None }
+        Recovery { log, node, state: None, skipped: None }
     }
 
     /// Takes in the next segment's bytes.
@@ -168,31 +180,16 @@ impl Recovery {
     /// # Errors
     /// The log is damaged, or contradicts itself.
     pub fn segment(&mut self, sequence: u64, bytes: &[u8]) -> Result<(), RecoverError> {
-        let Some(state) = &mut self.state else {
-            return self.first_segment(sequence, bytes);
+        let result = match self.state.take() {
+            None => self.first_segment(sequence, bytes),
+            Some(state) => self.next_segment(state, sequence, bytes),
         };
-        let end = state.found.end;
-        if !state.stopped && sequence == end.sequence + 1 {
-            match block::read(self.log, sequence, None, bytes) {
-                Ok(block) if block.place.position > end.position => {}
-                Ok(block) => {
-                    let follows = block.place.position == end.position && block.place.previous == end.chain;
-                    let start = start_of(&block, self.node, sequence)?;
-                    if !follows || start.last != state.found.recovered.last_zxid() {
-                        return Err(RecoverError::Block { sequence, offset: 0, why: BlockError::Chain });
-                    }
-                    state.found.outline.begin_segment(sequence);
-                    state.take(&block);
-                    return state.blocks(self.log, sequence, bytes);
-                }
-                Err(why @ (BlockError::Version(_) | BlockError::Form)) => {
-                    return Err(RecoverError::Block { sequence, offset: 0, why });
-                }
-                Err(_) => {}
-            }
+        match result {
+            Ok(state) => self.state = Some(state),
+            Err(Failure { error, is_superfluous: true }) => self.skipped = Some(error),
+            Err(Failure { error, is_superfluous: false }) => return Err(error),
         }
-        state.stopped = true;
-        state.search(self.log, sequence, bytes, 0)
+        Ok(())
     }
 
     /// Where the log ends, as far as it was read.
@@ -206,7 +203,7 @@ impl Recovery {
     /// # Errors
     /// There was no segment, or the first ones are missing.
     pub fn finish(self) -> Result<RecoveredLog, RecoverError> {
-        let state = self.state.ok_or(RecoverError::Empty)?;
+        let state = self.state.ok_or(self.skipped.unwrap_or(RecoverError::Empty))?;
         if state.rooted {
             return Ok(state.found);
         }
@@ -216,7 +213,7 @@ impl Recovery {
 
     /// The first segment is there because it was synced whole or because those before it were dropped for its sake:
     /// its start cannot be torn.
-    fn first_segment(&mut self, sequence: u64, bytes: &[u8]) -> Result<(), RecoverError> {
+    fn first_segment(&self, sequence: u64, bytes: &[u8]) -> Result<State, Failure> {
         let block = block::read(self.log, sequence, None, bytes).map_err(|why| RecoverError::Block {
             sequence,
             offset: 0,
@@ -229,9 +226,71 @@ impl Recovery {
         let end = End { sequence, offset: 0, position: block.place.position, chain: 0 };
         let outline = Outline::new(sequence, &start);
         let found = RecoveredLog { recovered, outline, end, durable: 0, incarnation: 0 };
-        let mut state = State { found, rooted, why: BlockError::End, stopped: false };
+        let bad = Bad { sequence, offset: 0, why: BlockError::End };
+        let mut state = State { found, rooted, bad, stopped: false };
         state.take(&block);
-        self.state.insert(state).blocks(self.log, sequence, bytes)
+        state.blocks(self.log, sequence, bytes)?;
+        Ok(state)
+    }
+
+    fn next_segment(&self, mut state: State, sequence: u64, bytes: &[u8]) -> Result<State, Failure> {
+        let end = state.found.end;
+        if !state.stopped {
+            let why = match block::read(self.log, sequence, None, bytes) {
+                _ if sequence != end.sequence + 1 => Some(BlockError::NoFile),
+                // It begins further on: something is missing at the end before it.
+                Ok(block) if block.place.position > end.position => None,
+                Ok(block) => return self.continue_with(state, sequence, &block, bytes),
+                Err(why @ (BlockError::Version(_) | BlockError::Form)) => {
+                    return Err(RecoverError::Block { sequence, offset: 0, why }.into());
+                }
+                Err(why) => Some(why),
+            };
+            if let Some(why) = why {
+                state.bad = Bad { sequence: end.sequence + 1, offset: 0, why };
+            }
+            state.stopped = true;
+        }
+        state.search(self.log, sequence, bytes, 0)?;
+        Ok(state)
+    }
+
+    /// A segment that begins where the log ended.
+    fn continue_with(
+        &self,
+        mut state: State,
+        sequence: u64,
+        block: &Block<'_>,
+        bytes: &[u8],
+    ) -> Result<State, Failure> {
+        let end = state.found.end;
+        let start = start_of(block, self.node, sequence)?;
+        if block.place.position != end.position || block.place.previous != end.chain {
+            return Err(RecoverError::Block { sequence, offset: 0, why: BlockError::Chain }.into());
+        }
+        if start.last != state.found.recovered.last_zxid() {
+            return if state.rooted {
+                Err(RecoverError::Block { sequence, offset: 0, why: BlockError::Chain }.into())
+            } else {
+                self.first_segment(sequence, bytes)
+            };
+        }
+        state.found.outline.begin_segment(sequence);
+        state.take(block);
+        state.blocks(self.log, sequence, bytes)?;
+        Ok(state)
+    }
+}
+
+/// An error, and whether it only means that the log cannot be replayed from this segment or one before it.
+struct Failure {
+    error: RecoverError,
+    is_superfluous: bool,
+}
+
+impl From<RecoverError> for Failure {
+    fn from(error: RecoverError) -> Failure {
+        Failure { error, is_superfluous: false }
     }
 }
 
@@ -251,31 +310,28 @@ impl State {
     }
 
     /// Reads the blocks after a segment's first, up to where the chain ends, and looks at what lies behind that.
-    fn blocks(&mut self, log: LogId, sequence: u64, bytes: &[u8]) -> Result<(), RecoverError> {
+    fn blocks(&mut self, log: LogId, sequence: u64, bytes: &[u8]) -> Result<(), Failure> {
         loop {
             let end = self.found.end;
             let offset = index(end.offset);
-            match block::read(log, sequence, Some(end.position), &bytes[offset..]) {
+            let why = match block::read(log, sequence, Some(end.position), &bytes[offset..]) {
                 Ok(block) if block.kind == Kind::Records && block.place.previous == end.chain => {
                     self.replay(sequence, end.offset, block.body)?;
                     self.take(&block);
+                    continue;
                 }
                 Err(why @ (BlockError::Version(_) | BlockError::Form)) => {
-                    return Err(RecoverError::Block { sequence, offset: end.offset, why });
+                    return Err(RecoverError::Block { sequence, offset: end.offset, why }.into());
                 }
-                Ok(_) => {
-                    self.why = BlockError::Chain;
-                    return self.search(log, sequence, bytes, offset);
-                }
-                Err(why) => {
-                    self.why = why;
-                    return self.search(log, sequence, bytes, offset);
-                }
-            }
+                Ok(_) => BlockError::Chain,
+                Err(why) => why,
+            };
+            self.bad = Bad { sequence, offset: end.offset, why };
+            return Ok(self.search(log, sequence, bytes, offset)?);
         }
     }
 
-    fn replay(&mut self, sequence: u64, offset: u64, body: &[u8]) -> Result<(), RecoverError> {
+    fn replay(&mut self, sequence: u64, offset: u64, body: &[u8]) -> Result<(), Failure> {
         // Copied once for the whole block, so that the entries do not keep the segment in memory.
         let mut body = Bytes::copy_from_slice(body);
         while !body.is_empty() {
@@ -290,7 +346,11 @@ impl State {
                 self.rooted = true;
             }
             self.found.outline.apply(&record);
-            recovered.replay(record).map_err(|source| RecoverError::Replay { sequence, offset, source })?;
+            let is_superfluous = !self.rooted;
+            recovered.replay(record).map_err(|source| Failure {
+                error: RecoverError::Replay { sequence, offset, source },
+                is_superfluous,
+            })?;
         }
         Ok(())
     }
@@ -313,10 +373,11 @@ impl State {
                 continue;
             };
             if block.place.durable > end_position {
+                let Bad { sequence: bad_sequence, offset: bad_offset, why } = self.bad;
                 return Err(RecoverError::Damage {
-                    sequence: end_sequence,
-                    offset: end_offset,
-                    why: self.why,
+                    sequence: bad_sequence,
+                    offset: bad_offset,
+                    why,
                     later_sequence: sequence,
                     later_offset: offset as u64,
                 });

@@ -132,8 +132,13 @@ impl Zab {
     /// Starts a new round of heartbeats.
     pub(super) fn send_heartbeats(&mut self, effects: &mut Vec<Effect>) {
         let commit = self.committed;
+        let me = self.config.me;
         let Phase::Leading(leading) = &mut self.phase else { return };
         let Some(epoch) = leading.epoch() else { return };
+        // D2: nobody hears of the epoch before this node's own promise to it is durable.
+        if matches!(leading.stage, Stage::Proposing { .. }) && !leading.acks.contains_key(&me) {
+            return;
+        }
         leading.round += 1;
         let message = Message::Heartbeat(Heartbeat { epoch, round: leading.round, commit });
         let peers: Vec<NodeId> = leading.hellos.keys().chain(leading.followers.keys()).copied().collect();

@@ -10,16 +10,14 @@
 mod directory;
 pub mod disk;
 mod preparer;
-mod segment;
 pub mod writer;
 
-pub use writer::{LogEvent, LogThread};
+pub use writer::{DiskDelay, LogEvent, LogThread};
 
 use bytes::Bytes;
 use directory::{DirectoryLock, Identity, SPARE, segment_name};
 use disk::{Disk, DiskFile, RealDisk, is_no_space};
 use preparer::Preparation;
-use segment::Active;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -32,6 +30,7 @@ use zw_core::log::block::{LogId, Start};
 use zw_core::log::outline::Outline;
 use zw_core::log::record::{Promise, Record, SnapshotId};
 use zw_core::log::recover::{RecoverError, RecoveredLog, Recovery};
+use zw_core::log::tail::{Layout, Tail};
 
 /// How to open a log.
 #[derive(Clone, Debug)]
@@ -50,7 +49,9 @@ pub struct WalOptions {
 pub struct Wal {
     disk: Arc<dyn Disk>,
     options: WalOptions,
-    active: Active,
+    tail: Tail,
+    /// The segment of the tail.
+    file: Arc<dyn DiskFile>,
     outline: Outline,
     /// Appended and not synced.
     pending: Vec<Pending>,
@@ -175,29 +176,20 @@ impl Wal {
             Some(identity) => identity,
             None => first_start(&*disk, &options)?,
         };
-        let (log, tail) = recover(&*disk, &identity)?;
-        let RecoveredLog { recovered, outline, end, incarnation, .. } = log;
-        let name = segment_name(end.sequence);
+        let (log, unproven) = recover(&*disk, &identity)?;
+        let tail = Tail::after(&log, identity.log, options.node);
+        let RecoveredLog { recovered, outline, .. } = log;
+        let name = segment_name(tail.sequence());
         let file = disk.open(&name).map_err(io_error(&*disk, "opening", &name))?;
         // What the last life wrote may never have reached the disk, even if it can be read: it is written once more,
         // because a sync alone proves nothing after one that failed.
-        let from = end.offset - tail.len() as u64;
-        file.write_all_at(&tail, from).map_err(io_error(&*disk, "writing", &name))?;
+        let from = tail.offset() - unproven.len() as u64;
+        file.write_all_at(&unproven, from).map_err(io_error(&*disk, "writing", &name))?;
         file.sync_data().map_err(io_error(&*disk, "syncing", &name))?;
         disk.sync_directory().map_err(io_error(&*disk, "syncing the directory of", &name))?;
-        let active = Active {
-            file,
-            log: identity.log,
-            node: options.node,
-            incarnation: incarnation.checked_add(1).expect("a log is opened less than 4 billion times"),
-            sequence: end.sequence,
-            offset: end.offset,
-            position: end.position,
-            chain: end.chain,
-        };
         let (pending, buffer) = (Vec::new(), Vec::new());
         let mut wal =
-            Wal { disk, options, active, outline, pending, buffer, spare: None, is_sealed: true, _lock: None };
+            Wal { disk, options, tail, file, outline, pending, buffer, spare: None, is_sealed: true, _lock: None };
         wal.ensure_spare()?;
         Ok((wal, recovered))
     }
@@ -221,16 +213,16 @@ impl Wal {
             let bytes: Vec<Bytes> = self.pending.iter().map(|pending| pending.bytes.clone()).collect();
             let mut buffer = std::mem::take(&mut self.buffer);
             buffer.clear();
-            let layout = self.active.lay_out(&bytes, self.options.segment_bytes, &self.outline, buffer);
+            let layout = self.tail.lay_out(&bytes, self.options.segment_bytes, &self.outline, buffer);
             if layout.records == 0 {
                 self.begin_segment()?;
                 continue;
             }
-            let is_start = self.active.offset == 0;
-            self.active.write_and_sync(&layout).map_err(self.error("writing"))?;
-            self.active.advance(&layout);
+            let is_start = self.tail.offset() == 0;
+            self.write_and_sync(&layout)?;
+            self.tail.advance(&layout);
             if is_start {
-                self.outline.begin_segment(self.active.sequence);
+                self.outline.begin_segment(self.tail.sequence());
             }
             for pending in self.pending.drain(..layout.records) {
                 purge |= matches!(pending.record, Record::Snapshot(_));
@@ -256,9 +248,9 @@ impl Wal {
         if self.is_sealed || !self.pending.is_empty() {
             return Ok(());
         }
-        if let Some(layout) = self.active.lay_out_seal(self.options.segment_bytes) {
-            self.active.write_and_sync(&layout).map_err(self.error("writing"))?;
-            self.active.advance(&layout);
+        if let Some(layout) = self.tail.lay_out_seal(self.options.segment_bytes) {
+            self.write_and_sync(&layout)?;
+            self.tail.advance(&layout);
         }
         self.is_sealed = true;
         Ok(())
@@ -325,30 +317,28 @@ impl Wal {
     /// The bytes of the whole stream, including what was dropped.
     #[must_use]
     pub fn position(&self) -> u64 {
-        self.active.position
+        self.tail.position()
     }
 
     /// Goes over to the spare. All that was written before is durable.
     fn begin_segment(&mut self) -> Result<(), WalError> {
-        assert!(self.active.offset > 0, "a segment without a block has room for a record of any size");
         if !self.ensure_spare()? {
             return Err(WalError::NoSpace { path: self.disk.path(SPARE) });
         }
         let spare = self.spare.take().expect("there is a spare");
         drop(spare.preparation);
-        let name = segment_name(self.active.sequence + 1);
+        let name = segment_name(self.tail.sequence() + 1);
         self.disk.rename(SPARE, &name).map_err(io_error(&*self.disk, "renaming", SPARE))?;
         self.disk.sync_directory().map_err(io_error(&*self.disk, "syncing the directory of", &name))?;
-        self.active.sequence += 1;
-        self.active.offset = 0;
-        self.active.file = spare.file;
+        self.tail.begin_segment();
+        self.file = spare.file;
         self.ensure_spare()?;
         Ok(())
     }
 
     /// Has the spare filled with zeros once half of the active segment is used: an idle node writes nothing.
     fn prepare(&mut self) {
-        let is_due = self.options.prezero && self.active.offset > self.options.segment_bytes / 2;
+        let is_due = self.options.prezero && self.tail.offset() > self.options.segment_bytes / 2;
         let Some(spare) = self.spare.as_mut().filter(|spare| is_due && !spare.is_written) else {
             return;
         };
@@ -359,8 +349,10 @@ impl Wal {
         }
     }
 
-    fn error(&self, doing: &'static str) -> impl Fn(io::Error) -> WalError + use<> {
-        io_error(&*self.disk, doing, &segment_name(self.active.sequence))
+    fn write_and_sync(&self, layout: &Layout) -> Result<(), WalError> {
+        let error = |doing| io_error(&*self.disk, doing, &segment_name(self.tail.sequence()));
+        self.file.write_all_at(&layout.bytes, self.tail.offset()).map_err(error("writing"))?;
+        self.file.sync_data().map_err(error("syncing"))
     }
 }
 
@@ -382,18 +374,10 @@ fn first_start(disk: &dyn Disk, options: &WalOptions) -> Result<Identity, WalErr
         Start { node: options.node, promise: Promise::default(), last: Zxid::ZERO, snapshot: SnapshotId::default() };
     let file = disk.open(&name).map_err(io_error(disk, "creating", &name))?;
     file.reserve(options.segment_bytes).map_err(io_error(disk, "making", &name))?;
-    let active = Active {
-        file,
-        log: identity.log,
-        node: options.node,
-        incarnation: 0,
-        sequence: 1,
-        offset: 0,
-        position: 0,
-        chain: 0,
-    };
-    let layout = active.lay_out(&[], options.segment_bytes, &Outline::new(1, &start), Vec::new());
-    active.write_and_sync(&layout).map_err(io_error(disk, "writing", &name))?;
+    let layout =
+        Tail::new(identity.log, options.node).lay_out(&[], options.segment_bytes, &Outline::new(1, &start), Vec::new());
+    file.write_all_at(&layout.bytes, 0).map_err(io_error(disk, "writing", &name))?;
+    file.sync_data().map_err(io_error(disk, "syncing", &name))?;
     disk.sync_directory().map_err(io_error(disk, "syncing the directory of", &name))?;
     identity.write(disk)?;
     Ok(identity)

@@ -35,6 +35,12 @@ impl Agreement {
         find(&self.committed, zxid)
     }
 
+    /// How far `node` has delivered.
+    #[must_use]
+    pub fn delivered_by(&self, node: usize) -> Zxid {
+        self.delivered.get(&node).copied().unwrap_or(Zxid::ZERO)
+    }
+
     /// A node starts, or installs a snapshot: its next delivery follows `zxid`.
     ///
     /// # Errors
@@ -51,7 +57,7 @@ impl Agreement {
     /// # Errors
     /// The entry differs from the committed one, or is not the next for this node.
     pub fn delivers(&mut self, node: usize, entry: &Entry) -> Result<bool, super::Violation> {
-        let before = self.delivered.get(&node).copied().unwrap_or(Zxid::ZERO);
+        let before = self.delivered_by(node);
         let zxid = entry.zxid();
         let next = self.committed.partition_point(|committed| committed.zxid() <= before);
         self.delivered.insert(node, zxid);

@@ -26,7 +26,11 @@ impl DigestAgreement {
         let (known, answered) = self.known.entry(zxid).or_insert_with(|| (digest, reply.cloned()));
         let name = node + 1;
         ensure!(*known == digest, "DigestAgreement", "node {name} at {zxid}: {digest:x}, elsewhere {known:x}");
-        ensure!(answered.as_ref() == reply, "ReplyAgreement", "node {name} at {zxid}: {reply:?}, elsewhere {answered:?}");
+        ensure!(
+            answered.as_ref() == reply,
+            "ReplyAgreement",
+            "node {name} at {zxid}: {reply:?}, elsewhere {answered:?}"
+        );
         Ok(())
     }
 

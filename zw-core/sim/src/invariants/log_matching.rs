@@ -20,7 +20,12 @@ impl LogMatching {
     pub fn writes(&mut self, node: usize, previous: Zxid, entry: &Entry) -> Verdict {
         let zxid = entry.zxid();
         let (known, after) = self.written.entry(zxid).or_insert_with(|| (entry.clone(), previous));
-        ensure!(known == entry, "LogMatching", "node {} writes another entry as {zxid} than was written before", node + 1);
+        ensure!(
+            known == entry,
+            "LogMatching",
+            "node {} writes another entry as {zxid} than was written before",
+            node + 1
+        );
         ensure!(
             *after == previous,
             "LogMatching",

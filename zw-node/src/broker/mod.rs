@@ -1,0 +1,145 @@
+//! The broker `zw-broker`: takes football events over HTTP, has them ordered by the ensemble, and shows them in that order.
+//!
+//! - An event is one transaction in the ensemble. Once that is answered it is durable on a majority, has its place in
+//!   the one order (its zxid), and every broker in the cluster shows it there: also one that was down, for it reads on
+//!   from where it was.
+//! - The ensemble decides; the broker's own file is a copy, to start from and to show while no node answers.
+//! - The brokers that are alive are ephemeral znodes; which brokers are in the cluster is the `Clients` list of a
+//!   sender's newest event (see [`view`]).
+
+mod event;
+mod follow;
+mod http;
+mod layout;
+mod order;
+mod page;
+mod register;
+mod store;
+mod view;
+
+use crate::parent;
+use crate::signals;
+use clap::Args;
+use follow::Shared;
+use http::Service;
+use order::Orderer;
+use std::io::{self, Write};
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+use std::sync::{Arc, RwLock};
+use store::{Store, StoreError};
+use thiserror::Error;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use view::View;
+use zw_core::ensemble::{Address, EnsembleError};
+
+/// The flags of a broker.
+#[derive(Clone, Debug, Args)]
+pub struct BrokerOptions {
+    /// Listen here; the port is the broker's name in Clients lists
+    #[arg(long, default_value_t = 9090, value_parser = clap::value_parser!(u16).range(1..))]
+    pub port: u16,
+    /// Nodes of the ensemble
+    #[arg(long, env = "ZW_SERVERS", value_name = "HOST:PORT,...", default_value = "127.0.0.1:8080")]
+    #[arg(value_delimiter = ',')]
+    pub servers: Vec<String>,
+    /// Directory of the broker's file [default: ./zw-data/broker-<port>]
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// End when the process that started it ends
+    #[arg(long)]
+    pub die_with_parent: bool,
+}
+
+/// Why a broker ended.
+#[derive(Debug, Error)]
+pub enum BrokerError {
+    /// A server's address is wrong.
+    #[error("--servers: {0}")]
+    Servers(#[from] EnsembleError),
+    /// The port is taken, or may not be used.
+    #[error("port {port}: {source}; choose another with --port")]
+    Listen {
+        /// The port.
+        port: u16,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The broker's file.
+    #[error("{0}")]
+    Store(String),
+    /// Threads, standard output, or the disk.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+impl From<StoreError> for BrokerError {
+    fn from(error: StoreError) -> BrokerError {
+        BrokerError::Store(error.to_string())
+    }
+}
+
+/// Runs a broker until SIGTERM or SIGINT. Prints `listening on HOST:PORT` once it takes connections.
+///
+/// # Errors
+/// The port, the file or the disk.
+pub fn run(options: BrokerOptions) -> Result<(), BrokerError> {
+    for server in &options.servers {
+        server.parse::<Address>()?;
+    }
+    if options.die_with_parent {
+        parent::die_with_parent()?;
+    }
+    // Two threads: one may flush the file while the other answers.
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    runtime.block_on(async {
+        tokio::spawn(broker(options)).await.unwrap_or_else(|error| Err(io::Error::other(error).into()))
+    })
+}
+
+async fn broker(options: BrokerOptions) -> Result<(), BrokerError> {
+    let terminated = tokio::spawn(signals::terminated());
+    let port = options.port.to_string();
+    let data = options.data.unwrap_or_else(|| PathBuf::from(format!("./zw-data/broker-{port}")));
+    let failed = |source| BrokerError::Listen { port: options.port, source };
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, options.port)).await.map_err(failed)?;
+    let address = listener.local_addr()?.to_string();
+    let (store, stored) = Store::open(&data)?;
+    let mut view = View::new(stored.history);
+    stored.events.into_iter().for_each(|event| view.push(event));
+    let reached = watch::Sender::new(view.last_zxid());
+    let shared = Arc::new(Shared { view: RwLock::new(view), reached });
+
+    let (stop, stopped) = watch::channel(false);
+    let service = Service {
+        port: port.clone(),
+        shared: Arc::clone(&shared),
+        orderer: Orderer::new(port.clone(), options.servers.clone()),
+    };
+    let http = tokio::spawn(http::serve(listener, Arc::new(service), stopped.clone()));
+    let registered = tokio::spawn(register::run(port.clone(), address.clone(), options.servers.clone(), stopped));
+    let mut following = tokio::spawn(follow::run(port, options.servers, shared, store));
+    say_listening(&address)?;
+
+    let ended = tokio::select! {
+        _ = terminated => Ok(()),
+        error = &mut following => Err(match error {
+            Ok(error) => BrokerError::Store(format!("{}: {error}", data.display())),
+            Err(defect) => io::Error::other(defect).into(),
+        }),
+    };
+    stop.send_replace(true);
+    let _ = tokio::join!(http, registered);
+    following.abort();
+    ended
+}
+
+/// Tells whoever started the broker. That nobody reads it is no reason to end.
+fn say_listening(address: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    match writeln!(out, "listening on {address}").and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,117 @@
+//! Before and after a load run: makes the znodes, and looks for every acknowledged write.
+
+use super::ledger::{Found, Ledger, is_lost};
+use crate::cli::CliError;
+use crate::cli::error::code_of;
+use std::collections::{BTreeSet, VecDeque};
+use std::future::Future;
+use zw_core::client::{Client, ClientError};
+use zw_core::ids::Zxid;
+use zw_core::tree::command::{Acl, Command, Create, CreateMode};
+use zw_core::wire::client::{Answer, ErrorCode, Operation, Read};
+
+/// Requests under way at once.
+const IN_FLIGHT: usize = 256;
+
+/// Makes the parents, and each client's first keys or its parent znode.
+pub(super) async fn prepare(
+    client: &Client,
+    root: &str,
+    prefix: &str,
+    ledgers: &mut [Ledger],
+    size: usize,
+) -> Result<(), CliError> {
+    for path in [root, prefix] {
+        match client.create(path, Vec::new(), CreateMode::Persistent).await {
+            Ok(_) => {}
+            Err(error) if code_of(&error) == Some(ErrorCode::NodeExists) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let mut creates = Vec::new();
+    for ledger in ledgers.iter() {
+        let keys: Vec<usize> = ledger.keys().collect();
+        if keys.is_empty() {
+            creates.push(ledger.parent());
+        }
+        creates.extend(keys.into_iter().map(|key| ledger.path(key)));
+    }
+    let data = vec![b'.'; size];
+    let create =
+        |path| Create { path, data: data.clone().into(), acl: Acl::open(), mode: CreateMode::Persistent, ttl_ms: 0 };
+    let operations = creates.into_iter().map(|path| ((), Operation::Write(Command::Create(create(path)))));
+    pipelined(client, operations, |(), answer| match answer {
+        Ok(_) => Ok(()),
+        // A create whose answer was lost may be done already.
+        Err(error) if code_of(&error) == Some(ErrorCode::NodeExists) => Ok(()),
+        Err(error) => Err(error.into()),
+    })
+    .await
+}
+
+/// How many acknowledged writes are not found, after a sync.
+pub(super) async fn lost(client: &Client, ledgers: &[Ledger]) -> Result<u64, CliError> {
+    client.sync().await?;
+    let mut lost = 0;
+    for ledger in ledgers {
+        if ledger.is_of_creates() {
+            let names: BTreeSet<String> = client.children(&ledger.parent()).await?.into_iter().collect();
+            lost += ledger.missing_creates(&names);
+        } else {
+            lost += lost_values(client, ledger).await?;
+        }
+    }
+    Ok(lost)
+}
+
+async fn lost_values(client: &Client, ledger: &Ledger) -> Result<u64, CliError> {
+    let mut lost = 0;
+    let reads = ledger.expected().map(|(key, acknowledged)| {
+        let read = Operation::Get(Read { path: ledger.path(key), watch: false });
+        ((key, acknowledged), read)
+    });
+    pipelined(client, reads, |(key, acknowledged), answer| {
+        let found = match answer {
+            Ok((_, Answer::Data(data))) => ledger.found(key, &data.data),
+            Ok(_) => Found::Foreign,
+            Err(error) if code_of(&error) == Some(ErrorCode::NoNode) => Found::Nothing,
+            Err(error) => return Err(error.into()),
+        };
+        lost += u64::from(is_lost(acknowledged, found));
+        Ok(())
+    })
+    .await?;
+    Ok(lost)
+}
+
+/// Sends the operations with many under way, and hands each answer on in order.
+async fn pipelined<T>(
+    client: &Client,
+    operations: impl Iterator<Item = (T, Operation)>,
+    mut take: impl FnMut(T, Result<(Zxid, Answer), ClientError>) -> Result<(), CliError>,
+) -> Result<(), CliError> {
+    let mut under_way: VecDeque<(T, _)> = VecDeque::new();
+    for (tag, operation) in operations {
+        if under_way.len() >= IN_FLIGHT {
+            finish_one(&mut under_way, &mut take).await?;
+        }
+        under_way.push_back((tag, Box::pin(client.send(operation))));
+    }
+    while !under_way.is_empty() {
+        finish_one(&mut under_way, &mut take).await?;
+    }
+    Ok(())
+}
+
+async fn finish_one<T, F>(
+    under_way: &mut VecDeque<(T, F)>,
+    take: &mut impl FnMut(T, Result<(Zxid, Answer), ClientError>) -> Result<(), CliError>,
+) -> Result<(), CliError>
+where
+    F: Future<Output = Result<(Zxid, Answer), ClientError>>,
+{
+    match under_way.pop_front() {
+        Some((tag, answer)) => take(tag, answer.await),
+        None => Ok(()),
+    }
+}

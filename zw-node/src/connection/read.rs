@@ -1,0 +1,167 @@
+//! Requests that the connection's task answers itself, from the local tree.
+//!
+//! Invariant: a read takes its mail while it holds the tree's read lock. So every event up to the state that it shows is
+//! in the output before it, and a watch that it leaves is only heard of after its answer.
+
+use super::client::Connection;
+use crate::server::inbox::CoreInput;
+use crate::server::locks::{lock, read};
+use std::io;
+use zw_core::ids::Zxid;
+use zw_core::limits::{APPLY_BATCH_MAX, CONNECTION_REQUESTS_MAX, SOCKET_BUFFER_BYTES};
+use zw_core::tree::Tree;
+use zw_core::tree::command::{TreeError, TreeEvent};
+use zw_core::tree::watch::{WatchKind, missed};
+use zw_core::wire::client::{
+    AclReply, AddWatch, Answer, Children, ChildrenPage, Data, ErrorCode, ErrorReply, Operation, Ping, Read, Request,
+    SetWatches,
+};
+
+impl Connection {
+    /// Begins a request; gives it back if it must wait for those before it.
+    pub(super) async fn begin(&mut self, request: Request) -> io::Result<Option<Request>> {
+        let Request { id, operation } = request;
+        let must_wait = if matches!(operation, Operation::Write(_) | Operation::Sync(_) | Operation::Snapshot(_)) {
+            self.is_connecting()
+        } else {
+            !self.under_way.is_empty()
+        };
+        if must_wait {
+            return Ok(Some(Request { id, operation }));
+        }
+        match operation {
+            Operation::Write(command) => self.begin_write(id, command),
+            Operation::Connect(connect) => self.begin_connect(id, connect),
+            Operation::Sync(_) => self.begin_other(id, CoreInput::Barrier).await,
+            Operation::Snapshot(_) => self.begin_other(id, CoreInput::SnapshotNow).await,
+            Operation::Ping(_) => self.answer(id, Zxid::ZERO, Answer::Done(Ping)),
+            Operation::Status(_)
+            | Operation::Sessions(_)
+            | Operation::TraceStart(_)
+            | Operation::Fault(_)
+            | Operation::SubtreeDigest(_)
+            | Operation::DigestAt(_) => self.administer(id, operation),
+            operation => self.read_some(id, operation)?,
+        }
+        Ok(None)
+    }
+
+    /// Answers this read and those right behind it under one read lock, up to a bound: writers wait meanwhile.
+    fn read_some(&mut self, id: u32, operation: Operation) -> io::Result<()> {
+        let node = self.node.clone();
+        let tree = read(&node.tree);
+        self.take_mail()?;
+        let mut count = 1;
+        self.read_one(&tree, id, operation);
+        while count < APPLY_BATCH_MAX && self.output.len() < SOCKET_BUFFER_BYTES && self.decode_next()? {
+            match self.next.take() {
+                Some(Request { id, operation }) if is_read(&operation) => self.read_one(&tree, id, operation),
+                other => {
+                    self.next = other;
+                    break;
+                }
+            }
+            count += 1;
+        }
+        drop(tree);
+        node.metrics.reads.add(count as u64);
+        assert!(self.under_way.len() <= CONNECTION_REQUESTS_MAX, "requests under way are bounded");
+        Ok(())
+    }
+
+    fn read_one(&mut self, tree: &Tree, id: u32, operation: Operation) {
+        let answer = match operation {
+            Operation::Get(get) => self.get(tree, &get),
+            Operation::Exists(exists) => self.exists(tree, &exists),
+            Operation::Children(children) => self.children(tree, &children),
+            Operation::GetAcl(get) => tree.acl(&get.path).map(|(acl, stat)| Answer::Acl(AclReply { acl, stat })),
+            Operation::AddWatch(add) => self.add_watch(&add),
+            Operation::RemoveWatches(remove) => {
+                lock(&self.node.watches).remove(self.mailbox.id, &remove.path);
+                Ok(Answer::Done(Ping))
+            }
+            Operation::SetWatches(set) => return self.set_watches(tree, id, set),
+            _ => Err(TreeError::Invalid("not a read".to_owned())),
+        };
+        let answer = answer.unwrap_or_else(|error| Answer::Error(ErrorReply::from(&error)));
+        self.answer(id, tree.applied(), answer);
+    }
+
+    fn get(&self, tree: &Tree, get: &Read) -> Result<Answer, TreeError> {
+        let (data, stat) = tree.get(&get.path)?;
+        if get.watch {
+            lock(&self.node.watches).add_data(self.mailbox.id, &get.path)?;
+        }
+        Ok(Answer::Data(Data { data, stat }))
+    }
+
+    fn exists(&self, tree: &Tree, exists: &Read) -> Result<Answer, TreeError> {
+        let stat = tree.stat(&exists.path)?;
+        if exists.watch {
+            lock(&self.node.watches).add_exists(self.mailbox.id, &exists.path)?;
+        }
+        Ok(Answer::Stat(stat))
+    }
+
+    fn children(&self, tree: &Tree, children: &Children) -> Result<Answer, TreeError> {
+        let Children { path, watch, after, limit, with_stat } = children;
+        let page = tree.children(path, after, usize::try_from(*limit).unwrap_or(usize::MAX), *with_stat)?;
+        if *watch {
+            lock(&self.node.watches).add_children(self.mailbox.id, path)?;
+        }
+        let zw_core::tree::Page { names, stats, stat, more } = page;
+        Ok(Answer::Children(ChildrenPage { names, stats, stat, more }))
+    }
+
+    fn add_watch(&self, add: &AddWatch) -> Result<Answer, TreeError> {
+        lock(&self.node.watches).add_persistent(self.mailbox.id, &add.path, add.recursive)?;
+        Ok(Answer::Done(Ping))
+    }
+
+    /// Re-arms a client's watches; those that would have fired meanwhile fire at once, in the order of their entries.
+    fn set_watches(&mut self, tree: &Tree, id: u32, set: SetWatches) {
+        let SetWatches { seen, data, exists, children, persistent, recursive } = set;
+        if seen > tree.applied() {
+            let message = "this node is behind what the client has seen; sync first, or try another node";
+            return self.refuse(id, ErrorCode::NoQuorum, message);
+        }
+        let kinds = [
+            (WatchKind::Data, data),
+            (WatchKind::Exists, exists),
+            (WatchKind::Children, children),
+            (WatchKind::Persistent, persistent),
+            (WatchKind::Recursive, recursive),
+        ];
+        let mut events: Vec<TreeEvent> = Vec::new();
+        let mut result = Ok(());
+        for (kind, paths) in kinds {
+            for path in paths {
+                match missed(tree, seen, kind, &path) {
+                    Ok(Some(event)) => events.push(event),
+                    Ok(None) => result = result.and(lock(&self.node.watches).add(self.mailbox.id, &path, kind)),
+                    Err(error) => result = result.and(Err(error)),
+                }
+            }
+        }
+        events.sort_by_key(|event| event.zxid);
+        events.dedup();
+        for event in events {
+            self.answer(0, event.zxid, Answer::Event(event));
+        }
+        let answer = result.map_or_else(|error| Answer::Error(ErrorReply::from(&error)), |()| Answer::Done(Ping));
+        self.answer(id, tree.applied(), answer);
+    }
+}
+
+fn is_read(operation: &Operation) -> bool {
+    matches!(
+        operation,
+        Operation::Get(_)
+            | Operation::Exists(_)
+            | Operation::Children(_)
+            | Operation::GetAcl(_)
+            | Operation::AddWatch(_)
+            | Operation::RemoveWatches(_)
+            | Operation::SetWatches(_)
+    )
+}

@@ -1,0 +1,310 @@
+//! The core thread: the only owner of the protocol's state and the only writer of the tree.
+//!
+//! ```text
+//! sockets, log thread ──> inbox ──> Zab::step for each ──> Zab::flush ──> effects ──> log thread, links, tree
+//! ```
+//!
+//! Invariants:
+//! - Nothing blocks this thread: disk and sockets have threads and tasks of their own.
+//! - Inputs are taken in batches, and effects performed once for each batch; so a busy node writes, sends and wakes less
+//!   often than it is asked.
+//! - A defect (an assertion, an undecodable entry, a wrong digest) ends the process; it never answers from a state that
+//!   may be wrong.
+
+use super::clock::until;
+use super::expiry::Expiry;
+use super::inbox::{Batch, CoreInput, Waiter};
+use super::locks::{lock, read};
+use super::node::{Node, View};
+use super::pending::{HeldRequest, Pending};
+use super::snapshotter::Snapshotter;
+use crate::connection::mailbox::{Mail, Mailbox, Outcome};
+use crate::peer::link::Link;
+use crate::wal::LogThread;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use zw_core::ids::{NodeId, SessionId, Tick, Zxid};
+use zw_core::limits::{CORE_DRAIN_MAX, REQUEST_DEADLINE};
+use zw_core::log::record::SnapshotId;
+use zw_core::tree::Tree;
+use zw_core::wire::client::{ErrorCode, ErrorReply};
+use zw_core::zab::Zab;
+use zw_core::zab::effects::{Effect, Input, Now, Proposal};
+
+/// The longest sleep without an input.
+const IDLE_MAX: Duration = Duration::from_millis(500);
+/// A gap between two rounds of the loop that means that the process was stopped or starved.
+const PAUSE_MIN: Duration = Duration::from_millis(400);
+/// Longest wait of a node that stops for what its clients have under way.
+const FAREWELL: Duration = Duration::from_millis(500);
+
+/// The state of the core thread.
+pub(super) struct Core {
+    pub(super) node: Arc<Node>,
+    pub(super) zab: Zab,
+    pub(super) log: LogThread,
+    pub(super) snapshotter: Snapshotter,
+    pub(super) links: BTreeMap<NodeId, Arc<Link>>,
+    /// Frames for each peer, gathered during one batch.
+    pub(super) outgoing: BTreeMap<NodeId, Outgoing>,
+    pub(super) pending: Pending,
+    /// Writes that are proposed with this batch.
+    proposals: Vec<Proposal>,
+    /// Who is answered with this batch, each once.
+    pub(super) to_wake: Vec<Arc<Mailbox>>,
+    /// The sessions bound to connections of this node.
+    pub(super) sessions: BTreeMap<SessionId, Bound>,
+    pub(super) expiry: Expiry,
+    /// Inputs that this thread makes itself, for the next round.
+    pub(super) own: Vec<Input>,
+    /// The leader's digests of entries that are not applied here yet.
+    pub(super) digests_to_compare: Vec<(Zxid, u64)>,
+    /// A snapshot that was fetched and will become the tree.
+    pub(super) received: Option<(SnapshotId, Box<Tree>)>,
+    /// Why no writes are taken, in words.
+    pub(super) suspended: &'static str,
+    pub(super) disk_full: bool,
+    pub(super) duties: Duties,
+    stopping_since: Option<Tick>,
+}
+
+/// What is sent to one peer with one batch.
+#[derive(Default)]
+pub(super) struct Outgoing {
+    pub(super) bytes: Vec<u8>,
+    pub(super) frames: usize,
+}
+
+/// A session that a connection of this node has.
+pub(super) struct Bound {
+    pub(super) generation: u32,
+    pub(super) mailbox: Arc<Mailbox>,
+}
+
+/// When the periodic duties are due.
+#[derive(Default)]
+pub(super) struct Duties {
+    pub(super) touch: Tick,
+    pub(super) reap: Tick,
+}
+
+impl Core {
+    pub(super) fn new(node: Arc<Node>, zab: Zab, log: LogThread, snapshotter: Snapshotter) -> Core {
+        Core {
+            node,
+            zab,
+            log,
+            snapshotter,
+            links: BTreeMap::new(),
+            outgoing: BTreeMap::new(),
+            pending: Pending::default(),
+            proposals: Vec::new(),
+            to_wake: Vec::new(),
+            sessions: BTreeMap::new(),
+            expiry: Expiry::default(),
+            own: Vec::new(),
+            digests_to_compare: Vec::new(),
+            received: None,
+            suspended: "no leader was elected yet",
+            disk_full: false,
+            duties: Duties::default(),
+            stopping_since: None,
+        }
+    }
+
+    /// Works until the node stops.
+    pub(super) fn run(mut self) {
+        let mut inputs = Vec::with_capacity(CORE_DRAIN_MAX);
+        let mut effects = Vec::new();
+        let mut last = self.node.clock.tick();
+        loop {
+            let timeout = if self.own.is_empty() { self.sleep(self.node.clock.tick()) } else { Duration::ZERO };
+            self.node.inbox.receive(&mut inputs, CORE_DRAIN_MAX, timeout);
+            let now = self.node.clock.now();
+            self.notice_pause(last, now.tick);
+            for input in std::mem::take(&mut self.own) {
+                self.zab.step(now, input, &mut effects);
+            }
+            for input in inputs.drain(..) {
+                self.take(now, input, &mut effects);
+            }
+            self.propose(now, &mut effects);
+            if now.tick >= self.zab.next_deadline() {
+                self.zab.step(now, Input::Tick, &mut effects);
+            }
+            self.zab.flush(now, &mut effects);
+            self.perform(now, &mut effects);
+            self.perform_duties(now);
+            self.publish();
+            self.wake_clients();
+            if self.is_done(now.tick) {
+                break;
+            }
+            last = self.node.clock.tick();
+        }
+        self.node.peers.close_all();
+        self.log.stop();
+    }
+
+    /// How long to sleep if no input comes.
+    fn sleep(&self, now: Tick) -> Duration {
+        let mut next = self.zab.next_deadline().min(self.duties.touch).min(now.after(IDLE_MAX));
+        next = self.expiry.next_deadline().map_or(next, |deadline| deadline.min(next));
+        next = self.pending.next_deadline().map_or(next, |deadline| deadline.min(next));
+        if self.stopping_since.is_some() {
+            next = next.min(now.after(Duration::from_millis(10)));
+        }
+        until(next, now)
+    }
+
+    fn notice_pause(&mut self, last: Tick, now: Tick) {
+        let gap = until(now, last);
+        if gap > IDLE_MAX + PAUSE_MIN {
+            tracing::warn!(?gap, "this process stood still");
+            self.expiry.postpone(gap);
+        }
+    }
+
+    fn take(&mut self, now: Now, input: CoreInput, effects: &mut Vec<Effect>) {
+        match input {
+            CoreInput::Zab(input) => {
+                self.trace_input(&input);
+                if let Input::DiskFull { full } = input {
+                    self.disk_full = full;
+                }
+                self.zab.step(now, input, effects);
+            }
+            CoreInput::Connected(link) => {
+                let (peer, id) = (link.peer, link.id);
+                self.links.insert(peer, link);
+                self.zab.step(now, Input::Connected { peer, link: id }, effects);
+            }
+            CoreInput::Propose(batch) => self.take_writes(now, batch),
+            CoreInput::Barrier(waiter) if self.zab.is_serving() => self.ask_barrier(now, waiter, effects),
+            CoreInput::Barrier(waiter) => self.pending.hold_barrier(waiter, now.tick),
+            CoreInput::SnapshotNow(waiter) => self.snapshotter.ask(&self.node, Some(waiter)),
+            CoreInput::Detached(session, generation) => {
+                if self.sessions.get(&session).is_some_and(|bound| bound.generation == generation) {
+                    self.sessions.remove(&session);
+                }
+            }
+            CoreInput::SnapshotTaken(taken) => {
+                let waiters = self.snapshotter.taken(&taken);
+                self.answer_snapshot(&waiters, &taken);
+                if let Ok((snapshot, _)) = taken {
+                    self.zab.step(now, Input::SnapshotTaken { snapshot }, effects);
+                }
+            }
+            CoreInput::SnapshotReceived(snapshot, tree) => {
+                self.received = Some((snapshot, tree));
+                self.zab.step(now, Input::SnapshotReceived { snapshot }, effects);
+            }
+            CoreInput::Shutdown => {
+                tracing::info!("stopping");
+                self.stopping_since.get_or_insert(now.tick);
+            }
+        }
+    }
+
+    fn take_writes(&mut self, now: Now, batch: Batch) {
+        if self.zab.is_serving() && !self.pending.has_held() {
+            self.pending.propose(batch, &mut self.proposals);
+        } else {
+            self.pending.hold(batch, now.tick);
+        }
+    }
+
+    fn ask_barrier(&mut self, now: Now, waiter: Waiter, effects: &mut Vec<Effect>) {
+        let tag = self.node.take_tags(1);
+        self.pending.barrier_asked(tag, waiter, now.tick);
+        // What was proposed before the barrier must not come after it.
+        self.propose_now(now, effects);
+        self.zab.step(now, Input::ReadBarrier { tag }, effects);
+    }
+
+    /// Proposes what was held, as far as there is a leader, and what came with this batch.
+    fn propose(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        if self.zab.is_serving() {
+            for request in self.pending.release(CORE_DRAIN_MAX) {
+                match request {
+                    HeldRequest::Write(waiter, proposal) => {
+                        self.pending.proposed(proposal.tag, waiter);
+                        self.proposals.push(proposal);
+                    }
+                    HeldRequest::Barrier(waiter) => self.ask_barrier(now, waiter, effects),
+                }
+            }
+        }
+        self.propose_now(now, effects);
+    }
+
+    fn propose_now(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        if !self.proposals.is_empty() {
+            let proposals = std::mem::take(&mut self.proposals);
+            self.zab.step(now, Input::Propose { proposals }, effects);
+        }
+    }
+
+    /// Refuses what was held for too long.
+    pub(super) fn refuse_overdue(&mut self, now: Tick) {
+        for request in self.pending.overdue(now) {
+            let message = format!(
+                "no leader with a quorum within {} s: {}; this node is {:?}",
+                REQUEST_DEADLINE.as_secs(),
+                self.suspended,
+                self.zab.role()
+            );
+            self.answer_refused(request.waiter(), ErrorCode::NoQuorum, message);
+        }
+    }
+
+    /// Posts an outcome and remembers to wake its receiver.
+    pub(super) fn answer(&mut self, waiter: &Waiter, zxid: Zxid, outcome: Outcome) {
+        if waiter.mailbox.post(Mail::Outcome { sequence: waiter.sequence, zxid, outcome }) {
+            self.to_wake.push(waiter.mailbox.clone());
+        }
+    }
+
+    pub(super) fn answer_refused(&mut self, waiter: &Waiter, code: ErrorCode, message: impl Into<String>) {
+        let refused = Outcome::Refused(ErrorReply { code, message: message.into() });
+        self.answer(waiter, Zxid::ZERO, refused);
+    }
+
+    fn answer_snapshot(&mut self, waiters: &[Waiter], taken: &Result<(SnapshotId, u64), String>) {
+        for waiter in waiters {
+            match taken {
+                Ok((snapshot, _)) => self.answer(waiter, snapshot.zxid, Outcome::Snapshot(*snapshot)),
+                Err(error) => self.answer_refused(waiter, ErrorCode::NotAllowed, format!("no snapshot: {error}")),
+            }
+        }
+    }
+
+    fn wake_clients(&mut self) {
+        self.to_wake.drain(..).for_each(|mailbox| mailbox.wake());
+    }
+
+    /// Tells the other threads where this one stands.
+    fn publish(&self) {
+        let acked = self.node.config.ensemble.others(self.node.config.me);
+        let acked = acked.filter_map(|peer| self.zab.acked_by(peer).map(|zxid| (peer, zxid))).collect();
+        *lock(&self.node.view) = View {
+            role: self.zab.role(),
+            leader: self.zab.leader(),
+            epoch: self.zab.epoch(),
+            last_zxid: self.zab.last_zxid(),
+            committed: self.zab.committed(),
+            serving: self.zab.is_serving(),
+            queue: self.pending.len(),
+            disk_full: self.disk_full,
+            acked,
+        };
+    }
+
+    /// Whether the node that stops has answered what it can.
+    fn is_done(&mut self, now: Tick) -> bool {
+        let Some(since) = self.stopping_since else { return false };
+        let patience_is_over = now >= since.after(FAREWELL);
+        patience_is_over || (self.pending.len() == 0 && read(&self.node.tree).applied() >= self.zab.last_zxid())
+    }
+}

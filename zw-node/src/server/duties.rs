@@ -1,0 +1,74 @@
+//! What the core thread does by the clock: signs of life to the leader; on the leader, expiries and reaping.
+
+use super::core::Core;
+use super::locks::{lock, read};
+use std::time::Duration;
+use zw_core::ids::SessionId;
+use zw_core::limits::{APPLY_BATCH_MAX, EXPIRIES_AT_ONCE_MAX};
+use zw_core::tree::command::{CloseSession, Command, Envelope, Reap};
+use zw_core::zab::effects::{Input, Now, Proposal};
+
+/// Between two reports of the sessions' signs of life.
+const TOUCH_INTERVAL: Duration = Duration::from_millis(100);
+/// Between two looks for containers and TTL znodes to reap.
+const REAP_INTERVAL: Duration = Duration::from_secs(1);
+
+impl Core {
+    /// Does what is due.
+    pub(super) fn perform_duties(&mut self, now: Now) {
+        self.refuse_overdue(now.tick);
+        if now.tick >= self.duties.touch {
+            self.duties.touch = now.tick.after(TOUCH_INTERVAL);
+            let mut sessions = std::mem::take(&mut *lock(&self.node.touches));
+            sessions.sort_unstable();
+            sessions.dedup();
+            if !sessions.is_empty() {
+                self.own.push(Input::Touched { sessions });
+            }
+        }
+        if self.zab.is_serving() && self.zab.leader() == Some(self.node.config.me) {
+            self.expire_sessions(now);
+            if now.tick >= self.duties.reap {
+                self.duties.reap = now.tick.after(REAP_INTERVAL);
+                self.reap(now);
+            }
+        }
+    }
+
+    fn expire_sessions(&mut self, now: Now) {
+        // A sign of life that is on its way through this very node must count.
+        let due = self.expiry.due(now.tick, EXPIRIES_AT_ONCE_MAX);
+        if due.is_empty() {
+            return;
+        }
+        let tree = read(&self.node.tree);
+        let close = |session: SessionId| {
+            let generation = tree.session(session)?.generation;
+            Some(Command::CloseSession(CloseSession { session, expired: true, generation }))
+        };
+        let commands: Vec<Command> = due.into_iter().filter_map(close).collect();
+        drop(tree);
+        self.propose_own(commands);
+    }
+
+    fn reap(&mut self, now: Now) {
+        let tree = read(&self.node.tree);
+        let paths = tree.reapable(now.wall_ms.max(tree.time_ms()), APPLY_BATCH_MAX);
+        drop(tree);
+        self.propose_own(paths.into_iter().map(|path| Command::Reap(Reap { path })).collect());
+    }
+
+    /// Proposes commands of this node itself: nobody waits for them.
+    fn propose_own(&mut self, commands: Vec<Command>) {
+        if commands.is_empty() {
+            return;
+        }
+        let first = self.node.take_tags(commands.len() as u64);
+        let origin = self.node.config.me;
+        let proposals = commands.into_iter().zip(first..).map(|(command, tag)| {
+            let envelope = Envelope { origin, tag, session: SessionId::NONE, generation: 0, command };
+            Proposal { tag, payload: envelope.encode() }
+        });
+        self.own.push(Input::Propose { proposals: proposals.collect() });
+    }
+}

@@ -1,0 +1,129 @@
+//! When sessions expire: the leader's opinion, which the log makes a fact (protocol.md 2.8).
+//!
+//! Invariants:
+//! - Only a leader has deadlines. With each epoch every session gets its full timeout anew.
+//! - A sign of life moves a deadline only forward; the deadline counts from when the leader hears of it, so a session
+//!   never expires early, only late by the time the news took.
+//! - A silence of the leader itself is not held against the sessions: see [`Expiry::postpone`].
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+use zw_core::ids::{SessionId, Tick};
+
+/// An expiry that was proposed and did not come back is proposed again after this time.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// The sessions' deadlines.
+#[derive(Debug, Default)]
+pub(crate) struct Expiry {
+    sessions: BTreeMap<SessionId, Deadline>,
+    /// The deadlines in order, each perhaps earlier than the true one in `sessions`: moved when it is met.
+    queue: BTreeSet<(Tick, SessionId)>,
+}
+
+#[derive(Debug)]
+struct Deadline {
+    /// When it expires, unless it is touched.
+    at: Tick,
+    /// Where `queue` has it.
+    queued: Tick,
+    timeout: Duration,
+}
+
+impl Expiry {
+    /// Begins to watch a session, or gives it its full timeout again.
+    pub(crate) fn opened(&mut self, session: SessionId, timeout: Duration, now: Tick) {
+        self.closed(session);
+        let at = now.after(timeout);
+        self.queue.insert((at, session));
+        self.sessions.insert(session, Deadline { at, queued: at, timeout });
+    }
+
+    /// A sign of life.
+    pub(crate) fn touched(&mut self, session: SessionId, now: Tick) {
+        if let Some(deadline) = self.sessions.get_mut(&session) {
+            deadline.at = deadline.at.max(now.after(deadline.timeout));
+        }
+    }
+
+    /// The session is gone.
+    pub(crate) fn closed(&mut self, session: SessionId) {
+        if let Some(deadline) = self.sessions.remove(&session) {
+            self.queue.remove(&(deadline.queued, session));
+        }
+    }
+
+    /// This node leads no more.
+    pub(crate) fn clear(&mut self) {
+        *self = Expiry::default();
+    }
+
+    /// The process stood still for `pause`: signs of life may lie unread.
+    pub(crate) fn postpone(&mut self, pause: Duration) {
+        self.queue.clear();
+        for (session, deadline) in &mut self.sessions {
+            deadline.at = deadline.at.after(pause);
+            deadline.queued = deadline.at;
+            self.queue.insert((deadline.at, *session));
+        }
+    }
+
+    /// When [`Expiry::due`] is wanted next.
+    pub(crate) fn next_deadline(&self) -> Option<Tick> {
+        self.queue.first().map(|(at, _)| *at)
+    }
+
+    /// Up to `limit` sessions whose time has passed. Each comes again later if nothing closes or touches it.
+    pub(crate) fn due(&mut self, now: Tick, limit: usize) -> Vec<SessionId> {
+        let mut due = Vec::new();
+        while due.len() < limit {
+            let Some((queued, session)) = self.queue.first().copied().filter(|(at, _)| *at <= now) else { break };
+            self.queue.remove(&(queued, session));
+            let deadline = self.sessions.get_mut(&session).expect("what is queued is known");
+            if deadline.at <= now {
+                due.push(session);
+                deadline.at = now.after(RETRY);
+            }
+            deadline.queued = deadline.at;
+            self.queue.insert((deadline.at, session));
+        }
+        due
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TIMEOUT: Duration = Duration::from_millis(10);
+
+    fn at(ms: u64) -> Tick {
+        Tick(ms * 1_000)
+    }
+
+    #[test]
+    fn a_silent_session_expires_and_a_touched_one_does_not() {
+        let mut expiry = Expiry::default();
+        expiry.opened(SessionId(1), TIMEOUT, at(0));
+        expiry.opened(SessionId(2), TIMEOUT, at(0));
+        expiry.touched(SessionId(2), at(6));
+        assert_eq!(expiry.next_deadline(), Some(at(10)));
+        assert_eq!(expiry.due(at(9), 10), []);
+        assert_eq!(expiry.due(at(10), 10), [SessionId(1)]);
+        assert_eq!(expiry.due(at(15), 10), [], "an expiry that is under way is not repeated at once");
+        expiry.closed(SessionId(1));
+        assert_eq!(expiry.due(at(16), 10), [SessionId(2)]);
+        assert_eq!(expiry.due(at(2_000), 10), [SessionId(2)], "a lost proposal is made again");
+        expiry.closed(SessionId(2));
+        assert_eq!(expiry.next_deadline(), None);
+    }
+
+    #[test]
+    fn a_pause_of_the_leader_is_given_back() {
+        let mut expiry = Expiry::default();
+        expiry.opened(SessionId(1), TIMEOUT, at(0));
+        expiry.postpone(Duration::from_millis(5));
+        assert_eq!(expiry.due(at(14), 10), []);
+        assert_eq!(expiry.due(at(15), 10), [SessionId(1)]);
+    }
+}

@@ -1,0 +1,158 @@
+//! Requests that wait: for a leader, for their entry to be applied, or for a barrier.
+//!
+//! Invariants:
+//! - Each request is answered once: it is in one of the three places, and leaves it with its answer.
+//! - What was proposed is answered by its entry, by a rejection, or (when the leader is lost) as of unknown outcome.
+//! - What was not proposed waits for a leader until its deadline, then is refused for certain.
+
+use super::inbox::{Batch, Waiter};
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use zw_core::ids::{Tick, Zxid};
+use zw_core::limits::REQUEST_DEADLINE;
+use zw_core::zab::effects::Proposal;
+
+/// The requests of a node's clients that are under way.
+#[derive(Default)]
+pub(crate) struct Pending {
+    /// Not proposed yet, in order of arrival and hence of deadline.
+    held: VecDeque<Held>,
+    /// Proposed: by tag.
+    proposed: HashMap<u64, Waiter>,
+    /// Barriers asked for, by tag.
+    barriers: HashMap<u64, Barrier>,
+    /// Barriers that stand: to be answered once this zxid is applied.
+    standing: BTreeMap<Zxid, Vec<Waiter>>,
+}
+
+/// A request that waits for a leader.
+pub(crate) struct Held {
+    deadline: Tick,
+    pub(crate) what: HeldRequest,
+}
+
+/// What waits for a leader.
+pub(crate) enum HeldRequest {
+    /// A write.
+    Write(Waiter, Proposal),
+    /// A barrier.
+    Barrier(Waiter),
+}
+
+struct Barrier {
+    deadline: Tick,
+    waiter: Waiter,
+}
+
+impl HeldRequest {
+    /// Who waits.
+    pub(crate) fn waiter(&self) -> &Waiter {
+        match self {
+            HeldRequest::Write(waiter, _) | HeldRequest::Barrier(waiter) => waiter,
+        }
+    }
+}
+
+impl Pending {
+    /// How many requests there are.
+    pub(crate) fn len(&self) -> usize {
+        self.held.len()
+            + self.proposed.len()
+            + self.barriers.len()
+            + self.standing.values().map(Vec::len).sum::<usize>()
+    }
+
+    /// Registers writes that are proposed now, and moves the proposals to `into`.
+    pub(crate) fn propose(&mut self, batch: Batch, into: &mut Vec<Proposal>) {
+        for (sequence, proposal) in batch.writes {
+            let waiter = Waiter { mailbox: batch.mailbox.clone(), sequence };
+            self.proposed.insert(proposal.tag, waiter);
+            into.push(proposal);
+        }
+    }
+
+    /// Keeps writes until there is a leader.
+    pub(crate) fn hold(&mut self, batch: Batch, now: Tick) {
+        let deadline = now.after(REQUEST_DEADLINE);
+        for (sequence, proposal) in batch.writes {
+            let waiter = Waiter { mailbox: batch.mailbox.clone(), sequence };
+            self.held.push_back(Held { deadline, what: HeldRequest::Write(waiter, proposal) });
+        }
+    }
+
+    /// Keeps a barrier until there is a leader.
+    pub(crate) fn hold_barrier(&mut self, waiter: Waiter, now: Tick) {
+        let deadline = now.after(REQUEST_DEADLINE);
+        self.held.push_back(Held { deadline, what: HeldRequest::Barrier(waiter) });
+    }
+
+    /// There is a leader: gives up to `limit` of what was held, oldest first.
+    pub(crate) fn release(&mut self, limit: usize) -> Vec<HeldRequest> {
+        let count = self.held.len().min(limit);
+        self.held.drain(..count).map(|held| held.what).collect()
+    }
+
+    /// Whether something is held.
+    pub(crate) fn has_held(&self) -> bool {
+        !self.held.is_empty()
+    }
+
+    /// Registers a released write as proposed.
+    pub(crate) fn proposed(&mut self, tag: u64, waiter: Waiter) {
+        self.proposed.insert(tag, waiter);
+    }
+
+    /// Registers a barrier that is asked for now.
+    pub(crate) fn barrier_asked(&mut self, tag: u64, waiter: Waiter, now: Tick) {
+        self.barriers.insert(tag, Barrier { deadline: now.after(REQUEST_DEADLINE), waiter });
+    }
+
+    /// The entry of `tag` was applied: who waits for it here, if anybody does.
+    pub(crate) fn applied(&mut self, tag: u64) -> Option<Waiter> {
+        self.proposed.remove(&tag)
+    }
+
+    /// The barrier stands: its waiter is answered once `zxid` is applied.
+    pub(crate) fn barrier_stands(&mut self, tag: u64, zxid: Zxid) {
+        if let Some(barrier) = self.barriers.remove(&tag) {
+            self.standing.entry(zxid).or_default().push(barrier.waiter);
+        }
+    }
+
+    /// The barriers that stand at or below what is applied.
+    pub(crate) fn synced(&mut self, applied: Zxid) -> Vec<Waiter> {
+        let mut synced = Vec::new();
+        while let Some(first) = self.standing.first_entry().filter(|first| *first.key() <= applied) {
+            synced.append(&mut first.remove());
+        }
+        synced
+    }
+
+    /// A write or a barrier was not taken.
+    pub(crate) fn rejected(&mut self, tag: u64) -> Option<Waiter> {
+        self.proposed.remove(&tag).or_else(|| self.barriers.remove(&tag).map(|barrier| barrier.waiter))
+    }
+
+    /// The leader is lost: the writes whose outcome is unknown. Barriers change nothing, so they wait for the next
+    /// leader.
+    pub(crate) fn suspended(&mut self) -> Vec<Waiter> {
+        let mut unknown: Vec<(u64, Waiter)> = self.proposed.drain().collect();
+        unknown.sort_unstable_by_key(|(tag, _)| *tag);
+        let mut barriers: Vec<(u64, Barrier)> = self.barriers.drain().collect();
+        barriers.sort_unstable_by_key(|(tag, _)| std::cmp::Reverse(*tag));
+        for (_, Barrier { deadline, waiter }) in barriers {
+            self.held.push_front(Held { deadline, what: HeldRequest::Barrier(waiter) });
+        }
+        unknown.into_iter().map(|(_, waiter)| waiter).collect()
+    }
+
+    /// When [`Pending::overdue`] is wanted next.
+    pub(crate) fn next_deadline(&self) -> Option<Tick> {
+        self.held.front().map(|held| held.deadline)
+    }
+
+    /// What was held until its deadline.
+    pub(crate) fn overdue(&mut self, now: Tick) -> Vec<HeldRequest> {
+        let count = self.held.iter().take_while(|held| held.deadline <= now).count();
+        self.held.drain(..count).map(|held| held.what).collect()
+    }
+}

@@ -1,0 +1,94 @@
+//! Snapshots of the tree, taken by a thread of their own while the node goes on.
+//!
+//! Invariants:
+//! - A snapshot is of one zxid: the tree is cloned, which shares what does not change, and the clone is written.
+//! - One at a time. The next begins when the log since the last one is longer than the interval and than that snapshot,
+//!   so that writing snapshots never costs more than writing the log.
+
+use super::inbox::{CoreInput, Waiter};
+use super::locks::read;
+use super::node::Node;
+use super::trace::Facts;
+use crate::snapshots::SnapshotStore;
+use std::sync::Arc;
+use zw_core::log::record::SnapshotId;
+use zw_core::wire::admin::TraceKind;
+
+/// The core thread's side of it.
+pub(super) struct Snapshotter {
+    store: Arc<SnapshotStore>,
+    interval_bytes: u64,
+    /// Log bytes since the last snapshot began.
+    logged_bytes: u64,
+    last_bytes: u64,
+    running: bool,
+    waiters: Vec<Waiter>,
+}
+
+impl Snapshotter {
+    pub(super) fn new(store: SnapshotStore, interval_bytes: u64) -> Snapshotter {
+        let store = Arc::new(store);
+        Snapshotter { store, interval_bytes, logged_bytes: 0, last_bytes: 0, running: false, waiters: Vec::new() }
+    }
+
+    /// The files.
+    pub(super) fn store(&self) -> Arc<SnapshotStore> {
+        self.store.clone()
+    }
+
+    /// Counts bytes that went to the log. Whether it is time for a snapshot.
+    pub(super) fn logged(&mut self, bytes: u64) -> bool {
+        self.logged_bytes += bytes;
+        !self.running && self.logged_bytes > self.interval_bytes.max(self.last_bytes)
+    }
+
+    /// Begins a snapshot, unless one is under way.
+    pub(super) fn ask(&mut self, node: &Arc<Node>, waiter: Option<Waiter>) {
+        self.waiters.extend(waiter);
+        if self.running {
+            return;
+        }
+        self.running = true;
+        self.logged_bytes = 0;
+        let (node, store) = (node.clone(), self.store.clone());
+        let work = move || {
+            let tree = read(&node.tree).clone();
+            let taken = store.write(tree).map_err(|error| error.to_string());
+            if let Ok((snapshot, _)) = &taken {
+                let facts = Facts { zxid: snapshot.zxid, text: "taken".into(), ..Facts::default() };
+                node.trace.record(TraceKind::Snapshot, facts);
+            }
+            node.inbox.push(CoreInput::SnapshotTaken(taken));
+        };
+        let spawned = std::thread::Builder::new().name("snapshot".into()).spawn(work);
+        if let Err(error) = spawned {
+            tracing::error!(%error, "no thread for a snapshot");
+            self.running = false;
+        }
+    }
+
+    /// The snapshot under way ended. Who waited for it.
+    pub(super) fn taken(&mut self, taken: &Result<(SnapshotId, u64), String>) -> Vec<Waiter> {
+        self.running = false;
+        match taken {
+            Ok((snapshot, bytes)) => {
+                self.last_bytes = *bytes;
+                tracing::info!(zxid = %snapshot.zxid, bytes, "snapshot taken");
+            }
+            Err(error) => tracing::error!(error, "no snapshot taken; the log is kept instead"),
+        }
+        std::mem::take(&mut self.waiters)
+    }
+
+    /// A snapshot of another node became the tree.
+    pub(super) fn installed(&mut self, _snapshot: SnapshotId) {
+        self.logged_bytes = 0;
+    }
+
+    /// A received snapshot is of no use.
+    pub(super) fn discard(&self, snapshot: SnapshotId) {
+        if let Err(error) = self.store.remove(snapshot) {
+            tracing::warn!(%error, "cannot delete a snapshot that is of no use");
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! What a person can do: one table, from which keys, hints, help, `:` and tests all come.
+
+pub mod command;
+pub mod perform;
+pub mod table;

@@ -1,0 +1,174 @@
+//! Carries actions and commands out on the model.
+
+use super::command::{self, Command};
+use super::table::{self, Id, pause_or_resume};
+use crate::model::acts::{self, Act, say};
+use crate::model::events::{Event, Level, Source};
+use crate::model::message::Effect;
+use crate::model::overlay::{HISTORY_MAX, Input, Overlay, WriteForm};
+use crate::model::verdict::judge;
+use crate::model::{Pane, State};
+use crate::supervisor::Order;
+use bytes::Bytes;
+use std::time::Duration;
+
+/// Rows of a page, as far as the model knows; the screen may show more or fewer.
+const PAGE: i64 = 20;
+
+/// Does it if it makes sense now; else says why not.
+pub fn perform(state: &mut State, now: Duration, id: Id) -> Vec<Effect> {
+    state.version += 1;
+    if let Err(reason) = table::enabled(id, state) {
+        say(state, now, reason, true);
+        return Vec::new();
+    }
+    match id {
+        Id::Kill => on_selected(state, now, Act::Kill),
+        Id::Stop => on_selected(state, now, Act::Stop),
+        Id::Revive => on_selected(state, now, Act::Revive),
+        Id::Pause => on_selected(state, now, pause_or_resume(state)),
+        Id::Undo => acts::undo(state, now),
+        Id::Quit | Id::Leave => leave(state, now),
+        Id::Suspend => vec![Effect::Suspend],
+        Id::Repaint => vec![Effect::Repaint],
+        Id::Mouse => {
+            state.mouse = !state.mouse;
+            let text =
+                if state.mouse { "the mouse is the console's" } else { "the mouse is the terminal's: drag selects" };
+            say(state, now, text.into(), true);
+            vec![Effect::SetMouse(state.mouse)]
+        }
+        Id::Refresh => state.tree.refresh_now(),
+        Id::Unfold => state.tree.unfold(),
+        Id::Fold => state.tree.fold(),
+        Id::Toggle => state.tree.toggle(),
+        _ => {
+            look(state, id);
+            moves(state, id)
+        }
+    }
+}
+
+fn on_selected(state: &mut State, now: Duration, act: Act) -> Vec<Effect> {
+    match state.selected() {
+        Some(member) => acts::perform(state, now, act, member),
+        None => Vec::new(),
+    }
+}
+
+/// The first time politely, then by force.
+pub fn leave(state: &mut State, now: Duration) -> Vec<Effect> {
+    state.version += 1;
+    state.overlay = None;
+    let order = if state.leaving.is_some() {
+        Order::KillAll
+    } else {
+        let leader = judge(state, now).leader;
+        let last = leader.and_then(|leader| state.nodes.get(usize::from(leader.0).checked_sub(1)?));
+        Order::StopAll { last: last.map(|node| node.member) }
+    };
+    state.leaving.get_or_insert(now);
+    vec![Effect::Supervise(order)]
+}
+
+fn look(state: &mut State, id: Id) {
+    match id {
+        Id::Help => state.overlay = Some(Overlay::Help { filter: Input::default(), cursor: 0 }),
+        Id::Command => {
+            state.overlay = Some(Overlay::Command { input: Input::default(), recalled: None, error: None });
+        }
+        Id::Why => state.overlay = Some(Overlay::Why),
+        Id::Write => {
+            let path = if state.focus == Pane::Tree { state.tree.selected() } else { "/" };
+            state.overlay = Some(Overlay::Write(WriteForm { path: Input::with(path), ..WriteForm::default() }));
+        }
+        Id::Pane(pane) => state.focus_on(pane),
+        Id::Open => state.focus_on(Pane::Tree),
+        Id::NextPane => state.focus_on(pane_after(state, 1)),
+        Id::PreviousPane => state.focus_on(pane_after(state, Pane::ALL.len() - 1)),
+        Id::Back => state.toast = None,
+        _ => {}
+    }
+}
+
+fn pane_after(state: &State, steps: usize) -> Pane {
+    let mut index = state.focus as usize;
+    loop {
+        index = (index + steps) % Pane::ALL.len();
+        let pane = Pane::ALL[index];
+        if pane != Pane::Brokers || !state.brokers.is_empty() {
+            return pane;
+        }
+    }
+}
+
+fn moves(state: &mut State, id: Id) -> Vec<Effect> {
+    let rows = match id {
+        Id::Down => 1,
+        Id::Up => -1,
+        Id::HalfDown => PAGE / 2,
+        Id::HalfUp => -PAGE / 2,
+        Id::PageDown => PAGE,
+        Id::PageUp => -PAGE,
+        Id::First => i64::MIN / 2,
+        Id::Last => i64::MAX / 2,
+        _ => return Vec::new(),
+    };
+    move_in(state, state.focus, rows)
+}
+
+/// Moves the cursor of a pane.
+pub fn move_in(state: &mut State, pane: Pane, rows: i64) -> Vec<Effect> {
+    state.version += 1;
+    match pane {
+        Pane::Nodes => return select_node(state, moved(state.node, rows, state.nodes.len())),
+        Pane::Brokers => state.broker = moved(state.broker, rows, state.brokers.len()),
+        Pane::Tree => return state.tree.move_by(rows),
+        Pane::Events => state.events.scroll(rows),
+    }
+    Vec::new()
+}
+
+/// Selects a node: its tree is shown.
+pub fn select_node(state: &mut State, node: usize) -> Vec<Effect> {
+    state.version += 1;
+    state.node = node;
+    if state.tree.node == node {
+        return Vec::new();
+    }
+    state.tree.show(node);
+    state.tree.refresh_now()
+}
+
+fn moved(from: usize, rows: i64, count: usize) -> usize {
+    let to = i64::try_from(from).unwrap_or(i64::MAX).saturating_add(rows).max(0);
+    usize::try_from(to).unwrap_or(0).min(count.saturating_sub(1))
+}
+
+/// Runs a line of the command line; the error stays for the person to mend.
+pub fn run_command(state: &mut State, now: Duration, line: &str) -> Result<Vec<Effect>, String> {
+    let command = command::parse(line, state, now)?;
+    if state.history.last().is_none_or(|last| last != line) {
+        if state.history.len() == HISTORY_MAX {
+            state.history.remove(0);
+        }
+        state.history.push(line.to_owned());
+    }
+    state.overlay = None;
+    state.version += 1;
+    Ok(match command {
+        Command::Action(id) => perform(state, now, id),
+        Command::Act(act, members) => {
+            members.into_iter().flat_map(|member| acts::perform(state, now, act, member)).collect()
+        }
+        Command::Write { node, path, data } => write(state, now, node, path, data),
+    })
+}
+
+/// Sends a write.
+pub fn write(state: &mut State, now: Duration, node: usize, path: String, data: String) -> Vec<Effect> {
+    let via = state.nodes.get(node).map_or_else(String::new, |node| format!(" via {}", node.member));
+    let text = format!("write {path}{via}");
+    state.events.push(Event { at: now, source: Source::You, level: Level::Info, text });
+    vec![Effect::Write { node, path, data: Bytes::from(data) }]
+}

@@ -1,0 +1,317 @@
+//! The table of all actions, as data.
+//!
+//! The grammar: lower case looks, upper case acts. No lower-case key, digit, arrow, Enter on a list or Esc ever changes
+//! the ensemble; a test keeps it so.
+
+use crate::key::{Code, Key};
+use crate::model::acts::Act;
+use crate::model::{Desired, Pane, State};
+
+/// An action.
+#[derive(Clone, Copy, Debug)]
+pub struct Action {
+    /// Which.
+    pub id: Id,
+    /// Its keys; the first is shown.
+    pub keys: &'static [Key],
+    /// Where the keys work.
+    pub scope: Scope,
+    /// What it can change.
+    pub class: Class,
+    /// One or two words, for the hints; empty for those that are not hinted.
+    pub hint: &'static str,
+    /// What it does, as a sentence.
+    pub sentence: &'static str,
+    /// The same on the command line, after the colon.
+    pub command: &'static str,
+}
+
+/// Where an action's keys work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// In every pane.
+    Everywhere,
+    /// In this pane, before what works everywhere.
+    In(Pane),
+}
+
+/// What an action can change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// Only what is shown.
+    Look,
+    /// Processes of the local ensemble.
+    Fault,
+    /// Znodes.
+    Data,
+    /// It ends or stops the console.
+    Leave,
+}
+
+/// The actions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[allow(missing_docs, reason = "the table has a sentence for each")]
+pub enum Id {
+    Help,
+    Command,
+    Why,
+    Pane(Pane),
+    NextPane,
+    PreviousPane,
+    Down,
+    Up,
+    First,
+    Last,
+    HalfDown,
+    HalfUp,
+    PageDown,
+    PageUp,
+    Open,
+    Unfold,
+    Fold,
+    Toggle,
+    Refresh,
+    Back,
+    Mouse,
+    Repaint,
+    Kill,
+    Stop,
+    Pause,
+    Revive,
+    Undo,
+    Write,
+    Suspend,
+    Quit,
+    Leave,
+}
+
+const fn key(character: char) -> Key {
+    Key::char(character)
+}
+
+const fn named(code: Code) -> Key {
+    Key::plain(code)
+}
+
+const fn look(
+    id: Id,
+    keys: &'static [Key],
+    hint: &'static str,
+    sentence: &'static str,
+    command: &'static str,
+) -> Action {
+    Action { id, keys, scope: Scope::Everywhere, class: Class::Look, hint, sentence, command }
+}
+
+const fn act(
+    id: Id,
+    class: Class,
+    keys: &'static [Key],
+    hint: &'static str,
+    sentence: &'static str,
+    command: &'static str,
+) -> Action {
+    Action { id, keys, scope: Scope::Everywhere, class, hint, sentence, command }
+}
+
+const fn in_pane(pane: Pane, action: Action) -> Action {
+    Action { scope: Scope::In(pane), ..action }
+}
+
+/// All actions, in the order of the hints and the help.
+pub const ACTIONS: &[Action] = &[
+    look(
+        Id::Help,
+        &[key('?'), named(Code::Function(1)), Key::ctrl('p')],
+        "help",
+        "Show all actions; type to search, Enter runs one",
+        "help",
+    ),
+    look(Id::Command, &[key(':')], "cmd", "Type a command", ""),
+    act(Id::Kill, Class::Fault, &[key('K')], "kill", "Kill the selected process with SIGKILL", "kill"),
+    act(Id::Stop, Class::Fault, &[key('T')], "stop", "Stop the selected process with SIGTERM", "stop"),
+    act(
+        Id::Pause,
+        Class::Fault,
+        &[key('P')],
+        "pause",
+        "Pause the selected process with SIGSTOP, or let it go on",
+        "pause",
+    ),
+    act(Id::Revive, Class::Fault, &[key('R')], "revive", "Start the selected process again, or let it go on", "revive"),
+    act(Id::Undo, Class::Fault, &[key('U')], "undo", "Undo the newest kill, stop or pause", "undo"),
+    act(
+        Id::Write,
+        Class::Data,
+        &[key('W')],
+        "write",
+        "Write a znode through the selected node: make it, or set its data",
+        "write",
+    ),
+    act(Id::Quit, Class::Leave, &[key('q')], "quit", "Close what lies on top; at the top, stop all and leave", "quit"),
+    look(Id::Why, &[key('!')], "why", "Explain the verdict: what is wrong and what to do", "why"),
+    look(Id::Pane(Pane::Nodes), &[key('1')], "", "Go to the nodes", "nodes"),
+    look(Id::Pane(Pane::Brokers), &[key('2')], "", "Go to the brokers", "brokers"),
+    look(Id::Pane(Pane::Tree), &[key('3')], "", "Go to the tree of the selected node", "tree"),
+    look(Id::Pane(Pane::Events), &[key('4')], "", "Go to the events", "events"),
+    look(Id::NextPane, &[named(Code::Tab)], "pane", "Go to the next pane", "next"),
+    look(Id::PreviousPane, &[named(Code::BackTab)], "", "Go to the previous pane", "previous"),
+    look(Id::Down, &[key('j'), named(Code::Down)], "", "Move down", "down"),
+    look(Id::Up, &[key('k'), named(Code::Up)], "", "Move up", "up"),
+    look(Id::First, &[key('g'), named(Code::Home)], "", "Go to the first line", "first"),
+    look(Id::Last, &[key('G'), named(Code::End)], "", "Go to the last line; in the events, follow", "last"),
+    look(Id::HalfDown, &[Key::ctrl('d')], "", "Move down half a page", "halfdown"),
+    look(Id::HalfUp, &[Key::ctrl('u')], "", "Move up half a page", "halfup"),
+    look(Id::PageDown, &[named(Code::PageDown), Key::ctrl('f')], "", "Move down a page", "pagedown"),
+    look(Id::PageUp, &[named(Code::PageUp), Key::ctrl('b')], "", "Move up a page", "pageup"),
+    in_pane(Pane::Nodes, look(Id::Open, &[named(Code::Enter)], "tree", "Show the tree of the selected node", "open")),
+    in_pane(Pane::Tree, look(Id::Toggle, &[named(Code::Enter)], "open", "Open or close the znode", "toggle")),
+    in_pane(
+        Pane::Tree,
+        look(Id::Unfold, &[key('l'), named(Code::Right)], "", "Open the znode, or go to its first child", "unfold"),
+    ),
+    in_pane(
+        Pane::Tree,
+        look(Id::Fold, &[key('h'), named(Code::Left)], "", "Close the znode, or go to its parent", "fold"),
+    ),
+    look(Id::Refresh, &[Key::ctrl('r')], "", "Read the tree again", "refresh"),
+    look(Id::Back, &[named(Code::Esc)], "", "Close what lies on top, or dismiss the message", "back"),
+    look(Id::Mouse, &[key('m')], "", "Take or give back the mouse, to select text with it", "mouse"),
+    look(Id::Repaint, &[Key::ctrl('l')], "", "Paint the screen again", "repaint"),
+    act(
+        Id::Suspend,
+        Class::Leave,
+        &[Key::ctrl('z')],
+        "",
+        "Stop the console; the ensemble runs on. The shell's fg comes back",
+        "suspend",
+    ),
+    act(
+        Id::Leave,
+        Class::Leave,
+        &[Key::ctrl('c')],
+        "",
+        "Stop all and leave; a second time kills what still runs",
+        "leave",
+    ),
+];
+
+/// The action of a key in a pane.
+#[must_use]
+pub fn lookup(key: Key, focus: Pane) -> Option<&'static Action> {
+    let in_scope =
+        |scope: Scope| ACTIONS.iter().find(move |action| action.scope == scope && action.keys.contains(&key));
+    in_scope(Scope::In(focus)).or_else(|| in_scope(Scope::Everywhere))
+}
+
+/// The action with this id.
+#[must_use]
+pub fn by_id(id: Id) -> Option<&'static Action> {
+    ACTIONS.iter().find(|action| action.id == id)
+}
+
+/// Whether the action makes sense now, or why not.
+///
+/// # Errors
+/// The reason, for a person.
+pub fn enabled(id: Id, state: &State) -> Result<(), String> {
+    if state.leaving.is_some() && !matches!(id, Id::Leave | Id::Quit | Id::Help | Id::Repaint | Id::Back) {
+        let is_look = by_id(id).is_some_and(|action| action.class == Class::Look);
+        return if is_look { Ok(()) } else { Err("the console is leaving".into()) };
+    }
+    let on_selected = |act: Act| match state.selected() {
+        Some(member) => act.check(state, member),
+        None => Err("nothing is selected".to_owned()),
+    };
+    match id {
+        Id::Kill => on_selected(Act::Kill),
+        Id::Stop => on_selected(Act::Stop),
+        Id::Revive => on_selected(Act::Revive),
+        Id::Pause => on_selected(pause_or_resume(state)),
+        Id::Undo if state.undo.is_empty() => Err("nothing to undo".into()),
+        Id::Write if state.nodes.is_empty() => Err("there is no node".into()),
+        Id::Pane(Pane::Brokers) if state.brokers.is_empty() => Err("there are no brokers".into()),
+        _ => Ok(()),
+    }
+}
+
+/// What `P` means for the selected process.
+#[must_use]
+pub fn pause_or_resume(state: &State) -> Act {
+    let process = state.selected().and_then(|member| state.process(member));
+    if process.is_some_and(|process| process.desired == Desired::Paused) { Act::Resume } else { Act::Pause }
+}
+
+/// The hints for the focused pane, most useful first; only actions that do something now.
+pub fn hints(state: &State) -> impl Iterator<Item = &'static Action> {
+    let focus = state.focus;
+    let here = ACTIONS.iter().filter(move |action| match action.scope {
+        Scope::Everywhere => true,
+        Scope::In(pane) => pane == focus,
+    });
+    here.filter(|action| !action.hint.is_empty() && enabled(action.id, state).is_ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_key_has_two_meanings_in_one_scope() {
+        for (index, action) in ACTIONS.iter().enumerate() {
+            for other in &ACTIONS[index + 1..] {
+                let clash = action.keys.iter().find(|key| other.keys.contains(key) && action.scope == other.scope);
+                assert!(clash.is_none(), "{:?} and {:?} both want {}", action.id, other.id, clash.unwrap());
+            }
+        }
+    }
+
+    #[test]
+    fn lower_case_looks_and_upper_case_acts() {
+        // The two keys of vim that are upper case and look.
+        let exceptions = [key('G'), key('N')];
+        for action in ACTIONS {
+            for key in action.keys {
+                let Key { code: Code::Char(character), ctrl: false } = key else { continue };
+                let acts = matches!(action.class, Class::Fault | Class::Data);
+                assert_eq!(acts, character.is_uppercase() && !exceptions.contains(key), "{:?} on {key}", action.id);
+            }
+        }
+    }
+
+    #[test]
+    fn only_letters_act_and_never_named_keys_or_control_keys() {
+        for action in ACTIONS.iter().filter(|action| matches!(action.class, Class::Fault | Class::Data)) {
+            assert!(action.keys.iter().all(|key| matches!(key.code, Code::Char('A'..='Z')) && !key.ctrl));
+        }
+    }
+
+    #[test]
+    fn every_action_has_a_key_a_sentence_and_a_command() {
+        let mut commands: Vec<&str> = Vec::new();
+        for action in ACTIONS {
+            assert!(!action.keys.is_empty() && action.sentence.len() > 5, "{:?}", action.id);
+            assert!(action.sentence.len() <= 80 && action.hint.len() <= 14, "{:?}", action.id);
+            assert!(!commands.contains(&action.command), "{:?} is there twice", action.command);
+            commands.push(action.command);
+            assert!(
+                lookup(
+                    action.keys[0],
+                    match action.scope {
+                        Scope::In(pane) => pane,
+                        Scope::Everywhere => Pane::Events,
+                    }
+                )
+                .is_some_and(|found| found.id == action.id)
+            );
+        }
+    }
+
+    #[test]
+    fn the_hints_offer_nothing_that_does_nothing() {
+        let state = State::new(vec!["localhost:1".into()], Vec::new());
+        let hinted: Vec<Id> = hints(&state).map(|action| action.id).collect();
+        assert!(!hinted.contains(&Id::Kill) && !hinted.contains(&Id::Undo), "{hinted:?}");
+        assert!(hinted.contains(&Id::Help) && hinted.contains(&Id::Quit));
+    }
+}

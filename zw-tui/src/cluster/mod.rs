@@ -1,0 +1,57 @@
+//! The console's conversation with the nodes: every node has its own tasks with deadlines, and none waits for another.
+//!
+//! Invariant: an unreachable node is a normal state. No task ends for it, and the screen never waits for a task.
+
+mod ask;
+mod poll;
+
+use crate::model::message::{Effect, Msg};
+use std::time::Duration;
+use tokio::sync::mpsc::{Sender, channel, error::TrySendError};
+
+/// How long a node may take for a greeting, a status or a read.
+pub const READ_TIMEOUT: Duration = Duration::from_secs(1);
+/// Questions that wait for one node.
+const QUESTIONS_MAX: usize = 256;
+
+/// The tasks of all nodes.
+#[derive(Debug)]
+pub struct Cluster {
+    readers: Vec<Sender<Effect>>,
+    writers: Vec<Sender<Effect>>,
+    messages: Sender<Msg>,
+}
+
+impl Cluster {
+    /// Starts the tasks on the current runtime; what they learn goes to `messages`.
+    #[must_use]
+    pub fn start(addresses: &[String], messages: Sender<Msg>) -> Cluster {
+        let (mut readers, mut writers) = (Vec::new(), Vec::new());
+        for (node, address) in addresses.iter().enumerate() {
+            tokio::spawn(poll::poll(node, address.clone(), messages.clone()));
+            let (reader, questions) = channel(QUESTIONS_MAX);
+            tokio::spawn(ask::read(node, address.clone(), questions, messages.clone()));
+            readers.push(reader);
+            let (writer, writes) = channel(QUESTIONS_MAX);
+            tokio::spawn(ask::write(node, address.clone(), writes, messages.clone()));
+            writers.push(writer);
+        }
+        Cluster { readers, writers, messages }
+    }
+
+    /// Carries a question or a write out. Never waits.
+    pub fn perform(&self, effect: Effect) {
+        let queue = match &effect {
+            Effect::Children { node, .. } | Effect::Value { node, .. } => self.readers.get(*node),
+            Effect::Write { node, .. } => self.writers.get(*node),
+            _ => None,
+        };
+        let Some(queue) = queue else { return };
+        if let Err(TrySendError::Full(effect) | TrySendError::Closed(effect)) = queue.try_send(effect)
+            && let Some(message) = ask::failed(effect, "too many questions wait for this node", false)
+        {
+            // The same holds for the way back: the model asks again when it hears nothing.
+            let _ = self.messages.try_send(message);
+        }
+    }
+}

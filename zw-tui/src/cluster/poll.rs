@@ -1,0 +1,42 @@
+//! Asks one node for its status, again and again.
+
+use super::READ_TIMEOUT;
+use crate::model::POLL_INTERVAL;
+use crate::model::message::Msg;
+use tokio::sync::mpsc::Sender;
+use tokio::time::{Instant, sleep};
+use zw_core::client::{ClientError, Connection};
+
+/// Ends when the console does.
+pub(super) async fn poll(node: usize, address: String, messages: Sender<Msg>) {
+    loop {
+        let Err(error) = conversation(node, &address, &messages).await else { return };
+        if messages.send(Msg::Silent { node, reason: reason(&error) }).await.is_err() {
+            return;
+        }
+        sleep(POLL_INTERVAL).await;
+    }
+}
+
+/// Until the connection breaks; `Ok` when nobody listens to us any more.
+async fn conversation(node: usize, address: &str, messages: &Sender<Msg>) -> Result<(), ClientError> {
+    let mut connection = Connection::open(address, READ_TIMEOUT).await?;
+    loop {
+        let asked = Instant::now();
+        let status = Box::new(connection.status().await?);
+        if messages.send(Msg::Status { node, status, round_trip: asked.elapsed() }).await.is_err() {
+            return Ok(());
+        }
+        sleep(POLL_INTERVAL).await;
+    }
+}
+
+/// Why a node is silent, short enough for its line.
+pub(super) fn reason(error: &ClientError) -> String {
+    match error {
+        ClientError::NotConnected { tried } => {
+            tried.first().map_or_else(|| error.to_string(), |(_, reason)| reason.clone())
+        }
+        error => error.to_string(),
+    }
+}

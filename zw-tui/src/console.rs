@@ -1,0 +1,199 @@
+//! Puts the console together and takes it apart again, whatever happens between.
+
+use crate::cluster::Cluster;
+use crate::ending::Ending;
+use crate::headless;
+use crate::launch::{DataDirectory, Launch};
+use crate::model::State;
+use crate::model::message::Msg;
+use crate::options::Options;
+use crate::run::Console;
+use crate::supervisor::{RunFile, Supervisor};
+use crate::term::capabilities::Environment;
+use crate::term::signals::{Signal, Signals};
+use crate::term::{guard, hangup, panic};
+use crate::theme::Theme;
+use std::fs::File;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use tokio::runtime::Runtime;
+use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tracing_subscriber::EnvFilter;
+
+/// The exit code of a wrong use.
+pub const USAGE_CODE: u8 = 2;
+/// The exit code of a failure.
+pub const ERROR_CODE: u8 = 1;
+/// Messages that wait for the loop. The tasks wait when it is full; the supervisor never makes so many.
+const MESSAGES_MAX: usize = 1_024;
+/// Signals that wait; more of them say nothing new.
+const SIGNALS_MAX: usize = 16;
+/// Threads of the tasks that talk to the nodes.
+const WORKERS: usize = 2;
+
+/// Runs the console; gives the exit code.
+#[must_use]
+pub fn run(options: &Options) -> u8 {
+    if let Err(reason) = options.check() {
+        guard::say(&format!("zw-tui: {reason}"));
+        return ERROR_CODE;
+    }
+    if !options.headless && !guard::is_terminal() {
+        guard::say(
+            "zw-tui: the screen needs a terminal on stdin and stdout; without one use --headless or \
+             scripts/deployment.sh",
+        );
+        return USAGE_CODE;
+    }
+    match start(options) {
+        Ok(code) => code,
+        Err(reason) => {
+            guard::restore_all();
+            guard::say(&format!("zw-tui: {reason}"));
+            ERROR_CODE
+        }
+    }
+}
+
+/// What both kinds of console need.
+struct Parts {
+    state: State,
+    supervisor: Supervisor,
+    cluster: Cluster,
+    messages: Receiver<Msg>,
+    signals: Receiver<Signal>,
+    ending: Ending,
+    children: usize,
+    /// Runs the tasks as long as it lives.
+    workers: Runtime,
+}
+
+fn start(options: &Options) -> Result<u8, String> {
+    panic::install().map_err(|error| format!("cannot install the panic hook: {error}"))?;
+    let data = DataDirectory::choose(options.data.as_deref())
+        .map_err(|error| format!("cannot make the data directory: {error}"))?;
+    let parts = match assemble(options, data.clone()) {
+        Ok(parts) => parts,
+        Err(reason) => {
+            data.clean_up();
+            return Err(reason);
+        }
+    };
+    if options.headless { Ok(without_screen(parts)) } else { with_screen(options, parts) }
+}
+
+fn assemble(options: &Options, data: DataDirectory) -> Result<Parts, String> {
+    let (run_file, left) = RunFile::take(&data.path).map_err(|error| error.to_string())?;
+    let log = options.log.clone().unwrap_or_else(|| data.path.join("console.log"));
+    start_log(&log).map_err(|error| format!("cannot write the log {}: {error}", log.display()))?;
+    let launch = Launch::new(options, data.clone());
+    let children = launch.plans.len();
+    let (sender, messages) = channel(MESSAGES_MAX);
+    let reports = sender.clone();
+    let report = move |report| {
+        // Full only if the loop hangs and hundreds of children changed; then the watchdogs end it all.
+        if let Err(error) = reports.try_send(Msg::Supervisor(report)) {
+            tracing::error!(%error, "a report of the supervisor is lost");
+        }
+    };
+    let supervisor = Supervisor::start(run_file, launch.plans, report).map_err(|error| error.to_string())?;
+    let workers = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(WORKERS)
+        .thread_name("worker")
+        .enable_all()
+        .build()
+        .map_err(|error| format!("cannot start the worker threads: {error}"))?;
+    let ending = Ending::new(supervisor.clone(), data);
+    let signals = watch_signals(&workers, ending.clone(), options.headless)
+        .map_err(|error| format!("cannot handle signals: {error}"))?;
+    if !left.is_empty() {
+        let note = format!("ended what an earlier console left behind: {}", left.join(", "));
+        let _ = sender.try_send(Msg::Note(note));
+    }
+    let cluster = {
+        let _inside = workers.enter();
+        Cluster::start(&launch.nodes, sender)
+    };
+    let state = State::new(launch.nodes, launch.brokers);
+    Ok(Parts { state, supervisor, cluster, messages, signals, ending, children, workers })
+}
+
+/// On the workers, so that a signal counts even if the screen hangs.
+fn watch_signals(workers: &Runtime, ending: Ending, is_headless: bool) -> io::Result<Receiver<Signal>> {
+    let (sender, receiver): (Sender<Signal>, _) = channel(SIGNALS_MAX);
+    let mut signals = {
+        let _inside = workers.enter();
+        Signals::new()?
+    };
+    workers.spawn(async move {
+        loop {
+            let signal = signals.next().await;
+            if let Signal::Leave(number) = signal {
+                tracing::info!(number, "a signal asks to leave");
+                // A signal is the way to end what has no keys.
+                ending.begin(if is_headless { 0 } else { 128 + number });
+            }
+            if sender.send(signal).await.is_err() {
+                return;
+            }
+        }
+    });
+    Ok(receiver)
+}
+
+fn with_screen(options: &Options, parts: Parts) -> Result<u8, String> {
+    let Parts { mut state, supervisor, cluster, messages, signals, ending, children, workers } = parts;
+    let environment = Environment::of_process();
+    let theme = Theme { color: environment.color(options.color), ascii: options.ascii || environment.ascii() };
+    // We decide about colour ourselves; the library's own decision would write resets instead.
+    ratatui::crossterm::style::force_color_output(true);
+    state.mouse = !options.no_mouse;
+    let on_hangup = ending.clone();
+    hangup::watch(move || on_hangup.hung_up()).map_err(|error| format!("cannot watch the terminal: {error}"))?;
+    let screen = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let screen = screen.map_err(|error| format!("cannot start the screen: {error}"))?;
+    let is_remote = environment.is_remote;
+    let mouse = state.mouse;
+    let console = Console { state, theme, supervisor, cluster, messages, signals, ending: ending.clone(), is_remote };
+    let outcome = catch_unwind(AssertUnwindSafe(|| {
+        guard::enter(mouse)?;
+        screen.block_on(console.run())
+    }));
+    Ok(finish(&ending, children, outcome, workers))
+}
+
+fn without_screen(parts: Parts) -> u8 {
+    let Parts { state, supervisor, messages, signals, ending, children, workers, cluster } = parts;
+    let outcome =
+        catch_unwind(AssertUnwindSafe(|| workers.block_on(headless::run(state, &supervisor, messages, signals))));
+    drop(cluster);
+    finish(&ending, children, outcome, workers)
+}
+
+fn finish(ending: &Ending, children: usize, outcome: std::thread::Result<io::Result<()>>, workers: Runtime) -> u8 {
+    match outcome {
+        _ if panic::happened() => ending.begin(panic::PANIC_CODE),
+        Err(_) => ending.begin(panic::PANIC_CODE),
+        // The terminal is gone, mostly; the hang-up watchdog is about to see it too.
+        Ok(Err(error)) => {
+            tracing::error!(%error, "the console ends");
+            ending.begin(129);
+        }
+        Ok(Ok(())) => {}
+    }
+    let code = ending.finish(children);
+    workers.shutdown_background();
+    code
+}
+
+fn start_log(path: &Path) -> io::Result<()> {
+    let file = File::options().create(true).append(true).open(PathBuf::from(path))?;
+    let filter = EnvFilter::try_from_env("ZW_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let subscriber =
+        tracing_subscriber::fmt().with_ansi(false).with_env_filter(filter).with_writer(Mutex::new(file)).finish();
+    // A second console in one process is only a test's; the first one's log serves both.
+    let _ = tracing::subscriber::set_global_default(subscriber);
+    Ok(())
+}

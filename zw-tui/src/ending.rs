@@ -1,0 +1,88 @@
+//! The end of the console, from whichever thread: terminal back, children stopped, temporary data removed, exit.
+
+use crate::launch::DataDirectory;
+use crate::supervisor::{Order, STOP_ALL_DEADLINE, Supervisor};
+use crate::term::guard;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::time::Duration;
+
+/// After the deadline of the ordered stop: how long the screen may take to notice that all is over.
+const WATCHDOG_GRACE: Duration = Duration::from_secs(1);
+/// How long children may take to vanish after SIGKILL.
+const KILL_DEADLINE: Duration = Duration::from_secs(1);
+
+/// Shared by all who may have to end the console.
+#[derive(Clone, Debug)]
+pub struct Ending {
+    supervisor: Supervisor,
+    data: DataDirectory,
+    code: Arc<AtomicU8>,
+    has_watchdog: Arc<AtomicBool>,
+}
+
+impl Ending {
+    /// For these children and this directory.
+    #[must_use]
+    pub fn new(supervisor: Supervisor, data: DataDirectory) -> Ending {
+        Ending { supervisor, data, code: Arc::default(), has_watchdog: Arc::default() }
+    }
+
+    /// The exit code so far.
+    #[must_use]
+    pub fn code(&self) -> u8 {
+        self.code.load(Ordering::SeqCst)
+    }
+
+    /// Leaving has begun, for this reason; the first that is not 0 counts. From now on the process ends in bounded time
+    /// even if the screen hangs.
+    pub fn begin(&self, code: u8) {
+        let _ = self.code.compare_exchange(0, code, Ordering::SeqCst, Ordering::SeqCst);
+        if self.has_watchdog.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        let ending = self.clone();
+        let watchdog = std::thread::Builder::new().name("exit-watchdog".into()).spawn(move || {
+            std::thread::sleep(STOP_ALL_DEADLINE + WATCHDOG_GRACE);
+            tracing::error!("the console did not end in time");
+            ending.end_now(Order::KillAll, KILL_DEADLINE);
+        });
+        if let Err(error) = watchdog {
+            tracing::error!(%error, "no watchdog for the exit");
+        }
+    }
+
+    /// The terminal is gone: nobody watches any more.
+    pub fn hung_up(&self) {
+        self.begin(129);
+        self.end_now(Order::StopAll { last: None }, STOP_ALL_DEADLINE);
+    }
+
+    /// Ends here, without the screen.
+    fn end_now(&self, order: Order, deadline: Duration) -> ! {
+        guard::restore_all();
+        self.supervisor.order(order);
+        let _ = self.supervisor.wait_stopped(deadline);
+        self.data.clean_up();
+        std::process::exit(i32::from(self.code()));
+    }
+
+    /// The end of the main thread: stops what still runs, cleans up, says one line.
+    #[must_use]
+    pub fn finish(&self, children: usize) -> u8 {
+        guard::restore_all();
+        self.begin(0);
+        self.supervisor.order(Order::StopAll { last: None });
+        let all_stopped = self.supervisor.wait_stopped(STOP_ALL_DEADLINE);
+        self.data.clean_up();
+        let stopped = if all_stopped { "stopped" } else { "left to the kernel" };
+        let path = self.data.path.display();
+        let place = if self.data.is_temporary {
+            "the temporary data is removed (keep it with --data DIR)".to_owned()
+        } else {
+            format!("data and logs are in {path}; come back with --data {path}")
+        };
+        guard::say(&format!("zw-tui: {children} processes {stopped}; {place}"));
+        self.code()
+    }
+}

@@ -1,0 +1,30 @@
+//! ZooWeeper's console: starts an ensemble on this machine, shows it, writes to it and breaks it.
+//!
+//! ```text
+//! keys, clicks ── input ──┐
+//! signals ────────────────┤                 ┌── pane, theme, layout ── term::screen ── the terminal
+//! supervisor ── reports ──┼── run ── model ─┤
+//! cluster ── answers ─────┘      (update)   └── effects ── supervisor, cluster, term::guard
+//! ```
+//!
+//! `model` and `action` are pure: no clock, thread, file, socket or terminal. Everything that waits is a task or a
+//! thread elsewhere that sends messages.
+
+pub mod action;
+pub mod cluster;
+pub mod console;
+pub mod ending;
+pub mod headless;
+pub mod input;
+pub mod key;
+pub mod launch;
+pub mod layout;
+pub mod limiter;
+pub mod member;
+pub mod model;
+pub mod options;
+pub mod pane;
+pub mod run;
+pub mod supervisor;
+pub mod term;
+pub mod theme;

@@ -1,0 +1,117 @@
+//! What the person does to children: the order, what is wanted from then on, and how to undo it.
+
+use super::events::{Event, Level, Source};
+use super::message::Effect;
+use super::overlay::{TOAST_TIME, Toast};
+use super::{Desired, Observed, State, UNDO_MAX};
+use crate::member::Member;
+use crate::supervisor::Order;
+use std::time::Duration;
+
+/// An act on a child.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Act {
+    /// SIGKILL.
+    Kill,
+    /// SIGTERM.
+    Stop,
+    /// SIGSTOP.
+    Pause,
+    /// SIGCONT.
+    Resume,
+    /// Start again; a paused one goes on.
+    Revive,
+}
+
+/// How to take an act back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Undo {
+    /// Whose.
+    pub member: Member,
+    /// What was done.
+    pub act: Act,
+}
+
+impl Act {
+    /// The verb of the command line.
+    #[must_use]
+    pub fn verb(self) -> &'static str {
+        match self {
+            Act::Kill => "kill",
+            Act::Stop => "stop",
+            Act::Pause => "pause",
+            Act::Resume => "resume",
+            Act::Revive => "revive",
+        }
+    }
+
+    /// Whether it makes sense for `member` now, or why not.
+    ///
+    /// # Errors
+    /// The reason, for a person.
+    pub fn check(self, state: &State, member: Member) -> Result<(), String> {
+        let Some(process) = state.process(member) else { return Err(format!("there is no {member}")) };
+        let lives = process.pid().is_some();
+        match self {
+            Act::Kill if !lives => Err(format!("{member} does not run")),
+            Act::Stop if !lives => Err(format!("{member} does not run")),
+            Act::Stop if matches!(process.observed, Observed::Stopping(_)) => Err(format!("{member} is stopping")),
+            Act::Pause if !lives => Err(format!("{member} does not run")),
+            Act::Pause if process.desired != Desired::Up => Err(format!("{member} is not running freely")),
+            Act::Resume if !lives || process.desired != Desired::Paused => Err(format!("{member} is not paused")),
+            Act::Revive if lives && process.desired == Desired::Up => Err(format!("{member} runs")),
+            Act::Revive if matches!(process.observed, Observed::Stopping(_)) => {
+                Err(format!("{member} has not ended yet"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Does it, or says why not.
+pub fn perform(state: &mut State, now: Duration, act: Act, member: Member) -> Vec<Effect> {
+    if let Err(reason) = act.check(state, member) {
+        say(state, now, reason, false);
+        return Vec::new();
+    }
+    let Some(process) = state.process_mut(member) else { return Vec::new() };
+    let is_paused = process.desired == Desired::Paused && process.pid().is_some();
+    let (order, desired, hint) = match act {
+        Act::Kill => (Order::Kill(member), Desired::Down, "R revives it"),
+        Act::Stop => (Order::Stop(member), Desired::Down, "R revives it"),
+        Act::Pause => (Order::Pause(member), Desired::Paused, "P resumes it"),
+        Act::Resume => (Order::Resume(member), Desired::Up, ""),
+        Act::Revive if is_paused => (Order::Resume(member), Desired::Up, ""),
+        Act::Revive => (Order::Start(member), Desired::Up, ""),
+    };
+    process.desired = desired;
+    process.desired_since = now;
+    let text = format!("{} {member}", act.verb());
+    state.events.push(Event { at: now, source: Source::You, level: Level::Info, text: text.clone() });
+    say(state, now, if hint.is_empty() { text } else { format!("{text}  ({hint}, U undoes)") }, true);
+    if matches!(act, Act::Kill | Act::Stop | Act::Pause) {
+        if state.undo.len() == UNDO_MAX {
+            state.undo.pop_front();
+        }
+        state.undo.push_back(Undo { member, act });
+    }
+    vec![Effect::Supervise(order)]
+}
+
+/// Takes the newest act back.
+pub fn undo(state: &mut State, now: Duration) -> Vec<Effect> {
+    while let Some(Undo { member, act }) = state.undo.pop_back() {
+        let inverse = if act == Act::Pause { Act::Resume } else { Act::Revive };
+        if inverse.check(state, member).is_ok() {
+            return perform(state, now, inverse, member);
+        }
+    }
+    say(state, now, "nothing to undo".into(), false);
+    Vec::new()
+}
+
+/// Shows a toast; one that `passes` goes by itself.
+pub fn say(state: &mut State, now: Duration, text: String, passes: bool) {
+    state.toast = Some(Toast { text, until: passes.then(|| now + TOAST_TIME) });
+    state.version += 1;
+}

@@ -1,0 +1,135 @@
+//! What the world tells the model, and what the model wants done.
+
+use super::Pane;
+use crate::key::Key;
+use crate::supervisor::{Order, Report};
+use bytes::Bytes;
+use std::time::Duration;
+use zw_core::ids::Zxid;
+use zw_core::tree::command::Stat;
+use zw_core::wire::admin::Status;
+use zw_core::wire::client::ChildrenPage;
+
+/// What the world tells.
+#[derive(Clone, Debug)]
+pub enum Msg {
+    /// A key was pressed.
+    Key(Key),
+    /// Text was pasted.
+    Paste(String),
+    /// A row of a pane was clicked; its place among the pane's items, if it was on one.
+    Click(Pane, Option<usize>),
+    /// The wheel was turned over a pane.
+    Wheel(Pane, i32),
+    /// A child changed.
+    Supervisor(Report),
+    /// A node answered.
+    Status {
+        /// Which node, from 0.
+        node: usize,
+        /// Its answer.
+        status: Box<Status>,
+        /// How long the answer took.
+        round_trip: Duration,
+    },
+    /// A node did not answer.
+    Silent {
+        /// Which node, from 0.
+        node: usize,
+        /// For a person.
+        reason: String,
+    },
+    /// A page of children, or why there is none.
+    Children {
+        /// Which node, from 0.
+        node: usize,
+        /// The parent.
+        path: String,
+        /// The name before the page; empty for the first.
+        after: String,
+        /// The page.
+        result: Result<ChildrenPage, String>,
+    },
+    /// A znode's data, or why there is none.
+    Value {
+        /// Which node, from 0.
+        node: usize,
+        /// The znode.
+        path: String,
+        /// What it holds.
+        result: Result<(Bytes, Stat), String>,
+    },
+    /// A write ended.
+    Written {
+        /// Which node took it, from 0.
+        node: usize,
+        /// The znode.
+        path: String,
+        /// How.
+        result: Result<Written, WriteFailure>,
+    },
+    /// A signal asks us to leave.
+    Leave,
+    /// Something for the feed from the console itself.
+    Note(String),
+}
+
+/// A write that was acknowledged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// Whether it made the znode.
+    pub created: bool,
+    /// The znode's version after it.
+    pub version: i32,
+    /// The entry that did it.
+    pub zxid: Zxid,
+    /// From the request to the answer.
+    pub took: Duration,
+}
+
+/// A write that was not acknowledged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WriteFailure {
+    /// For a person.
+    pub reason: String,
+    /// Whether it may have been done all the same.
+    pub may_be_done: bool,
+}
+
+/// What the model wants done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// An order to the supervisor.
+    Supervise(Order),
+    /// Ask a node for a page of children.
+    Children {
+        /// Which node, from 0.
+        node: usize,
+        /// The parent.
+        path: String,
+        /// The name before the page.
+        after: String,
+    },
+    /// Ask a node for a znode's data.
+    Value {
+        /// Which node, from 0.
+        node: usize,
+        /// The znode.
+        path: String,
+    },
+    /// Make or change a znode through a node.
+    Write {
+        /// Which node, from 0.
+        node: usize,
+        /// The znode.
+        path: String,
+        /// Its data.
+        data: Bytes,
+    },
+    /// Take or give back the mouse.
+    SetMouse(bool),
+    /// Paint the whole screen again.
+    Repaint,
+    /// Give the terminal back and stop until somebody continues us.
+    Suspend,
+}

@@ -1,0 +1,258 @@
+//! What the console knows and shows, and how messages change it: pure, without clock, thread, file, socket or terminal.
+//!
+//! Invariants:
+//! - What was asked for ([`Desired`]) and what is seen ([`Observed`], [`Sight`]) are never merged into one value.
+//! - Every value from a node has the time at which it came in; what is old is shown as old, what is unknown as unknown.
+//! - Everything that grows has a bound.
+//!
+//! All times are since the start of the console.
+
+pub mod acts;
+pub mod events;
+pub mod message;
+pub mod overlay;
+pub mod select;
+pub mod sight;
+pub mod tree;
+pub mod update;
+pub mod verdict;
+
+use crate::member::Member;
+use crate::supervisor::{Asked, Exit};
+use events::Events;
+use overlay::{Overlay, Toast};
+use sight::Sight;
+use std::collections::VecDeque;
+use std::time::Duration;
+use tree::TreeView;
+
+/// Between two questions for a node's status.
+pub const POLL_INTERVAL: Duration = Duration::from_millis(250);
+/// A value older than this is late: drawn dim.
+pub const LATE_AFTER: Duration = Duration::from_millis(600);
+/// A value older than this is stale: drawn with its age, and the node counts as not answering.
+pub const STALE_AFTER: Duration = Duration::from_millis(1_500);
+/// Acts that can be undone.
+const UNDO_MAX: usize = 32;
+
+/// All of it.
+#[derive(Clone, Debug)]
+pub struct State {
+    /// Rises whenever something that may be visible changed.
+    pub version: u64,
+    /// The nodes, n1 first.
+    pub nodes: Vec<Node>,
+    /// The brokers, b1 first.
+    pub brokers: Vec<Broker>,
+    /// What happened.
+    pub events: Events,
+    /// The tree of the selected node.
+    pub tree: TreeView,
+    /// Which pane takes the keys.
+    pub focus: Pane,
+    /// Which of the tree and the events was looked at last: shown where there is room for only one.
+    pub lower: Pane,
+    /// The selected node.
+    pub node: usize,
+    /// The selected broker.
+    pub broker: usize,
+    /// What lies over the panes and takes the keys.
+    pub overlay: Option<Overlay>,
+    /// A message that passes.
+    pub toast: Option<Toast>,
+    /// Commands that were run, oldest first.
+    pub history: Vec<String>,
+    /// What the next undo does, newest last.
+    pub undo: VecDeque<acts::Undo>,
+    /// Whether the mouse is ours.
+    pub mouse: bool,
+    /// Since when the console is leaving.
+    pub leaving: Option<Duration>,
+    /// The ordered stop is over, with so many children left.
+    pub stopped: Option<usize>,
+}
+
+/// A pane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Pane {
+    /// The nodes.
+    Nodes,
+    /// The brokers.
+    Brokers,
+    /// The tree of the selected node.
+    Tree,
+    /// What happened.
+    Events,
+}
+
+impl Pane {
+    /// In the order of their numbers.
+    pub const ALL: [Pane; 4] = [Pane::Nodes, Pane::Brokers, Pane::Tree, Pane::Events];
+
+    /// Its number, from 1.
+    #[must_use]
+    pub fn number(self) -> usize {
+        self as usize + 1
+    }
+}
+
+/// A node: its process and what it says of itself.
+#[derive(Clone, Debug)]
+pub struct Node {
+    /// Its name.
+    pub member: Member,
+    /// `host:port`.
+    pub address: String,
+    /// The process.
+    pub process: Process,
+    /// What it says.
+    pub sight: Sight,
+}
+
+/// A broker.
+#[derive(Clone, Debug)]
+pub struct Broker {
+    /// Its name.
+    pub member: Member,
+    /// `host:port`.
+    pub address: String,
+    /// The process.
+    pub process: Process,
+}
+
+/// A child process: what we want and what we see, side by side.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Process {
+    /// What was asked for.
+    pub desired: Desired,
+    /// What the supervisor sees.
+    pub observed: Observed,
+    /// Since when `desired` holds.
+    pub desired_since: Duration,
+    /// How often it was started.
+    pub starts: u32,
+}
+
+/// What was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Desired {
+    /// Running.
+    Up,
+    /// Not running.
+    Down,
+    /// Stopped with SIGSTOP.
+    Paused,
+}
+
+/// What the supervisor sees.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Observed {
+    /// Not started yet.
+    Unborn,
+    /// Spawned, and has not said that it listens.
+    Starting(u32),
+    /// Runs, by its pid.
+    Running(u32),
+    /// Was told to end.
+    Stopping(u32),
+    /// Gone.
+    Exited(Exit, Asked),
+    /// Could not be started.
+    Failed(String),
+}
+
+impl Process {
+    fn new() -> Process {
+        Process { desired: Desired::Up, observed: Observed::Unborn, desired_since: Duration::ZERO, starts: 0 }
+    }
+
+    /// Its pid, while it lives.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        match self.observed {
+            Observed::Starting(pid) | Observed::Running(pid) | Observed::Stopping(pid) => Some(pid),
+            Observed::Unborn | Observed::Exited(..) | Observed::Failed(_) => None,
+        }
+    }
+
+    /// Whether it lives and is not paused, so that it could do its work.
+    #[must_use]
+    pub fn can_work(&self) -> bool {
+        self.pid().is_some() && self.desired != Desired::Paused
+    }
+}
+
+impl State {
+    /// A console of so many children, none started yet; all of them are to be up.
+    #[must_use]
+    pub fn new(node_addresses: Vec<String>, broker_addresses: Vec<String>) -> State {
+        let nodes = node_addresses.into_iter().zip(1..).map(|(address, number)| Node {
+            member: Member::Node(number),
+            address,
+            process: Process::new(),
+            sight: Sight::default(),
+        });
+        let brokers = broker_addresses.into_iter().zip(1..).map(|(address, number)| Broker {
+            member: Member::Broker(number),
+            address,
+            process: Process::new(),
+        });
+        State {
+            version: 1,
+            nodes: nodes.collect(),
+            brokers: brokers.collect(),
+            events: Events::default(),
+            tree: TreeView::default(),
+            focus: Pane::Nodes,
+            lower: Pane::Tree,
+            node: 0,
+            broker: 0,
+            overlay: None,
+            toast: None,
+            history: Vec::new(),
+            undo: VecDeque::new(),
+            mouse: true,
+            leaving: None,
+            stopped: None,
+        }
+    }
+
+    /// The process of `member`, if there is one.
+    #[must_use]
+    pub fn process(&self, member: Member) -> Option<&Process> {
+        match member {
+            Member::Node(_) => self.nodes.get(member.index()).map(|node| &node.process),
+            Member::Broker(_) => self.brokers.get(member.index()).map(|broker| &broker.process),
+        }
+    }
+
+    fn process_mut(&mut self, member: Member) -> Option<&mut Process> {
+        match member {
+            Member::Node(_) => self.nodes.get_mut(member.index()).map(|node| &mut node.process),
+            Member::Broker(_) => self.brokers.get_mut(member.index()).map(|broker| &mut broker.process),
+        }
+    }
+
+    /// What an act applies to: the selected broker in the brokers' pane, else the selected node.
+    #[must_use]
+    pub fn selected(&self) -> Option<Member> {
+        if self.focus == Pane::Brokers {
+            self.brokers.get(self.broker).map(|broker| broker.member)
+        } else {
+            self.nodes.get(self.node).map(|node| node.member)
+        }
+    }
+
+    /// Gives the keys to a pane.
+    pub fn focus_on(&mut self, pane: Pane) {
+        self.focus = pane;
+        if matches!(pane, Pane::Tree | Pane::Events) {
+            self.lower = pane;
+        }
+    }
+
+    /// All children, nodes first.
+    pub fn members(&self) -> impl Iterator<Item = Member> {
+        self.nodes.iter().map(|node| node.member).chain(self.brokers.iter().map(|broker| broker.member))
+    }
+}

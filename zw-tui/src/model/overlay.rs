@@ -1,0 +1,173 @@
+//! What lies over the panes and takes the keys: the help, the command line, the write form, the explanation.
+
+use crate::key::{Code, Key};
+use std::time::Duration;
+
+/// Longest text of an input line; a value may be pasted, but not a book.
+pub const INPUT_BYTES_MAX: usize = 256 * 1_024;
+/// How long a toast stays; a bad one stays until a key.
+pub const TOAST_TIME: Duration = Duration::from_secs(4);
+/// Commands that are remembered.
+pub const HISTORY_MAX: usize = 100;
+
+/// The overlay.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Overlay {
+    /// All actions, to read and to run.
+    Help {
+        /// Shows only what contains this.
+        filter: Input,
+        /// The selected line.
+        cursor: usize,
+    },
+    /// `:`.
+    Command {
+        /// What is typed.
+        input: Input,
+        /// Where in the history Up and Down are; none if nowhere.
+        recalled: Option<usize>,
+        /// What was wrong with it.
+        error: Option<String>,
+    },
+    /// `W`.
+    Write(WriteForm),
+    /// Why the verdict is what it is.
+    Why,
+}
+
+/// The form of a write.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WriteForm {
+    /// The path.
+    pub path: Input,
+    /// The data.
+    pub value: Input,
+    /// Whether the keys go to the value.
+    pub in_value: bool,
+    /// Whether an answer is awaited.
+    pub is_sent: bool,
+    /// Why the last try failed.
+    pub error: Option<String>,
+}
+
+/// A message that passes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Toast {
+    /// For a person.
+    pub text: String,
+    /// When it goes; none for one that stays until a key.
+    pub until: Option<Duration>,
+}
+
+/// A line of text with a cursor.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Input {
+    text: String,
+    /// Bytes before the cursor; at a character's edge.
+    cursor: usize,
+}
+
+impl Input {
+    /// With a text, the cursor behind it.
+    #[must_use]
+    pub fn with(text: &str) -> Input {
+        Input { text: text.to_owned(), cursor: text.len() }
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The text before and after the cursor.
+    #[must_use]
+    pub fn split(&self) -> (&str, &str) {
+        self.text.split_at(self.cursor)
+    }
+
+    /// Puts text at the cursor; what is too much is left out, and false given.
+    pub fn insert(&mut self, text: &str) -> bool {
+        if self.text.len() + text.len() > INPUT_BYTES_MAX {
+            return false;
+        }
+        self.text.insert_str(self.cursor, text);
+        self.cursor += text.len();
+        true
+    }
+
+    /// Edits by a key; false if the key edits nothing.
+    pub fn edit(&mut self, key: Key) -> bool {
+        let before = self.text[..self.cursor].chars().next_back().map_or(0, char::len_utf8);
+        let after = self.text[self.cursor..].chars().next().map_or(0, char::len_utf8);
+        match (key.code, key.ctrl) {
+            (Code::Char(character), false) => return self.insert(character.encode_utf8(&mut [0; 4])),
+            (Code::Backspace, false) | (Code::Char('h'), true) => {
+                self.cursor -= before;
+                self.text.replace_range(self.cursor..self.cursor + before, "");
+            }
+            (Code::Delete, false) => self.text.replace_range(self.cursor..self.cursor + after, ""),
+            (Code::Left, false) | (Code::Char('b'), true) => self.cursor -= before,
+            (Code::Right, false) | (Code::Char('f'), true) => self.cursor += after,
+            (Code::Home, false) | (Code::Char('a'), true) => self.cursor = 0,
+            (Code::End, false) | (Code::Char('e'), true) => self.cursor = self.text.len(),
+            (Code::Char('u'), true) => {
+                self.text.replace_range(..self.cursor, "");
+                self.cursor = 0;
+            }
+            (Code::Char('k'), true) => self.text.truncate(self.cursor),
+            (Code::Char('w'), true) => {
+                let head = self.text[..self.cursor].trim_end();
+                let start = head.rfind([' ', '/', ',']).map_or(0, |at| at + 1);
+                let start = if start >= head.len() { head.len().saturating_sub(1) } else { start };
+                self.text.replace_range(start..self.cursor, "");
+                self.cursor = start;
+            }
+            _ => return false,
+        }
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keys(input: &mut Input, keys: &[Key]) {
+        for key in keys {
+            input.edit(*key);
+        }
+    }
+
+    #[test]
+    fn editing_keeps_to_the_edges_of_characters() {
+        let mut input = Input::with("aé日");
+        keys(&mut input, &[Key::plain(Code::Left), Key::plain(Code::Left), Key::plain(Code::Delete), Key::char('x')]);
+        assert_eq!((input.text(), input.split()), ("ax日", ("ax", "日")));
+        keys(&mut input, &[Key::plain(Code::End), Key::plain(Code::Backspace), Key::plain(Code::Right)]);
+        assert_eq!(input.text(), "ax");
+        keys(&mut input, &[Key::plain(Code::Home), Key::plain(Code::Backspace), Key::plain(Code::Left)]);
+        assert_eq!(input.split(), ("", "ax"));
+    }
+
+    #[test]
+    fn words_and_lines_can_be_taken_away() {
+        let mut input = Input::with("write /a/b value");
+        keys(&mut input, &[Key::ctrl('w')]);
+        assert_eq!(input.text(), "write /a/b ");
+        keys(&mut input, &[Key::ctrl('w')]);
+        assert_eq!(input.text(), "write /a/");
+        keys(&mut input, &[Key::ctrl('w'), Key::ctrl('w'), Key::ctrl('w'), Key::ctrl('w'), Key::ctrl('w')]);
+        assert_eq!(input.text(), "");
+        let mut input = Input::with("abc");
+        keys(&mut input, &[Key::plain(Code::Left), Key::ctrl('u')]);
+        assert_eq!(input.text(), "c");
+    }
+
+    #[test]
+    fn a_text_has_a_limit() {
+        let mut input = Input::with(&"x".repeat(INPUT_BYTES_MAX));
+        assert!(!input.insert("y"));
+        assert_eq!(input.text().len(), INPUT_BYTES_MAX);
+    }
+}

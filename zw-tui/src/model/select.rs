@@ -1,0 +1,313 @@
+//! What the panes show of the state, in words: the only reader of the raw facts for the screen.
+
+use super::sight::Freshness;
+use super::verdict::Verdict;
+use super::{Desired, LATE_AFTER, Node, Observed, Process, STALE_AFTER, State};
+use crate::supervisor::{Asked, Exit};
+use std::time::Duration;
+use zw_core::wire::admin::NodeRole;
+
+/// What a member is, as a glyph and a word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Face {
+    /// Leads.
+    Leader,
+    /// Follows.
+    Follower,
+    /// Follows without a vote.
+    Observer,
+    /// Looks for a leader.
+    Looking,
+    /// Is brought up to date.
+    Syncing,
+    /// Stopped by us.
+    Paused,
+    /// Not running.
+    Down,
+    /// Does not answer, or has not yet.
+    Unknown,
+    /// A broker that runs.
+    Up,
+}
+
+impl Face {
+    /// The word.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Face::Leader => "LEADER",
+            Face::Follower => "FOLLOW",
+            Face::Observer => "OBSERVE",
+            Face::Looking => "LOOKING",
+            Face::Syncing => "SYNCING",
+            Face::Paused => "PAUSED",
+            Face::Down => "DOWN",
+            Face::Unknown => "UNKNOWN",
+            Face::Up => "UP",
+        }
+    }
+}
+
+/// A node's line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeLine {
+    /// What it is.
+    pub face: Face,
+    /// Whether the numbers are as good as now.
+    pub freshness: Freshness,
+    /// Its epoch.
+    pub epoch: String,
+    /// What its tree shows.
+    pub zxid: String,
+    /// How far it is behind the newest commit.
+    pub lag: String,
+    /// Writes a second.
+    pub writes: String,
+    /// 99th percentile of its fdatasync.
+    pub fsync: String,
+    /// Znodes in its tree.
+    pub znodes: String,
+    /// Resident memory.
+    pub memory: String,
+    /// Its process.
+    pub pid: String,
+    /// What is with it, in words.
+    pub state: String,
+    /// Whether the words deserve attention.
+    pub is_bad: bool,
+}
+
+/// The line of a node.
+#[must_use]
+pub fn node_line(node: &Node, verdict: &Verdict, now: Duration) -> NodeLine {
+    let freshness = node.sight.freshness(now);
+    let face = node_face(node, now);
+    let status = node.sight.status.as_deref();
+    let unknown = || "?".to_owned();
+    let text = |value: Option<String>| value.unwrap_or_else(unknown);
+    let lag = status.map(|status| {
+        if status.applied_zxid.epoch() == verdict.committed.epoch() {
+            match verdict.committed.counter().saturating_sub(status.applied_zxid.counter()) {
+                0 => "0".to_owned(),
+                behind => format!("-{}", short(behind)),
+            }
+        } else {
+            "old".to_owned()
+        }
+    });
+    let (state, is_bad) = node_words(node, now);
+    NodeLine {
+        face,
+        freshness,
+        epoch: text(status.map(|status| status.epoch.to_string())),
+        zxid: text(status.map(|status| status.applied_zxid.to_string())),
+        lag: if face == Face::Leader { ".".into() } else { text(lag) },
+        writes: text(node.sight.current(now).and(node.sight.rates()).map(|(writes, _)| short(writes))),
+        fsync: text(status.map(|status| micros(status.fsync_p99_us))),
+        znodes: text(status.map(|status| short(status.znodes))),
+        memory: text(status.map(|status| format!("{}M", status.rss_bytes >> 20))),
+        pid: pid(&node.process),
+        state,
+        is_bad,
+    }
+}
+
+/// What a node is.
+#[must_use]
+pub fn node_face(node: &Node, now: Duration) -> Face {
+    if node.process.pid().is_none() {
+        return if node.process.observed == Observed::Unborn { Face::Unknown } else { Face::Down };
+    }
+    if node.process.desired == Desired::Paused {
+        return Face::Paused;
+    }
+    match node.sight.current(now).map(|status| status.role) {
+        None => Face::Unknown,
+        Some(NodeRole::Leader) => Face::Leader,
+        Some(NodeRole::Follower) => Face::Follower,
+        Some(NodeRole::Observer) => Face::Observer,
+        Some(NodeRole::Looking) => Face::Looking,
+        Some(NodeRole::Syncing) => Face::Syncing,
+    }
+}
+
+fn node_words(node: &Node, now: Duration) -> (String, bool) {
+    if let Some(words) = process_words(&node.process, now) {
+        return words;
+    }
+    match node.sight.freshness(now) {
+        Freshness::Never => ("starting".into(), false),
+        Freshness::Stale(age) => (format!("no answer {}", seconds(age)), true),
+        Freshness::Late | Freshness::Fresh => {
+            let status = node.sight.status.as_deref();
+            if status.is_some_and(|status| status.disk_full) {
+                ("disk full".into(), true)
+            } else if let Some(fault) = status.and_then(|status| status.faults.first()) {
+                (fault.clone(), true)
+            } else {
+                ("ok".into(), false)
+            }
+        }
+    }
+}
+
+/// What is with a process, unless it simply runs; and whether it deserves attention.
+#[must_use]
+pub fn process_words(process: &Process, now: Duration) -> Option<(String, bool)> {
+    match &process.observed {
+        Observed::Unborn => Some(("starting".into(), false)),
+        Observed::Failed(reason) => Some((reason.clone(), true)),
+        Observed::Exited(exit, asked) => Some((exit_words(*exit, *asked), true)),
+        Observed::Stopping(_) => Some(("stopping (you)".into(), false)),
+        Observed::Starting(_) | Observed::Running(_) if process.desired == Desired::Paused => {
+            Some((format!("paused +{} (you)", seconds(now.saturating_sub(process.desired_since))), true))
+        }
+        Observed::Starting(_) => Some(("starting".into(), false)),
+        Observed::Running(_) => None,
+    }
+}
+
+fn exit_words(exit: Exit, asked: Asked) -> String {
+    match (asked, exit) {
+        (Asked::Nothing, Exit::Code(101)) => "exit 101 panic!".into(),
+        (Asked::Nothing, exit) => format!("{exit} (not you)"),
+        (Asked::KillAfterGrace, exit) => format!("{exit} (you, forced)"),
+        (_, exit) => format!("{exit} (you)"),
+    }
+}
+
+/// What a broker is.
+#[must_use]
+pub fn broker_face(process: &Process) -> Face {
+    match process.observed {
+        Observed::Exited(..) | Observed::Failed(_) => Face::Down,
+        _ if process.desired == Desired::Paused => Face::Paused,
+        Observed::Running(_) => Face::Up,
+        Observed::Unborn | Observed::Starting(_) | Observed::Stopping(_) => Face::Unknown,
+    }
+}
+
+/// A process's pid, or how it ended.
+#[must_use]
+pub fn pid(process: &Process) -> String {
+    match (process.pid(), &process.observed) {
+        (Some(pid), _) => pid.to_string(),
+        (None, Observed::Exited(Exit::Code(code), _)) => format!("x{code}"),
+        (None, Observed::Exited(Exit::Signal(signal), _)) => format!("x{}", 128 + signal),
+        (None, _) => "-".into(),
+    }
+}
+
+/// The next time at which the screen changes though nothing happens: an age ticks over, a toast goes.
+#[must_use]
+pub fn next_change(state: &State, now: Duration) -> Option<Duration> {
+    let toast = state.toast.as_ref().and_then(|toast| toast.until);
+    let tick = |since: Duration| since + Duration::from_secs(now.saturating_sub(since).as_secs() + 1);
+    let paused = state.members().filter_map(|member| {
+        let process = state.process(member)?;
+        (process.desired == Desired::Paused && process.pid().is_some()).then(|| tick(process.desired_since))
+    });
+    let ages = state.nodes.iter().filter(|node| node.process.can_work()).filter_map(|node| {
+        let heard = node.sight.heard?;
+        Some(match node.sight.freshness(now) {
+            Freshness::Fresh => heard + LATE_AFTER,
+            Freshness::Late => heard + STALE_AFTER,
+            Freshness::Stale(_) | Freshness::Never => tick(heard),
+        })
+    });
+    let minute = Duration::from_secs((now.as_secs() / 60 + 1) * 60);
+    paused.chain(ages).chain(toast).filter(|at| *at > now).min().or(Some(minute)).map(|at| at.min(minute))
+}
+
+/// A number in at most five characters.
+#[must_use]
+pub fn short(number: u64) -> String {
+    match number {
+        0..10_000 => number.to_string(),
+        10_000..1_000_000 => format!("{}k", number / 1_000),
+        1_000_000..1_000_000_000 => format!("{}M", number / 1_000_000),
+        _ => format!("{}G", number / 1_000_000_000),
+    }
+}
+
+/// Whole seconds, or minutes and hours.
+#[must_use]
+pub fn seconds(age: Duration) -> String {
+    match age.as_secs() {
+        seconds @ 0..120 => format!("{seconds}s"),
+        seconds @ 120..7_200 => format!("{}m", seconds / 60),
+        seconds => format!("{}h", seconds / 3_600),
+    }
+}
+
+/// Microseconds as a person reads them.
+#[must_use]
+pub fn micros(micros: u64) -> String {
+    match micros {
+        0..1_000 => format!("{micros}us"),
+        1_000..100_000 => format!("{}.{}ms", micros / 1_000, micros % 1_000 / 100),
+        _ => format!("{}ms", micros / 1_000),
+    }
+}
+
+/// Since the start, as `mm:ss.t` or `h:mm:ss`.
+#[must_use]
+pub fn clock(at: Duration) -> String {
+    let seconds = at.as_secs();
+    if seconds < 3_600 {
+        format!("{:02}:{:02}.{}", seconds / 60, seconds % 60, at.subsec_millis() / 100)
+    } else {
+        format!("{}:{:02}:{:02}", seconds / 3_600, seconds / 60 % 60, seconds % 60)
+    }
+}
+
+/// Text that can be shown: what would steer the terminal or reorder the line is written as an escape.
+#[must_use]
+pub fn printable(bytes: &[u8], max: usize) -> String {
+    use std::fmt::Write;
+    let mut shown = String::new();
+    for chunk in bytes[..bytes.len().min(max)].utf8_chunks() {
+        for character in chunk.valid().chars() {
+            match character {
+                '\n' => shown.push_str("\\n"),
+                '\t' => shown.push_str("\\t"),
+                character if is_unsafe(character) => {
+                    let _ = write!(shown, "{}", character.escape_unicode());
+                }
+                character => shown.push(character),
+            }
+        }
+        for byte in chunk.invalid() {
+            let _ = write!(shown, "\\x{byte:02x}");
+        }
+    }
+    if bytes.len() > max {
+        let _ = write!(shown, " ... {} bytes", bytes.len());
+    }
+    shown
+}
+
+fn is_unsafe(character: char) -> bool {
+    character.is_control()
+        || matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_from_outside_steers_the_terminal() {
+        assert_eq!(printable(b"a\x1b[2Jb\n\xff", 100), "a\\u{1b}[2Jb\\n\\xff");
+        assert_eq!(printable("x\u{202e}y日".as_bytes(), 100), "x\\u{202e}y日");
+        assert_eq!(printable(&[b'x'; 1_000], 3), "xxx ... 1000 bytes");
+    }
+
+    #[test]
+    fn numbers_stay_short() {
+        assert_eq!([9_999, 10_000, 1_042_000, u64::MAX].map(short), ["9999", "10k", "1M", "18446744073G"]);
+        assert_eq!([999, 7_250, 250_000].map(micros), ["999us", "7.2ms", "250ms"]);
+        assert_eq!(clock(Duration::from_millis(61_250)), "01:01.2");
+        assert_eq!(seconds(Duration::from_secs(119)), "119s");
+    }
+}

@@ -1,0 +1,377 @@
+//! The one function that changes the state: a message in, effects out.
+
+use super::acts::say;
+use super::events::{Event, Level, Source};
+use super::message::{Effect, Msg, WriteFailure, Written};
+use super::overlay::{Input, Overlay, WriteForm};
+use super::sight::Turn;
+use super::{Desired, Observed, Pane, State};
+use crate::action::command::{check_path, completed};
+use crate::action::table::{ACTIONS, Action, Id, lookup};
+use crate::action::{perform, table};
+use crate::key::{Code, Key};
+use crate::member::Member;
+use crate::supervisor::{Asked, Change, Report};
+use std::time::Duration;
+use zw_core::wire::admin::{NodeRole, Status};
+
+/// Changes the state by a message that came at `now`.
+pub fn update(state: &mut State, now: Duration, message: Msg) -> Vec<Effect> {
+    expire(state, now);
+    match message {
+        Msg::Key(key) => on_key(state, now, key),
+        Msg::Paste(text) => on_paste(state, now, &text),
+        Msg::Click(pane, item) => on_click(state, pane, item),
+        Msg::Wheel(pane, steps) if state.overlay.is_none() => perform::move_in(state, pane, i64::from(steps) * 3),
+        Msg::Wheel(..) => Vec::new(),
+        Msg::Supervisor(report) => on_report(state, now, report),
+        Msg::Status { node, status, .. } => on_status(state, now, node, status),
+        Msg::Silent { node, reason } => on_silent(state, now, node, reason),
+        Msg::Children { node, path, after, result } if node == state.tree.node => {
+            state.version += 1;
+            state.tree.take_children(&path, &after, result)
+        }
+        Msg::Value { node, path, result } if node == state.tree.node => {
+            state.version += 1;
+            state.tree.take_value(path, result)
+        }
+        Msg::Children { .. } | Msg::Value { .. } => Vec::new(),
+        Msg::Written { node, path, result } => on_written(state, now, node, &path, result),
+        Msg::Leave => perform::leave(state, now),
+        Msg::Note(text) => {
+            note(state, now, Source::Console, Level::Warning, text);
+            Vec::new()
+        }
+    }
+}
+
+/// Lets what has had its time go.
+pub fn expire(state: &mut State, now: Duration) {
+    if state.toast.as_ref().and_then(|toast| toast.until).is_some_and(|until| until <= now) {
+        state.toast = None;
+        state.version += 1;
+    }
+}
+
+fn note(state: &mut State, at: Duration, source: Source, level: Level, text: String) {
+    state.events.push(Event { at, source, level, text });
+    state.version += 1;
+}
+
+fn on_key(state: &mut State, now: Duration, key: Key) -> Vec<Effect> {
+    state.version += 1;
+    // A message that waits for the person has been seen.
+    if state.toast.as_ref().is_some_and(|toast| toast.until.is_none()) {
+        state.toast = None;
+    }
+    let leaves = |key| lookup(key, state.focus).filter(|action| matches!(action.id, Id::Leave | Id::Suspend));
+    match (state.overlay.take(), leaves(key)) {
+        (_, Some(action)) => perform::perform(state, now, action.id),
+        (None, None) => match lookup(key, state.focus) {
+            Some(action) => perform::perform(state, now, action.id),
+            None => Vec::new(),
+        },
+        (Some(_), None) if key == Key::plain(Code::Esc) => Vec::new(),
+        (Some(Overlay::Help { filter, cursor }), None) => in_help(state, now, key, filter, cursor),
+        (Some(Overlay::Command { input, recalled, .. }), None) => in_command(state, now, key, input, recalled),
+        (Some(Overlay::Write(form)), None) => in_form(state, now, key, form),
+        (Some(Overlay::Why), None) => Vec::new(),
+    }
+}
+
+/// The actions that the help shows with this filter.
+#[must_use]
+pub fn help_lines(filter: &str) -> Vec<&'static Action> {
+    let filter = filter.to_lowercase();
+    let matches = |action: &&Action| {
+        let keys = action.keys.iter().any(|key| key.to_string().to_lowercase() == filter);
+        keys || action.sentence.to_lowercase().contains(&filter) || action.command.contains(&filter)
+    };
+    ACTIONS.iter().filter(matches).collect()
+}
+
+fn in_help(state: &mut State, now: Duration, key: Key, mut filter: Input, mut cursor: usize) -> Vec<Effect> {
+    let lines = help_lines(filter.text());
+    match key {
+        Key { code: Code::Enter, .. } => {
+            return lines.get(cursor).map_or_else(Vec::new, |action| perform::perform(state, now, action.id));
+        }
+        Key { code: Code::Char('q' | '?'), ctrl: false } if filter.text().is_empty() => return Vec::new(),
+        Key { code: Code::Down, .. } | Key { code: Code::Char('n'), ctrl: true } => {
+            cursor = (cursor + 1).min(lines.len().saturating_sub(1));
+        }
+        Key { code: Code::Up, .. } | Key { code: Code::Char('p'), ctrl: true } => cursor = cursor.saturating_sub(1),
+        Key { code: Code::PageDown, .. } => cursor = (cursor + 10).min(lines.len().saturating_sub(1)),
+        Key { code: Code::PageUp, .. } => cursor = cursor.saturating_sub(10),
+        key => {
+            if filter.edit(key) {
+                cursor = 0;
+            }
+        }
+    }
+    state.overlay = Some(Overlay::Help { filter, cursor });
+    Vec::new()
+}
+
+fn in_command(
+    state: &mut State,
+    now: Duration,
+    key: Key,
+    mut input: Input,
+    mut recalled: Option<usize>,
+) -> Vec<Effect> {
+    let mut error = None;
+    match key.code {
+        Code::Enter if input.text().trim().is_empty() => return Vec::new(),
+        Code::Enter => match perform::run_command(state, now, input.text().trim()) {
+            Ok(effects) => return effects,
+            Err(reason) => error = Some(reason),
+        },
+        Code::Backspace if input.text().is_empty() => return Vec::new(),
+        Code::Tab => match completed(input.text(), state) {
+            Some(line) => input = Input::with(&line),
+            None => error = candidates(state, input.text()),
+        },
+        Code::Up => {
+            let index = recalled.unwrap_or(state.history.len()).saturating_sub(1);
+            if let Some(line) = state.history.get(index) {
+                (input, recalled) = (Input::with(line), Some(index));
+            }
+        }
+        Code::Down => {
+            recalled = recalled.map(|index| index + 1).filter(|index| *index < state.history.len());
+            input = Input::with(recalled.map_or("", |index| state.history[index].as_str()));
+        }
+        _ => {
+            input.edit(key);
+        }
+    }
+    state.overlay = Some(Overlay::Command { input, recalled, error });
+    Vec::new()
+}
+
+fn candidates(state: &State, line: &str) -> Option<String> {
+    let words = crate::action::command::complete(line, state);
+    (!words.is_empty()).then(|| words.into_iter().take(12).collect::<Vec<_>>().join(" "))
+}
+
+fn in_form(state: &mut State, now: Duration, key: Key, mut form: WriteForm) -> Vec<Effect> {
+    let mut effects = Vec::new();
+    match key.code {
+        Code::Tab | Code::BackTab | Code::Up | Code::Down => form.in_value = !form.in_value,
+        Code::Enter if form.is_sent => {}
+        Code::Enter => match check_path(form.path.text()) {
+            Err(reason) => (form.error, form.in_value) = (Some(reason), false),
+            Ok(()) if !form.in_value => form.in_value = true,
+            Ok(()) => {
+                (form.is_sent, form.error) = (true, None);
+                let (path, data) = (form.path.text().to_owned(), form.value.text().to_owned());
+                effects = perform::write(state, now, state.node, path, data);
+            }
+        },
+        _ if form.is_sent => {}
+        _ => {
+            let field = if form.in_value { &mut form.value } else { &mut form.path };
+            field.edit(key);
+        }
+    }
+    state.overlay = Some(Overlay::Write(form));
+    effects
+}
+
+fn on_paste(state: &mut State, now: Duration, text: &str) -> Vec<Effect> {
+    state.version += 1;
+    let one_line = || text.replace(['\r', '\n'], " ");
+    let is_taken = match &mut state.overlay {
+        Some(Overlay::Write(form)) if form.in_value && !form.is_sent => form.value.insert(&text.replace('\r', "\n")),
+        Some(Overlay::Write(form)) if !form.is_sent => form.path.insert(one_line().trim()),
+        Some(Overlay::Command { input, .. }) => input.insert(&one_line()),
+        Some(Overlay::Help { filter, .. }) => filter.insert(&one_line()),
+        Some(Overlay::Write(_) | Overlay::Why) | None => {
+            say(state, now, "nothing here takes a paste; W writes a znode".into(), true);
+            return Vec::new();
+        }
+    };
+    if !is_taken {
+        say(state, now, format!("too long to paste: {} bytes", text.len()), false);
+    }
+    Vec::new()
+}
+
+fn on_click(state: &mut State, pane: Pane, item: Option<usize>) -> Vec<Effect> {
+    if state.overlay.is_some() {
+        return Vec::new();
+    }
+    state.version += 1;
+    state.focus_on(pane);
+    match (pane, item) {
+        (Pane::Nodes, Some(node)) if node < state.nodes.len() => perform::select_node(state, node),
+        (Pane::Brokers, Some(broker)) if broker < state.brokers.len() => {
+            state.broker = broker;
+            Vec::new()
+        }
+        (Pane::Tree, Some(row)) if row < state.tree.rows().len() => {
+            if state.tree.cursor() == row {
+                state.tree.toggle()
+            } else {
+                state.tree.move_to(row)
+            }
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn on_report(state: &mut State, now: Duration, report: Report) -> Vec<Effect> {
+    let Report { member, change } = report;
+    let Some(member) = member else {
+        if let Change::AllStopped { left } = change {
+            state.stopped = Some(left);
+            state.version += 1;
+        }
+        return Vec::new();
+    };
+    let source = Source::Member(member);
+    let Some(process) = state.process_mut(member) else { return Vec::new() };
+    let pid = process.pid();
+    match change {
+        Change::Spawned { pid } => {
+            process.observed = Observed::Starting(pid);
+            process.starts += 1;
+            let is_again = process.starts > 1;
+            if let (Member::Node(_), Some(node)) = (member, state.nodes.get_mut(member.index())) {
+                node.sight.forget();
+            }
+            if is_again {
+                note(state, now, source, Level::Info, format!("started again, pid {pid}"));
+            }
+        }
+        Change::Listening => {
+            process.observed = pid.map_or(Observed::Unborn, Observed::Running);
+            if !member.is_node() {
+                note(state, now, source, Level::Info, "listens".into());
+            }
+        }
+        Change::Stopping => process.observed = pid.map_or(Observed::Unborn, Observed::Stopping),
+        Change::Paused | Change::Resumed | Change::AllStopped { .. } => {}
+        Change::GraceOver => note(state, now, source, Level::Warning, "ignored SIGTERM for 2 s: killed".into()),
+        Change::Exited { exit, asked } => {
+            process.observed = Observed::Exited(exit, asked);
+            if asked != Asked::Nothing || process.desired == Desired::Paused {
+                process.desired = Desired::Down;
+            }
+            let (level, by) = if asked == Asked::Nothing { (Level::Bad, "not you") } else { (Level::Info, "you") };
+            note(state, now, source, level, format!("{exit} ({by})"));
+        }
+        Change::Failed(reason) => {
+            process.observed = Observed::Failed(reason.clone());
+            note(state, now, source, Level::Bad, reason);
+        }
+        Change::Refused(reason) => say(state, now, reason, true),
+    }
+    state.version += 1;
+    Vec::new()
+}
+
+fn on_status(state: &mut State, now: Duration, index: usize, status: Box<Status>) -> Vec<Effect> {
+    let Some(node) = state.nodes.get_mut(index) else { return Vec::new() };
+    // An answer that was under way when the process ended speaks of nobody any more.
+    if node.process.pid().is_none() {
+        return Vec::new();
+    }
+    let member = node.member;
+    let was = node.sight.status.as_deref().map(|old| Status { uptime_ms: status.uptime_ms, ..old.clone() });
+    let was_late = node.sight.freshness(now) != super::sight::Freshness::Fresh;
+    let rates = node.sight.rates();
+    let is_same = was.as_ref() == Some(&*status);
+    let applied = status.applied_zxid;
+    let turns = node.sight.take(now, status);
+    if !is_same || was_late || node.sight.rates() != rates {
+        state.version += 1;
+    }
+    for turn in turns {
+        if let Some((level, text)) = words(&turn, state, member) {
+            note(state, now, Source::Member(member), level, text);
+        }
+    }
+    if state.tree.node == index { state.tree.refresh(applied) } else { Vec::new() }
+}
+
+fn words(turn: &Turn, state: &State, member: Member) -> Option<(Level, String)> {
+    Some(match turn {
+        Turn::Answers => (Level::Info, "answers again".into()),
+        Turn::Role(NodeRole::Leader, _, epoch) => (Level::Info, format!("LEADING epoch {epoch}")),
+        Turn::Role(role @ (NodeRole::Follower | NodeRole::Observer), leader, epoch) => {
+            // One line for the leader says it all; followers only if theirs is another.
+            let known = state.nodes.iter().any(|node| {
+                let status = node.sight.status.as_deref();
+                status.is_some_and(|status| status.role == NodeRole::Leader && status.node == *leader)
+            });
+            let word = if *role == NodeRole::Follower { "FOLLOWING" } else { "OBSERVING" };
+            let level = if known { Level::Info } else { Level::Warning };
+            (level, format!("{word} n{leader} epoch {epoch}"))
+        }
+        Turn::Role(NodeRole::Looking, ..) => (Level::Warning, "LOOKING for a leader".into()),
+        Turn::Role(NodeRole::Syncing, ..) => return None,
+        Turn::DiskFull(true) => (Level::Bad, format!("{member}: the disk is full")),
+        Turn::DiskFull(false) => (Level::Info, "the disk has space again".into()),
+    })
+}
+
+fn on_silent(state: &mut State, now: Duration, index: usize, reason: String) -> Vec<Effect> {
+    let Some(node) = state.nodes.get_mut(index) else { return Vec::new() };
+    let was_silent = node.sight.silence.is_some();
+    // Before its first answer a node is starting; after its end the supervisor has said so; paused is our own doing.
+    let is_news = !was_silent && node.sight.status.is_some() && node.process.can_work();
+    let member = node.member;
+    let text = format!("no answer: {reason}");
+    if node.sight.silence.as_ref() != Some(&reason) {
+        node.sight.silence = Some(reason);
+        state.version += 1;
+    }
+    if is_news {
+        note(state, now, Source::Member(member), Level::Warning, text);
+    }
+    Vec::new()
+}
+
+fn on_written(
+    state: &mut State,
+    now: Duration,
+    node: usize,
+    path: &str,
+    result: Result<Written, WriteFailure>,
+) -> Vec<Effect> {
+    let via = state.nodes.get(node).map_or_else(|| "?".to_owned(), |node| node.member.to_string());
+    let waits = match &state.overlay {
+        Some(Overlay::Write(form)) => form.is_sent && form.path.text() == path,
+        _ => false,
+    };
+    match result {
+        Ok(Written { created, version, zxid, took }) => {
+            let verb = if created { "made" } else { "set" };
+            let took = super::select::micros(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
+            let text = format!("{verb} {path}  v{version}  {zxid} via {via}  {took}");
+            note(state, now, Source::You, Level::Info, text.clone());
+            if waits {
+                state.overlay = None;
+            }
+            say(state, now, text, true);
+            if state.tree.node == node { state.tree.refresh_now() } else { Vec::new() }
+        }
+        Err(WriteFailure { reason, may_be_done }) => {
+            let text = if may_be_done { format!("{reason} (it may be done all the same)") } else { reason };
+            note(state, now, Source::You, Level::Bad, format!("write {path}: {text}"));
+            match &mut state.overlay {
+                Some(Overlay::Write(form)) if waits => (form.is_sent, form.error) = (false, Some(text)),
+                _ => say(state, now, format!("write {path}: {text}"), false),
+            }
+            Vec::new()
+        }
+    }
+}
+
+/// The hints that fit a line, as key and word.
+#[must_use]
+pub fn hint_words(state: &State) -> Vec<(String, &'static str)> {
+    table::hints(state).map(|action| (action.keys[0].to_string(), action.hint)).collect()
+}

@@ -1,0 +1,170 @@
+//! Am I fine? One word, and why.
+
+use super::sight::Freshness;
+use super::{Desired, Node, Observed, State};
+use std::time::Duration;
+use zw_core::ids::{Epoch, NodeId, Zxid};
+use zw_core::wire::admin::{NodeRole, Status};
+
+/// Entries that a follower may be behind before it counts as a fault.
+const LAG_NOTICED: u64 = 1_000;
+
+/// The one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Word {
+    /// All members serve.
+    Healthy,
+    /// A quorum serves, something is missing.
+    Degraded,
+    /// Enough nodes live, none leads yet.
+    Electing,
+    /// We see too little to say.
+    Unknown,
+    /// Too few nodes live for a quorum.
+    NoQuorum,
+    /// Two nodes lead in one epoch: a defect.
+    Split,
+}
+
+impl Word {
+    /// As it is printed.
+    #[must_use]
+    pub fn text(self) -> &'static str {
+        match self {
+            Word::Healthy => "HEALTHY",
+            Word::Degraded => "DEGRADED",
+            Word::Electing => "ELECTING",
+            Word::Unknown => "UNKNOWN",
+            Word::NoQuorum => "NO QUORUM",
+            Word::Split => "SPLIT?",
+        }
+    }
+}
+
+/// The verdict with what it rests on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// The word.
+    pub word: Word,
+    /// The leader that a quorum follows, as far as is seen.
+    pub leader: Option<NodeId>,
+    /// Members that serve: the leader and those that follow it.
+    pub serving: usize,
+    /// All members.
+    pub members: usize,
+    /// The newest epoch that anybody spoke of.
+    pub epoch: Epoch,
+    /// The newest commit that anybody knows.
+    pub committed: Zxid,
+    /// Why it is not healthy, each with what to do.
+    pub reasons: Vec<String>,
+}
+
+/// Judges the ensemble as it is seen at `now`.
+#[must_use]
+pub fn judge(state: &State, now: Duration) -> Verdict {
+    let current: Vec<&Status> = state.nodes.iter().filter_map(|node| seen(node, now)).collect();
+    let members = state.nodes.len();
+    let quorum = members / 2 + 1;
+    let leaders: Vec<&Status> = current.iter().copied().filter(|status| status.role == NodeRole::Leader).collect();
+    let leader = leaders.iter().copied().max_by_key(|leader| leader.epoch);
+    let serving = leader.map_or(0, |leader| current.iter().filter(|status| serves_under(status, leader)).count());
+    let is_split = leaders.iter().filter(|other| leader.is_some_and(|leader| other.epoch == leader.epoch)).count() > 1;
+    let able = state.nodes.iter().filter(|node| node.process.can_work()).count();
+    let word = if is_split {
+        Word::Split
+    } else if serving >= quorum {
+        Word::Healthy
+    } else if able < quorum {
+        Word::NoQuorum
+    } else if current.len() >= quorum {
+        Word::Electing
+    } else if current.is_empty() || current.iter().any(|status| status.role != NodeRole::Looking) {
+        Word::Unknown
+    } else {
+        Word::NoQuorum
+    };
+    let committed = current.iter().map(|status| status.committed_zxid).max().unwrap_or(Zxid::ZERO);
+    let reasons = reasons(state, now, word, committed);
+    let word = if word == Word::Healthy && !reasons.is_empty() { Word::Degraded } else { word };
+    Verdict {
+        word,
+        leader: leader.filter(|_| serving >= quorum).map(|leader| leader.node),
+        serving,
+        members,
+        epoch: current.iter().map(|status| status.epoch).max().unwrap_or_default(),
+        committed,
+        reasons,
+    }
+}
+
+/// The answer of a node that counts: fresh enough and of a process that can work.
+fn seen(node: &Node, now: Duration) -> Option<&Status> {
+    if node.process.can_work() { node.sight.current(now) } else { None }
+}
+
+fn serves_under(status: &Status, leader: &Status) -> bool {
+    status.epoch == leader.epoch
+        && (status.node == leader.node || (status.role == NodeRole::Follower && status.leader == leader.node))
+}
+
+fn reasons(state: &State, now: Duration, word: Word, committed: Zxid) -> Vec<String> {
+    let mut reasons: Vec<String> = Vec::new();
+    match word {
+        Word::Split => reasons.push("two nodes lead in one epoch: a defect, keep the data and report it".into()),
+        Word::NoQuorum => reasons.push("too few nodes for a quorum: writes wait; R revives or resumes nodes".into()),
+        Word::Electing => reasons.push("no leader with a quorum yet: writes wait until one is elected".into()),
+        Word::Unknown => reasons.push("too few nodes answer the console to say more".into()),
+        Word::Healthy | Word::Degraded => {}
+    }
+    reasons.extend(state.nodes.iter().filter_map(|node| complaint(node, now, committed)));
+    for broker in &state.brokers {
+        match &broker.process.observed {
+            Observed::Exited(exit, _) => reasons.push(format!("{} is down ({exit}): R revives it", broker.member)),
+            Observed::Failed(reason) => reasons.push(format!("{}: {reason}", broker.member)),
+            _ if broker.process.desired == Desired::Paused => {
+                reasons.push(format!("{} is paused by you: P resumes it", broker.member));
+            }
+            _ => {}
+        }
+    }
+    reasons
+}
+
+/// What is wrong with a node, if something is.
+fn complaint(node: &Node, now: Duration, committed: Zxid) -> Option<String> {
+    let name = node.member;
+    let process = &node.process;
+    match &process.observed {
+        Observed::Unborn => return Some(format!("{name} is not started yet")),
+        Observed::Exited(exit, _) => return Some(format!("{name} is down ({exit}): R revives it")),
+        Observed::Failed(reason) => return Some(format!("{name}: {reason}")),
+        Observed::Stopping(_) => return Some(format!("{name} is stopping")),
+        Observed::Starting(_) | Observed::Running(_) => {}
+    }
+    if process.desired == Desired::Paused {
+        return Some(format!("{name} is paused by you: P resumes it"));
+    }
+    let Some(status) = node.sight.current(now) else {
+        let reason = node.sight.silence.as_deref().unwrap_or("no answer yet");
+        return Some(match node.sight.freshness(now) {
+            Freshness::Never => format!("{name} has not answered yet"),
+            _ => format!("{name} does not answer: {reason}"),
+        });
+    };
+    let behind = status.committed_zxid.epoch() == committed.epoch()
+        && committed.counter().saturating_sub(status.applied_zxid.counter()) > LAG_NOTICED;
+    if status.disk_full {
+        Some(format!("{name} has no disk space: make some, it goes on by itself"))
+    } else if matches!(status.role, NodeRole::Looking) {
+        Some(format!("{name} looks for a leader"))
+    } else if matches!(status.role, NodeRole::Syncing) {
+        Some(format!("{name} is being brought up to date"))
+    } else if !status.faults.is_empty() {
+        Some(format!("{name} has faults: {}", status.faults.join(", ")))
+    } else if behind {
+        Some(format!("{name} is far behind"))
+    } else {
+        None
+    }
+}

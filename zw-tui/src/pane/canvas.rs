@@ -1,0 +1,181 @@
+//! Text in a buffer, clipped: the only place that touches cells.
+
+use crate::layout::inside_frame;
+use crate::theme::{Role, Theme};
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+use ratatui::widgets::{Block, Clear, Widget};
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
+/// A buffer with a theme.
+#[derive(Debug)]
+pub struct Canvas<'a> {
+    /// The cells.
+    pub buffer: &'a mut Buffer,
+    /// How things look.
+    pub theme: &'a Theme,
+}
+
+/// A line in the making: pieces with their roles.
+#[derive(Clone, Debug, Default)]
+pub struct Text(Vec<(String, Role)>);
+
+impl Text {
+    /// Nothing yet.
+    #[must_use]
+    pub fn new() -> Text {
+        Text::default()
+    }
+
+    /// A line of one piece.
+    #[must_use]
+    pub fn of(text: impl Into<String>, role: Role) -> Text {
+        Text::new().with(text, role)
+    }
+
+    /// Adds a piece.
+    #[must_use]
+    pub fn with(mut self, text: impl Into<String>, role: Role) -> Text {
+        self.0.push((text.into(), role));
+        self
+    }
+
+    /// Adds a piece.
+    pub fn add(&mut self, text: impl Into<String>, role: Role) {
+        self.0.push((text.into(), role));
+    }
+
+    /// Adds the pieces of another.
+    pub fn append(&mut self, other: Text) {
+        self.0.extend(other.0);
+    }
+
+    /// Cells that it takes.
+    #[must_use]
+    pub fn width(&self) -> usize {
+        self.0.iter().map(|(text, _)| text.width()).sum()
+    }
+}
+
+impl Canvas<'_> {
+    /// Writes a line into a row of an area; what does not fit is cut off.
+    pub fn line(&mut self, area: Rect, row: u16, text: &Text) {
+        let area = area.intersection(self.buffer.area);
+        if row < area.height {
+            let spans: Vec<Span<'_>> =
+                text.0.iter().map(|(text, role)| Span::styled(text.as_str(), self.theme.style(*role))).collect();
+            self.buffer.set_line(area.x, area.y + row, &Line::from(spans), area.width);
+        }
+    }
+
+    /// Writes a line at the right end of a row, if that leaves `left` cells free.
+    pub fn line_right(&mut self, area: Rect, row: u16, text: &Text, left: usize) {
+        let width = u16::try_from(text.width()).unwrap_or(u16::MAX);
+        if usize::from(area.width) >= usize::from(width) + left {
+            let x = area.x + area.width - width;
+            self.line(Rect { x, width, ..area }, row, text);
+        }
+    }
+
+    /// Gives a whole row of an area the look of a role, over what is written there.
+    pub fn mark(&mut self, area: Rect, row: u16, role: Role) {
+        if row < area.height {
+            let row = Rect { y: area.y + row, height: 1, ..area };
+            self.buffer.set_style(row, self.theme.style(role));
+        }
+    }
+
+    /// Draws a frame with its titles, and gives what is inside.
+    pub fn frame(&mut self, area: Rect, is_focused: bool, left: &Text, right: &Text) -> Rect {
+        let area = area.intersection(self.buffer.area);
+        let role = if is_focused { Role::Focus } else { Role::Border };
+        Block::bordered()
+            .border_set(self.theme.border())
+            .border_style(self.theme.style(role))
+            .render(area, self.buffer);
+        if area.width > 4 {
+            let head = Rect { x: area.x + 2, width: area.width - 4, ..area };
+            self.line(head, 0, left);
+            self.line_right(head, 0, right, left.width() + 1);
+        }
+        inside_frame(area)
+    }
+
+    /// Empties an area.
+    pub fn clear(&mut self, area: Rect) {
+        Clear.render(area.intersection(self.buffer.area), self.buffer);
+    }
+}
+
+/// The text in exactly `width` cells: filled with blanks, or cut with a mark.
+#[must_use]
+pub fn fit(text: &str, width: usize, theme: &Theme) -> String {
+    let is = text.width();
+    if is <= width {
+        return format!("{text}{}", " ".repeat(width - is));
+    }
+    let mut cut = head(text, width.saturating_sub(1));
+    if width > 0 {
+        cut.push_str(theme.pick("…", "~"));
+    }
+    let is = cut.width();
+    cut.extend(std::iter::repeat_n(' ', width.saturating_sub(is)));
+    cut
+}
+
+/// As [`fit`], at the right end.
+#[must_use]
+pub fn fit_right(text: &str, width: usize, theme: &Theme) -> String {
+    let is = text.width();
+    if is <= width { format!("{}{text}", " ".repeat(width - is)) } else { fit(text, width, theme) }
+}
+
+/// The first `width` cells of a text.
+fn head(text: &str, width: usize) -> String {
+    let mut taken = 0;
+    let fits = |character: &char| {
+        taken += character.width().unwrap_or(0);
+        taken <= width
+    };
+    text.chars().take_while(fits).collect()
+}
+
+/// Breaks a text into lines of at most `width` cells, at most `rows` of them.
+#[must_use]
+pub fn wrap(text: &str, width: usize, rows: usize) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut rest = text;
+    while !rest.is_empty() && lines.len() < rows {
+        let whole = head(rest, width);
+        if whole.is_empty() {
+            break;
+        }
+        // Better between words, if one ends in the line's second half.
+        let end = match whole.rfind(' ') {
+            Some(at) if whole.len() < rest.len() && at > whole.len() / 2 => at + 1,
+            _ => whole.len(),
+        };
+        lines.push(rest[..end].trim_end().to_owned());
+        rest = &rest[end..];
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_fit_exactly() {
+        let theme = Theme { color: false, ascii: false };
+        assert_eq!(fit("ab", 4, &theme), "ab  ");
+        assert_eq!(fit("abcdef", 4, &theme), "abc…");
+        assert_eq!(fit("日本語", 4, &theme), "日… ");
+        assert_eq!(fit_right("7", 3, &theme), "  7");
+        assert_eq!(fit("abc", 0, &theme), "");
+        assert_eq!(wrap("one two three", 8, 9), ["one two", "three"]);
+        assert_eq!(wrap("abcdefghij", 4, 2), ["abcd", "efgh"]);
+        assert_eq!(wrap("日", 1, 9), Vec::<String>::new());
+    }
+}

@@ -1,0 +1,122 @@
+//! The rows around the panes: title, verdict, prompt, hints.
+
+use super::canvas::{Canvas, Text};
+use crate::action::table;
+use crate::model::overlay::Overlay;
+use crate::model::select::short;
+use crate::model::verdict::{Verdict, Word};
+use crate::model::{Pane, State};
+use crate::theme::Role;
+use ratatui::layout::Rect;
+use std::time::Duration;
+
+pub(super) fn title(canvas: &mut Canvas<'_>, state: &State, now: Duration, area: Rect) {
+    let (nodes, brokers) = (state.nodes.len(), state.brokers.len());
+    let mut text = Text::of(" ZooWeeper", Role::Strong);
+    let brokers = if brokers > 0 { format!(" + {brokers} brokers") } else { String::new() };
+    text.add(format!("  local ensemble, {nodes} nodes{brokers}"), Role::Text);
+    canvas.line(area, 0, &text);
+    let mouse = if state.mouse { "" } else { "mouse off  " };
+    let right = Text::of(format!("{mouse}up {} ", minutes(now)), Role::Dim);
+    canvas.line_right(area, 0, &right, text.width() + 1);
+}
+
+/// Not finer than minutes: a clock that ticks would paint a quiet screen again and again.
+fn minutes(now: Duration) -> String {
+    match now.as_secs() / 60 {
+        0 => "< 1m".into(),
+        minutes @ 1..60 => format!("{minutes}m"),
+        minutes => format!("{}h{:02}m", minutes / 60, minutes % 60),
+    }
+}
+
+pub(super) fn verdict(canvas: &mut Canvas<'_>, state: &State, verdict: &Verdict, now: Duration, area: Rect) {
+    if state.leaving.is_some() {
+        let left = state.members().filter(|member| state.process(*member).is_some_and(|p| p.pid().is_some())).count();
+        let text = Text::of(" LEAVING", Role::Strong)
+            .with(format!("  stopping {left} processes; Ctrl-c again kills them"), Role::Text);
+        return canvas.line(area, 0, &text);
+    }
+    let mut text = Text::of(format!(" {}", verdict.word.text()), word_role(verdict.word));
+    text.add(format!("  quorum {}/{}", verdict.serving, verdict.members), Role::Strong);
+    let leader = verdict.leader.map_or_else(|| "none".to_owned(), |leader| format!("n{leader}"));
+    text.add(format!("  leader {leader}  epoch {}", verdict.epoch), Role::Text);
+    if verdict.members > 0 {
+        text.add(format!("  committed {}", verdict.committed), Role::Text);
+    }
+    let rates: Vec<u64> = state
+        .nodes
+        .iter()
+        .filter(|node| node.process.can_work() && node.sight.current(now).is_some())
+        .filter_map(|node| node.sight.rates().map(|(writes, _)| writes))
+        .collect();
+    if let Some(most) = rates.into_iter().max() {
+        text.add(format!("  w/s {}", short(most)), Role::Text);
+    }
+    canvas.line(area, 0, &text);
+    if !verdict.reasons.is_empty() {
+        let count = verdict.reasons.len();
+        let plural = if count == 1 { "" } else { "s" };
+        let why =
+            Text::of(format!("{count} problem{plural}  "), Role::Text).with("!", Role::Key).with(" why ", Role::Dim);
+        canvas.line_right(area, 0, &why, text.width() + 1);
+    }
+}
+
+pub(super) fn word_role(word: Word) -> Role {
+    match word {
+        Word::Healthy => Role::Strong,
+        Word::Degraded | Word::Electing | Word::Unknown => Role::Warning,
+        Word::NoQuorum | Word::Split => Role::Bad,
+    }
+}
+
+/// The command line while one is typed, else the newest message.
+pub(super) fn prompt(canvas: &mut Canvas<'_>, state: &State, area: Rect) {
+    if let Some(Overlay::Command { input, error, .. }) = &state.overlay {
+        let width = usize::from(area.width).saturating_sub(3);
+        let mut text = Text::of(" :", Role::Key);
+        text.append(super::overlay::input_text(input, width, true));
+        canvas.line(area, 0, &text);
+        let (hint, role) = match error {
+            Some(error) => (error.clone(), Role::Bad),
+            None => ("Tab completes, Enter runs, Esc leaves".to_owned(), Role::Dim),
+        };
+        canvas.line_right(area, 0, &Text::of(format!("{hint} "), role), text.width() + 2);
+        return;
+    }
+    if let Some(toast) = &state.toast {
+        let role = if toast.until.is_some() { Role::Strong } else { Role::Bad };
+        canvas.line(area, 0, &Text::of(format!(" {}", toast.text), role));
+    }
+}
+
+/// The keys that do something now, as many as fit.
+pub(super) fn hints(canvas: &mut Canvas<'_>, state: &State, area: Rect) {
+    if area.is_empty() {
+        return;
+    }
+    let width = usize::from(area.width);
+    let mut row = 0;
+    let mut text = Text::of(" ", Role::Text);
+    let panes = if area.height > 1 { Some(("1-4".to_owned(), "pane")) } else { None };
+    let hints = table::hints(state).map(|action| (action.keys[0].to_string(), action.hint));
+    for (key, word) in hints.chain(panes) {
+        let piece = Text::of(key, Role::Key).with(format!(" {word}  "), Role::Dim);
+        if text.width() + piece.width() > width + 2 {
+            canvas.line(area, row, &text);
+            row += 1;
+            text = Text::of(" ", Role::Text);
+            if row >= area.height {
+                return;
+            }
+        }
+        text.append(piece);
+    }
+    canvas.line(area, row, &text);
+    let target = state.selected().map_or_else(String::new, |member| format!("{member} "));
+    let is_last = row + 1 == area.height || row == 0;
+    if is_last && state.focus != Pane::Events {
+        canvas.line_right(area, row, &Text::of(target, Role::Strong), text.width());
+    }
+}

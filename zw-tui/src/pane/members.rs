@@ -1,0 +1,168 @@
+//! The nodes and the brokers.
+
+use super::canvas::{Canvas, Text, fit, fit_right};
+use crate::layout::first_shown;
+use crate::model::select::{self, Face, NodeLine, node_line};
+use crate::model::sight::Freshness;
+use crate::model::verdict::Verdict;
+use crate::model::{Pane, State};
+use crate::theme::Role;
+use ratatui::layout::Rect;
+use std::time::Duration;
+
+/// A column of numbers: its head, its width, and what it shows.
+struct Column {
+    head: &'static str,
+    width: usize,
+    cell: fn(&NodeLine) -> &str,
+}
+
+/// In the order of the screen.
+const COLUMNS: [Column; 8] = [
+    Column { head: "epoch", width: 5, cell: |line| &line.epoch },
+    Column { head: "zxid", width: 9, cell: |line| &line.zxid },
+    Column { head: "lag", width: 6, cell: |line| &line.lag },
+    Column { head: "w/s", width: 5, cell: |line| &line.writes },
+    Column { head: "fsync", width: 6, cell: |line| &line.fsync },
+    Column { head: "znodes", width: 6, cell: |line| &line.znodes },
+    Column { head: "rss", width: 5, cell: |line| &line.memory },
+    Column { head: "pid", width: 7, cell: |line| &line.pid },
+];
+/// Which columns go first when there is no room.
+const DROPPED: [&str; 8] = ["rss", "znodes", "fsync", "w/s", "pid", "epoch", "lag", "zxid"];
+/// Mark, id, glyph and word.
+const LEAD_WIDTH: usize = 2 + 3 + 2 + 8;
+/// The least that the words about a node get.
+const STATE_WIDTH: usize = 14;
+
+fn columns_for(width: usize) -> Vec<&'static Column> {
+    let mut columns: Vec<&Column> = COLUMNS.iter().collect();
+    let mut drops = DROPPED.iter();
+    let is_too_wide = |columns: &[&Column]| {
+        LEAD_WIDTH + columns.iter().map(|column| column.width + 1).sum::<usize>() + 1 + STATE_WIDTH > width
+    };
+    while is_too_wide(&columns) {
+        let Some(drop) = drops.next() else { break };
+        columns.retain(|column| column.head != *drop);
+    }
+    columns
+}
+
+pub(super) fn nodes(
+    canvas: &mut Canvas<'_>,
+    state: &State,
+    verdict: &Verdict,
+    now: Duration,
+    area: Rect,
+    is_framed: bool,
+) {
+    let is_focused = state.focus == Pane::Nodes;
+    let mut inner = area;
+    if is_framed {
+        let title = Text::of(format!(" 1 Nodes {} ", state.nodes.len()), title_role(is_focused));
+        inner = canvas.frame(area, is_focused, &title, &Text::new());
+    }
+    let columns = columns_for(usize::from(inner.width));
+    if is_framed {
+        let mut head = fit("     role", LEAD_WIDTH, canvas.theme);
+        for column in &columns {
+            head.push(' ');
+            head.push_str(&fit_right(column.head, column.width, canvas.theme));
+        }
+        head.push_str("  state");
+        canvas.line(inner, 0, &Text::of(head, Role::Dim));
+        inner = Rect { y: inner.y + 1, height: inner.height.saturating_sub(1), ..inner };
+    }
+    let first = first_shown(state.node, state.nodes.len(), usize::from(inner.height));
+    let shown = state.nodes.iter().enumerate().skip(first);
+    for (row, (index, node)) in (0..inner.height).zip(shown) {
+        let line = node_line(node, verdict, now);
+        let is_selected = index == state.node;
+        let text = node_text(canvas, &line, &node.member.to_string(), is_selected, &columns, inner.width);
+        canvas.line(inner, row, &text);
+        if is_selected && is_focused {
+            canvas.mark(inner, row, Role::Selected);
+        }
+    }
+}
+
+fn node_text(
+    canvas: &Canvas<'_>,
+    line: &NodeLine,
+    name: &str,
+    is_selected: bool,
+    columns: &[&Column],
+    width: u16,
+) -> Text {
+    let theme = canvas.theme;
+    let face = Role::Face(line.face);
+    let mut text = Text::of(if is_selected { "> " } else { "  " }, Role::Strong);
+    text.add(fit(name, 3, theme), Role::Strong);
+    text.add(format!("{} {}", theme.glyph(line.face), fit(line.face.word(), 8, theme)), face);
+    let is_gone = matches!(line.face, Face::Down | Face::Paused | Face::Unknown);
+    let is_old = is_gone || !matches!(line.freshness, Freshness::Fresh);
+    for column in columns {
+        let role = if is_old && column.head != "pid" { Role::Dim } else { Role::Text };
+        text.add(format!(" {}", fit_right((column.cell)(line), column.width, theme)), role);
+    }
+    let left = usize::from(width).saturating_sub(text.width() + 2);
+    let role = if line.is_bad { Role::Warning } else { Role::Text };
+    // Blanks are not underlined: the words are cut to their own length.
+    let words = fit(&line.state, left, theme);
+    text.add("  ", Role::Text);
+    text.add(words.trim_end(), role);
+    text
+}
+
+fn title_role(is_focused: bool) -> Role {
+    if is_focused { Role::Focus } else { Role::Strong }
+}
+
+pub(super) fn brokers(canvas: &mut Canvas<'_>, state: &State, now: Duration, area: Rect, is_framed: bool) {
+    let is_focused = state.focus == Pane::Brokers;
+    let up = state.brokers.iter().filter(|broker| select::broker_face(&broker.process) == Face::Up).count();
+    let total = state.brokers.len();
+    if !is_framed {
+        return strip(canvas, state, area, is_focused);
+    }
+    let title = Text::of(format!(" 2 Brokers {up}/{total} "), title_role(is_focused));
+    let mut inner = canvas.frame(area, is_focused, &title, &Text::new());
+    canvas.line(inner, 0, &Text::of("     state        pid", Role::Dim));
+    inner = Rect { y: inner.y + 1, height: inner.height.saturating_sub(1), ..inner };
+    let first = first_shown(state.broker, total, usize::from(inner.height));
+    for (row, (index, broker)) in (0..inner.height).zip(state.brokers.iter().enumerate().skip(first)) {
+        let theme = canvas.theme;
+        let face = select::broker_face(&broker.process);
+        let is_selected = index == state.broker;
+        let mark = if is_selected && is_focused { "> " } else { "  " };
+        let mut text = Text::of(mark, Role::Strong);
+        text.add(fit(&broker.member.to_string(), 3, theme), Role::Strong);
+        text.add(format!("{} {}", theme.glyph(face), fit(face.word(), 8, theme)), Role::Face(face));
+        text.add(fit_right(&select::pid(&broker.process), 7, theme), Role::Text);
+        let (words, is_bad) =
+            select::process_words(&broker.process, now).unwrap_or_else(|| (broker.address.clone(), false));
+        let left = usize::from(inner.width).saturating_sub(text.width() + 2);
+        text.add("  ", Role::Text);
+        text.add(fit(&words, left, theme).trim_end(), if is_bad { Role::Warning } else { Role::Text });
+        canvas.line(inner, row, &text);
+        if is_selected && is_focused {
+            canvas.mark(inner, row, Role::Selected);
+        }
+    }
+}
+
+/// All brokers in one row.
+fn strip(canvas: &mut Canvas<'_>, state: &State, area: Rect, is_focused: bool) {
+    let mut text = Text::of(if area.width >= 60 { " 2 Brokers " } else { "  " }, title_role(is_focused));
+    for (index, broker) in state.brokers.iter().enumerate() {
+        let face = select::broker_face(&broker.process);
+        text.add(" ", Role::Text);
+        let role = if is_focused && index == state.broker { Role::Selected } else { Role::Face(face) };
+        text.add(format!(" {} {}", broker.member, canvas.theme.glyph(face)), role);
+        if face != Face::Up && area.width >= 60 {
+            text.add(format!(" {}", face.word()), Role::Face(face));
+        }
+        text.add(" ", Role::Text);
+    }
+    canvas.line(area, 0, &text);
+}

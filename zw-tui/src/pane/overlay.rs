@@ -1,0 +1,129 @@
+//! What lies over the panes: help, write form, explanation.
+
+use super::canvas::{Canvas, Text, fit, wrap};
+use crate::action::command::line_of;
+use crate::action::table::{Class, enabled};
+use crate::layout::first_shown;
+use crate::model::State;
+use crate::model::overlay::{Input, Overlay, WriteForm};
+use crate::model::select::printable;
+use crate::model::update::help_lines;
+use crate::model::verdict::Verdict;
+use crate::theme::Role;
+use ratatui::layout::Rect;
+
+pub(super) fn draw(canvas: &mut Canvas<'_>, state: &State, verdict: &Verdict, overlay: &Overlay, body: Rect) {
+    match overlay {
+        Overlay::Help { filter, cursor } => help(canvas, state, filter, *cursor, body),
+        Overlay::Write(form) => write_form(canvas, state, form, body),
+        Overlay::Why => why(canvas, verdict, body),
+        // Drawn in the prompt's row.
+        Overlay::Command { .. } => {}
+    }
+}
+
+/// A box in the middle of the body; all of it if the body is small.
+fn modal(canvas: &mut Canvas<'_>, body: Rect, width: u16, height: u16, left: &Text, right: &Text) -> Rect {
+    let (width, height) = (width.min(body.width), height.min(body.height));
+    let area = Rect { x: body.x + (body.width - width) / 2, y: body.y + (body.height - height) / 2, width, height };
+    canvas.clear(area);
+    canvas.frame(area, true, left, right)
+}
+
+fn help(canvas: &mut Canvas<'_>, state: &State, filter: &Input, cursor: usize, body: Rect) {
+    let title = Text::of(" Help: all actions ", Role::Focus);
+    let keys = Text::of(" Enter runs  Esc closes ", Role::Dim);
+    let inner = modal(canvas, body, 110, u16::MAX, &title, &keys);
+    let mut text = Text::of("search: ", Role::Dim);
+    text.append(input_text(filter, usize::from(inner.width).saturating_sub(9), true));
+    canvas.line(inner, 0, &text);
+    let list = Rect { y: inner.y + 1, height: inner.height.saturating_sub(1), ..inner };
+    let lines = help_lines(filter.text());
+    let first = first_shown(cursor, lines.len(), usize::from(list.height));
+    for (row, (index, action)) in (0..list.height).zip(lines.iter().enumerate().skip(first)) {
+        let names: Vec<String> = action.keys.iter().map(ToString::to_string).collect();
+        let able = enabled(action.id, state);
+        let role = if able.is_ok() { Role::Text } else { Role::Dim };
+        let acts = matches!(action.class, Class::Fault | Class::Data);
+        let mut text = Text::of(if index == cursor { "> " } else { "  " }, Role::Strong);
+        text.add(fit(&names.join(" "), 16, canvas.theme), Role::Key);
+        if list.width > 70 {
+            text.add(fit(&line_of(action.id), 12, canvas.theme), Role::Dim);
+        }
+        text.add(if acts { "acts  " } else { "      " }, Role::Strong);
+        text.add(action.sentence, role);
+        if let Err(reason) = able {
+            text.add(format!("  [{reason}]"), Role::Dim);
+        }
+        canvas.line(list, row, &text);
+        if index == cursor {
+            canvas.mark(list, row, Role::Selected);
+        }
+    }
+    if lines.is_empty() {
+        canvas.line(list, 0, &Text::of("  nothing is called so", Role::Dim));
+    }
+}
+
+fn write_form(canvas: &mut Canvas<'_>, state: &State, form: &WriteForm, body: Rect) {
+    let via = state.nodes.get(state.node).map_or_else(String::new, |node| node.member.to_string());
+    let title = Text::of(format!(" Write through {via} "), Role::Focus);
+    let right = Text::of(" Tab other field  Enter next, then writes  Esc closes ", Role::Dim);
+    let inner = modal(canvas, body, 90, 6, &title, &right);
+    let width = usize::from(inner.width).saturating_sub(9);
+    for (row, (name, input, is_active)) in
+        [("path", &form.path, !form.in_value), ("value", &form.value, form.in_value)].into_iter().enumerate()
+    {
+        let mut text = Text::of(fit(name, 7, canvas.theme), if is_active { Role::Key } else { Role::Dim });
+        text.append(input_text(input, width, is_active && !form.is_sent));
+        canvas.line(inner, u16::try_from(row).unwrap_or(0), &text);
+    }
+    let (status, role) = match (&form.error, form.is_sent) {
+        (_, true) => ("waiting for the answer".to_owned(), Role::Dim),
+        (Some(error), false) => (printable(error.as_bytes(), 300), Role::Bad),
+        (None, false) => ("makes the znode, or sets its data".to_owned(), Role::Dim),
+    };
+    for (row, line) in (2..).zip(wrap(&status, usize::from(inner.width), 2)) {
+        canvas.line(inner, row, &Text::of(line, role));
+    }
+}
+
+fn why(canvas: &mut Canvas<'_>, verdict: &Verdict, body: Rect) {
+    let title = Text::of(format!(" Why {} ", verdict.word.text()), Role::Focus);
+    let width = 90.min(body.width);
+    let mut lines: Vec<String> = Vec::new();
+    for reason in &verdict.reasons {
+        lines.extend(wrap(&format!("- {reason}"), usize::from(width).saturating_sub(4), 4));
+    }
+    if lines.is_empty() {
+        lines.push("All members serve, all processes run.".into());
+    }
+    let height = u16::try_from(lines.len() + 2).unwrap_or(u16::MAX);
+    let inner = modal(canvas, body, width, height, &title, &Text::of(" any key closes ", Role::Dim));
+    for (row, line) in (0..inner.height).zip(lines) {
+        canvas.line(inner, row, &Text::of(format!(" {line}"), Role::Text));
+    }
+}
+
+/// An input with its cursor, cut so that the cursor is in view.
+pub(super) fn input_text(input: &Input, width: usize, is_active: bool) -> Text {
+    const SHOWN_BEFORE: usize = 2_048;
+    let (before, after) = input.split();
+    let skipped = before.char_indices().rev().nth(SHOWN_BEFORE).map_or(0, |(at, _)| at);
+    let before = printable(&before.as_bytes()[skipped..], usize::MAX);
+    let after: String = after.chars().take(SHOWN_BEFORE).collect();
+    let after = printable(after.as_bytes(), usize::MAX);
+    // The cursor takes a cell of its own at the end.
+    let room = width.saturating_sub(1);
+    let excess = before.chars().count().saturating_sub(room);
+    let before: String = before.chars().skip(excess).collect();
+    let mut text = Text::of(before, Role::Text);
+    if is_active {
+        let mut rest = after.chars();
+        text.add(rest.next().unwrap_or(' '), Role::Cursor);
+        text.add(rest.as_str(), Role::Text);
+    } else {
+        text.add(after, Role::Text);
+    }
+    text
+}

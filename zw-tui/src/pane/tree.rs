@@ -1,0 +1,120 @@
+//! The tree of the selected node, and the znode under its cursor.
+
+use super::canvas::{Canvas, Text, fit, wrap};
+use crate::layout::{first_shown, tree_parts};
+use crate::model::select::{printable, seconds, short};
+use crate::model::sight::Freshness;
+use crate::model::tree::{Row, RowKind, Value, name_of};
+use crate::model::{Pane, State};
+use crate::theme::Role;
+use ratatui::layout::Rect;
+use std::time::Duration;
+
+/// Bytes of a value that are drawn; the rest is counted.
+const VALUE_SHOWN: usize = 4_096;
+/// Levels that are indented; deeper ones stay in line.
+const INDENT_MAX: usize = 16;
+
+pub(super) fn draw(canvas: &mut Canvas<'_>, state: &State, now: Duration, area: Rect, is_framed: bool) {
+    let tree = &state.tree;
+    let is_focused = state.focus == Pane::Tree;
+    if is_framed {
+        let role = if is_focused { Role::Focus } else { Role::Strong };
+        let name = state.nodes.get(tree.node).map_or_else(String::new, |node| node.member.to_string());
+        let left = Text::of(format!(" 3 Tree of {name} "), role);
+        canvas.frame(area, is_focused, &left, &freshness(state, now));
+    }
+    let (list, value) = tree_parts(area, is_framed);
+    let count = tree.rows().len();
+    let first = first_shown(tree.cursor(), count, usize::from(list.height));
+    for (row, (index, line)) in (0..list.height).zip(tree.rows().iter().enumerate().skip(first)) {
+        let is_selected = index == tree.cursor();
+        let text = row_text(canvas, line, is_selected, list.width);
+        canvas.line(list, row, &text);
+        if is_selected && is_focused {
+            canvas.mark(list, row, Role::Selected);
+        }
+    }
+    if !value.is_empty() {
+        draw_value(canvas, state, value);
+    }
+}
+
+/// Whether what is shown is as good as now.
+fn freshness(state: &State, now: Duration) -> Text {
+    let sight = state.nodes.get(state.tree.node).map(|node| node.sight.freshness(now));
+    match (sight, &state.tree.error) {
+        (Some(Freshness::Stale(age)), _) => Text::of(format!(" as of {} ago ", seconds(age)), Role::Warning),
+        (Some(Freshness::Never) | None, _) => Text::of(" no answer yet ", Role::Dim),
+        (_, Some(error)) => Text::of(format!(" {} ", printable(error.as_bytes(), 60)), Role::Warning),
+        _ => Text::new(),
+    }
+}
+
+fn row_text(canvas: &Canvas<'_>, row: &Row, is_selected: bool, width: u16) -> Text {
+    let theme = canvas.theme;
+    let indent = "  ".repeat(row.depth.min(INDENT_MAX));
+    let mut text = Text::of(if is_selected { "> " } else { "  " }, Role::Strong);
+    let (stat, is_open) = match &row.kind {
+        RowKind::Unread { count: None } => {
+            text.add(format!("{indent}  reading"), Role::Dim);
+            return text;
+        }
+        RowKind::Unread { count: Some(count) } => {
+            text.add(format!("{indent}  {count} more"), Role::Dim);
+            return text;
+        }
+        RowKind::Znode { stat, is_open } => (stat, *is_open),
+    };
+    let children = stat.map_or(0, |stat| stat.num_children);
+    let fold = match (is_open, children > 0) {
+        (true, _) => theme.pick("▾ ", "v "),
+        (false, true) => theme.pick("▸ ", "> "),
+        (false, false) => "  ",
+    };
+    text.add(format!("{indent}{fold}"), Role::Dim);
+    let mut tail = String::new();
+    if let Some(stat) = stat {
+        if stat.ephemeral_owner.0 != 0 {
+            tail.push_str(" eph");
+        }
+        if children > 0 {
+            tail.push_str(&format!(" {} ch", short(u64::from(children))));
+        }
+        tail.push_str(&format!(" v{}", stat.version));
+    }
+    let room = usize::from(width).saturating_sub(text.width() + tail.len() + 1);
+    text.add(fit(&printable(name_of(&row.path).as_bytes(), 512), room, theme), Role::Text);
+    text.add(tail, Role::Dim);
+    text
+}
+
+fn draw_value(canvas: &mut Canvas<'_>, state: &State, area: Rect) {
+    let mut lines = vec![Text::of(printable(state.tree.selected().as_bytes(), 512), Role::Strong)];
+    match &state.tree.value {
+        Some(Value { path, content }) if path == state.tree.selected() => match content {
+            Err(reason) => lines.push(Text::of(printable(reason.as_bytes(), 200), Role::Warning)),
+            Ok((data, stat)) => {
+                let mut facts =
+                    format!("v{}  {} B  mzxid {}  czxid {}", stat.version, stat.data_length, stat.mzxid, stat.czxid);
+                if stat.num_children > 0 {
+                    facts.push_str(&format!("  {} children", stat.num_children));
+                }
+                if stat.ephemeral_owner.0 != 0 {
+                    facts.push_str(&format!("  ephemeral of {}", stat.ephemeral_owner));
+                }
+                lines.push(Text::of(facts, Role::Dim));
+                let width = usize::from(area.width).saturating_sub(1);
+                let shown = printable(data, VALUE_SHOWN);
+                lines.extend(
+                    wrap(&shown, width, usize::from(area.height)).into_iter().map(|line| Text::of(line, Role::Text)),
+                );
+            }
+        },
+        _ => lines.push(Text::of("reading", Role::Dim)),
+    }
+    let text_area = Rect { x: area.x + 1, width: area.width.saturating_sub(1), ..area };
+    for (row, line) in (0..area.height).zip(&lines) {
+        canvas.line(text_area, row, line);
+    }
+}

@@ -1,0 +1,275 @@
+//! The console with a screen: one loop that drains everything, updates, and paints what changed.
+//!
+//! Invariants:
+//! - The loop waits for nothing but its own queues and timers; every conversation is a task elsewhere.
+//! - There is no interval. Between two messages the only timer is the next time at which the screen would look different
+//!   (an age that ticks over, a message that goes); when nothing visible changes, no byte is written.
+
+use crate::cluster::Cluster;
+use crate::ending::Ending;
+use crate::input::esc_guard::EscGuard;
+use crate::input::reader::{Input, translate};
+use crate::layout;
+use crate::limiter::Limiter;
+use crate::model::message::{Effect, Msg};
+use crate::model::{State, select, update};
+use crate::pane;
+use crate::supervisor::{Order, Supervisor};
+use crate::term::screen::Screen;
+use crate::term::signals::{self, Signal};
+use crate::term::{guard, panic};
+use crate::theme::Theme;
+use futures_util::{FutureExt, StreamExt};
+use ratatui::buffer::Buffer;
+use ratatui::crossterm::event::EventStream;
+use std::io;
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc::Receiver;
+
+/// Messages that are taken in before the next paint.
+const DRAIN_MAX: usize = 512;
+/// Longest time that is spent on them.
+const DRAIN_TIME: Duration = Duration::from_millis(4);
+/// The size when the terminal does not say; the first resize mends it.
+const SIZE_UNKNOWN: (u16, u16) = (80, 24);
+
+/// All that the loop holds.
+pub struct Console {
+    /// What is known and shown.
+    pub state: State,
+    /// How it looks.
+    pub theme: Theme,
+    /// The children.
+    pub supervisor: Supervisor,
+    /// The nodes.
+    pub cluster: Cluster,
+    /// What the tasks tell.
+    pub messages: Receiver<Msg>,
+    /// What the system tells.
+    pub signals: Receiver<Signal>,
+    /// How it ends.
+    pub ending: Ending,
+    /// Whether the terminal is far away.
+    pub is_remote: bool,
+}
+
+/// What only the loop knows.
+struct Loop {
+    console: Console,
+    began: Instant,
+    screen: Screen,
+    limiter: Limiter,
+    esc: EscGuard,
+    painted_version: u64,
+    /// When the screen changes by itself.
+    change_at: Option<Duration>,
+    is_dirty: bool,
+}
+
+impl Console {
+    /// Runs until the console is left. The terminal is entered already.
+    ///
+    /// # Errors
+    /// The terminal is gone.
+    pub async fn run(self) -> io::Result<()> {
+        let (width, height) = guard::size().unwrap_or(SIZE_UNKNOWN);
+        let is_remote = self.is_remote;
+        let mut events = EventStream::new();
+        let mut main = Loop {
+            console: self,
+            began: Instant::now(),
+            screen: Screen::new(width, height),
+            limiter: Limiter::new(is_remote),
+            esc: EscGuard::new(is_remote),
+            painted_version: 0,
+            change_at: None,
+            is_dirty: true,
+        };
+        main.paint_if_due()?;
+        let members: Vec<_> = main.console.state.members().collect();
+        for member in members {
+            main.console.supervisor.order(Order::Start(member));
+        }
+        while main.console.state.stopped.is_none() {
+            main.wait(&mut events).await?;
+            main.drain(&mut events)?;
+            main.paint_if_due()?;
+        }
+        Ok(())
+    }
+}
+
+impl Loop {
+    fn now(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    /// Waits for the next thing and takes it in.
+    async fn wait(&mut self, events: &mut EventStream) -> io::Result<()> {
+        let wake_at = self.wake_at();
+        let timer = async {
+            match wake_at {
+                Some(at) => tokio::time::sleep_until((self.began + at).into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            () = panic::notice() => Err(io::Error::other("a task panicked")),
+            Some(signal) = self.console.signals.recv() => self.on_signal(signal),
+            event = events.next() => self.on_event(event),
+            Some(message) = self.console.messages.recv() => self.on_message(message),
+            () = timer => Ok(()),
+        }
+    }
+
+    fn wake_at(&self) -> Option<Duration> {
+        let is_due = self.is_dirty || self.console.state.version != self.painted_version;
+        let paint = if is_due { Some(self.limiter.allowed_at()) } else { self.change_at };
+        paint.into_iter().chain(self.esc.deadline()).min()
+    }
+
+    /// Takes in what waits already, so that a burst costs one paint.
+    fn drain(&mut self, events: &mut EventStream) -> io::Result<()> {
+        let end = Instant::now() + DRAIN_TIME;
+        for _ in 0..DRAIN_MAX {
+            if let Some(event) = events.next().now_or_never() {
+                self.on_event(event)?;
+            } else if let Ok(message) = self.console.messages.try_recv() {
+                self.on_message(message)?;
+            } else {
+                break;
+            }
+            if Instant::now() >= end {
+                break;
+            }
+        }
+        let now = self.now();
+        for key in self.esc.expire(now) {
+            self.on_message(Msg::Key(key))?;
+        }
+        Ok(())
+    }
+
+    fn on_event(&mut self, event: Option<io::Result<ratatui::crossterm::event::Event>>) -> io::Result<()> {
+        let event = event.unwrap_or_else(|| Err(io::ErrorKind::UnexpectedEof.into()))?;
+        let now = self.now();
+        let Some(input) = translate(event) else { return Ok(()) };
+        match input {
+            Input::Key(key) => {
+                self.limiter.hurry();
+                for key in self.esc.push(key, now) {
+                    self.on_message(Msg::Key(key))?;
+                }
+            }
+            Input::Paste(text) => self.on_message(Msg::Paste(text))?,
+            Input::Click { column, row } => {
+                if let Some((pane, item)) = self.hit(column, row) {
+                    self.on_message(Msg::Click(pane, item))?;
+                }
+            }
+            Input::Wheel { column, row, steps } => {
+                if let Some((pane, _)) = self.hit(column, row) {
+                    self.on_message(Msg::Wheel(pane, steps))?;
+                }
+            }
+            Input::Resize(width, height) => {
+                // The newest size counts, whatever this event says.
+                let (width, height) = guard::size().unwrap_or((width, height));
+                self.screen.resize(width, height);
+                self.is_dirty = true;
+            }
+            Input::Focus(is_focused) => {
+                self.limiter.set_focused(is_focused);
+                self.is_dirty |= is_focused;
+            }
+        }
+        Ok(())
+    }
+
+    fn hit(&self, column: u16, row: u16) -> Option<(crate::model::Pane, Option<usize>)> {
+        let state = &self.console.state;
+        layout::hit(&layout::arrange(self.screen.area(), state), state, column, row)
+    }
+
+    fn on_message(&mut self, message: Msg) -> io::Result<()> {
+        let now = self.now();
+        let words = match &message {
+            Msg::Supervisor(report) => self.console.supervisor.last_words(report),
+            _ => None,
+        };
+        let mut effects = update::update(&mut self.console.state, now, message);
+        if let Some(words) = words {
+            effects.extend(update::update(&mut self.console.state, now, Msg::Note(words)));
+        }
+        for effect in effects {
+            self.perform(effect)?;
+        }
+        if self.console.state.leaving.is_some() {
+            self.console.ending.begin(0);
+        }
+        Ok(())
+    }
+
+    fn perform(&mut self, effect: Effect) -> io::Result<()> {
+        match effect {
+            Effect::Supervise(order) => self.console.supervisor.order(order),
+            Effect::SetMouse(on) => guard::set_mouse(on)?,
+            Effect::Repaint => {
+                self.screen.invalidate();
+                self.is_dirty = true;
+            }
+            Effect::Suspend => {
+                guard::restore_all();
+                signals::stop_self();
+                self.come_back()?;
+            }
+            Effect::Children { .. } | Effect::Value { .. } | Effect::Write { .. } => {
+                self.console.cluster.perform(effect);
+            }
+        }
+        Ok(())
+    }
+
+    fn on_signal(&mut self, signal: Signal) -> io::Result<()> {
+        match signal {
+            Signal::Leave(_) if self.console.state.leaving.is_some() => Ok(()),
+            Signal::Leave(_) => self.on_message(Msg::Leave),
+            Signal::Suspend => self.perform(Effect::Suspend),
+            Signal::Continue => self.come_back(),
+        }
+    }
+
+    /// After a stop the terminal may be in any state and of any size.
+    fn come_back(&mut self) -> io::Result<()> {
+        guard::enter(self.console.state.mouse)?;
+        let (width, height) = guard::size().unwrap_or(SIZE_UNKNOWN);
+        self.screen = Screen::new(width, height);
+        self.is_dirty = true;
+        Ok(())
+    }
+
+    fn paint_if_due(&mut self) -> io::Result<()> {
+        let now = self.now();
+        update::expire(&mut self.console.state, now);
+        if self.change_at.is_some_and(|at| at <= now) {
+            self.is_dirty = true;
+        }
+        let state = &self.console.state;
+        self.change_at = select::next_change(state, now);
+        if !(self.is_dirty || state.version != self.painted_version) || self.limiter.allowed_at() > now {
+            return Ok(());
+        }
+        let mut buffer = Buffer::empty(self.screen.area());
+        pane::draw(state, &self.console.theme, now, &mut buffer);
+        self.painted_version = state.version;
+        self.is_dirty = false;
+        let frame = self.screen.frame(buffer)?;
+        if !frame.is_empty() {
+            let began = Instant::now();
+            guard::write_frame(&frame)?;
+            self.limiter.painted(now, began.elapsed());
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,8 @@
+//! The terminal: entered and left in one place, whatever ends the process.
+
+pub mod capabilities;
+pub mod guard;
+pub mod hangup;
+pub mod panic;
+pub mod screen;
+pub mod signals;

@@ -1,0 +1,61 @@
+//! The signals that concern a console, as a stream.
+
+use std::io;
+use tokio::signal::unix::{Signal as Stream, SignalKind, signal};
+
+/// A signal that came in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// Leave; the exit code is 128 and this number.
+    Leave(u8),
+    /// Give the terminal back and stop.
+    Suspend,
+    /// We go on after a stop: the terminal may be in any state.
+    Continue,
+}
+
+/// All of them.
+#[derive(Debug)]
+pub struct Signals {
+    terminate: Stream,
+    interrupt: Stream,
+    quit: Stream,
+    hangup: Stream,
+    stop: Stream,
+    go_on: Stream,
+}
+
+impl Signals {
+    /// Takes the signals over from their defaults. Inside a runtime.
+    ///
+    /// # Errors
+    /// The system refuses a handler.
+    pub fn new() -> io::Result<Signals> {
+        Ok(Signals {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            quit: signal(SignalKind::quit())?,
+            hangup: signal(SignalKind::hangup())?,
+            stop: signal(SignalKind::from_raw(rustix::process::Signal::TSTP.as_raw()))?,
+            go_on: signal(SignalKind::from_raw(rustix::process::Signal::CONT.as_raw()))?,
+        })
+    }
+
+    /// The next one.
+    pub async fn next(&mut self) -> Signal {
+        tokio::select! {
+            Some(()) = self.terminate.recv() => Signal::Leave(15),
+            Some(()) = self.interrupt.recv() => Signal::Leave(2),
+            Some(()) = self.quit.recv() => Signal::Leave(3),
+            Some(()) = self.hangup.recv() => Signal::Leave(1),
+            Some(()) = self.stop.recv() => Signal::Suspend,
+            Some(()) = self.go_on.recv() => Signal::Continue,
+            else => std::future::pending().await,
+        }
+    }
+}
+
+/// Stops this process and its job, as the shell's Ctrl-Z would; returns when it goes on.
+pub fn stop_self() {
+    let _ = rustix::process::kill_current_process_group(rustix::process::Signal::STOP);
+}
