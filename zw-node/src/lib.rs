@@ -1,12 +1,12 @@
 //! ZooWeeper's processes without a screen.
 
-mod connection;
-mod http;
-mod peer;
-pub mod server;
-pub mod snapshots;
-pub mod wal;
 pub mod broker;
 pub mod cli;
+mod connection;
+mod http;
 pub mod parent;
+mod peer;
+pub mod server;
 pub mod signals;
+pub mod snapshots;
+pub mod wal;

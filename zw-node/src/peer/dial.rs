@@ -10,9 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 use zw_core::ids::{NodeId, Zxid};
-use zw_core::limits::{
-    CONNECT_TIMEOUT, HELLO_FRAME_BYTES_MAX, HELLO_TIMEOUT, REDIAL_PAUSE_MAX, REDIAL_PAUSE_MIN,
-};
+use zw_core::limits::{CONNECT_TIMEOUT, HELLO_FRAME_BYTES_MAX, HELLO_TIMEOUT, REDIAL_PAUSE_MAX, REDIAL_PAUSE_MIN};
 use zw_core::wire::hello::{Greeting, Hello, PROTOCOL_VERSION, Purpose};
 
 /// The greeting of a member to another.
