@@ -170,8 +170,13 @@ impl Core {
         match input {
             CoreInput::Zab(input) => {
                 self.trace_input(&input);
-                if let Input::DiskFull { full } = input {
-                    self.disk_full = full;
+                match input {
+                    Input::DiskFull { full } => self.disk_full = full,
+                    // The socket closes with the last of its owners: the peer must see the end of the link.
+                    Input::Disconnected { peer, link } if self.links.get(&peer).is_some_and(|own| own.id == link) => {
+                        self.links.remove(&peer);
+                    }
+                    _ => {}
                 }
                 self.zab.step(now, input, effects);
             }
