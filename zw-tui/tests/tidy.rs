@@ -45,11 +45,25 @@ fn findings(is_in: impl Fn(&str) -> bool, words: &[&str]) -> Vec<String> {
 #[test]
 fn the_model_knows_no_world() {
     let pure = ["limiter.rs", "key.rs", "member.rs", "input/esc_guard.rs"];
-    let is_pure =
-        |name: &str| name.starts_with("model/") || name.starts_with("action/") || pure.contains(&name);
+    let is_pure = |name: &str| name.starts_with("model/") || name.starts_with("action/") || pure.contains(&name);
     let words = [
-        "ratatui", "crossterm", "tokio", "rustix", "std::fs", "std::net", "std::thread", "std::process", "std::io",
-        "Instant", "SystemTime", "Mutex", "tracing::", "println!", "async ", "HashMap", "HashSet",
+        "ratatui",
+        "crossterm",
+        "tokio",
+        "rustix",
+        "std::fs",
+        "std::net",
+        "std::thread",
+        "std::process",
+        "std::io",
+        "Instant",
+        "SystemTime",
+        "Mutex",
+        "tracing::",
+        "println!",
+        "async ",
+        "HashMap",
+        "HashSet",
     ];
     let found = findings(is_pure, &words);
     assert!(found.is_empty(), "{found:#?}");
@@ -58,7 +72,8 @@ fn the_model_knows_no_world() {
 #[test]
 fn the_terminal_library_is_used_through_one_door() {
     let found = findings(|_| true, &["use crossterm", "crossterm::"]);
-    let direct: Vec<&String> = found.iter().filter(|found| !found.contains("input/") && !found.contains("run.rs")).collect();
+    let direct: Vec<&String> =
+        found.iter().filter(|found| !found.contains("input/") && !found.contains("run.rs")).collect();
     let allowed = ["console.rs"];
     let wrong: Vec<_> = direct.iter().filter(|found| !allowed.iter().any(|name| found.starts_with(name))).collect();
     assert!(wrong.is_empty(), "{wrong:#?}");
