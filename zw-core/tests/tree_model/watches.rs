@@ -92,7 +92,7 @@ proptest! {
     #[test]
     fn a_watch_that_comes_back_fires_if_it_missed_something(before in generate::steps(60), after in generate::steps(30)) {
         let mut world = World::new();
-        before.iter().for_each(|step| drop(world.step(step)));
+        before.iter().for_each(|step| world.feed(step));
         let seen: Zxid = world.tree.applied();
         let paths: Vec<String> =
             world.model.nodes.keys().cloned().chain(["/a", "/b", "/a/b", "/c!", "/b/a0"].map(str::to_owned)).collect();
