@@ -15,7 +15,7 @@ fn it_starts_shows_the_ensemble_and_quits_without_a_trace() {
     let mut console = Console::start(3, 1);
     console.wait_for("HEALTHY  quorum 3/3");
     console.wait_for("b1 ");
-    assert_eq!(living_with(console.data()).len(), 4, "three nodes and a broker");
+    assert_eq!(living_with(console.data()).len(), 5, "the console, three nodes and a broker");
     let modes = console.modes();
     assert!(modes.alternate_screen && modes.mouse && modes.paste && modes.cursor_hidden && !modes.canonical);
     console.type_keys("q");
@@ -95,11 +95,12 @@ fn a_terminal_that_goes_away_ends_it_with_and_without_the_signal() {
 
 #[test]
 fn its_sudden_death_takes_even_stopped_children_along() {
-    let mut console = Console::start(3, 1);
+    let console = Console::start(3, 1);
     console.wait_for("HEALTHY  quorum 3/3");
     console.wait_for("b1 ");
     let data = console.data().to_owned();
-    let children: Vec<i32> = living_with(&data).into_iter().filter(|pid| *pid != console.pid().as_raw_nonzero().get()).collect();
+    let children: Vec<i32> =
+        living_with(&data).into_iter().filter(|pid| *pid != console.pid().as_raw_nonzero().get()).collect();
     assert_eq!(children.len(), 4);
     kill_process(Pid::from_raw(children[0]).unwrap(), Signal::STOP).unwrap();
     kill_process(console.pid(), Signal::KILL).unwrap();
@@ -205,11 +206,8 @@ fn a_second_console_on_the_same_data_is_refused() {
 fn without_a_terminal_it_says_what_to_do_and_starts_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let data = directory.path().to_str().unwrap().to_owned();
-    let output = Command::new(env!("CARGO_BIN_EXE_zw-tui"))
-        .args(["--data", &data])
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_zw-tui")).args(["--data", &data]).stdin(Stdio::null()).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(text.contains("--headless") && text.contains("scripts/deployment.sh"), "{text}");
