@@ -402,10 +402,13 @@ fn recover(disk: &dyn Disk, identity: &Identity) -> Result<(RecoveredLog, Vec<u8
     }
     let log = recovery.finish().map_err(damaged)?;
     let end = log.end;
-    // A segment after the end was made by a rotation that did not come to its first write.
-    for &sequence in sequences.iter().rev().filter(|sequence| **sequence > end.sequence) {
+    // A segment after the end was made by a rotation that did not come to its first write. One before the first from
+    // which the log can be replayed is what an interrupted purge has left.
+    let first = log.outline.segments()[0].sequence;
+    for &sequence in sequences.iter().filter(|sequence| !(first..=end.sequence).contains(*sequence)) {
         let name = segment_name(sequence);
         disk.remove(&name).map_err(io_error(disk, "removing", &name))?;
+        disk.sync_directory().map_err(io_error(disk, "syncing the directory of", &name))?;
     }
     let offset = usize::try_from(end.offset).expect("a segment that was read fits in memory");
     let unproven = usize::try_from(end.position.saturating_sub(log.durable)).expect("it is part of the segment");

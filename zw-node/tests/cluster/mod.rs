@@ -12,19 +12,19 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// How long a test waits for what must come.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Nodes, each a process.
-pub struct Cluster {
-    pub dir: TempDir,
-    pub ports: Vec<u16>,
-    pub servers: String,
+pub(crate) struct Cluster {
+    pub(crate) dir: TempDir,
+    pub(crate) ports: Vec<u16>,
+    pub(crate) servers: String,
     nodes: Vec<Option<Process>>,
 }
 
 impl Cluster {
     /// Starts `count` nodes and waits until all of them take part.
-    pub fn start(count: usize) -> Cluster {
+    pub(crate) fn start(count: usize) -> Cluster {
         let ports = free_ports(count);
         let servers = ports.iter().map(|port| format!("127.0.0.1:{port}")).collect::<Vec<_>>().join(",");
         let nodes = (0..count).map(|_| None).collect();
@@ -34,7 +34,7 @@ impl Cluster {
         cluster
     }
 
-    pub fn start_node(&mut self, index: usize) {
+    pub(crate) fn start_node(&mut self, index: usize) {
         let port = self.ports[index].to_string();
         let mut command = Command::new(env!("CARGO_BIN_EXE_zw-node"));
         command.args(["--port", &port, "--ensemble", &self.servers, "--data"]).arg(self.dir.path().join(&port));
@@ -42,17 +42,17 @@ impl Cluster {
     }
 
     /// SIGKILL.
-    pub fn kill_node(&mut self, index: usize) {
+    pub(crate) fn kill_node(&mut self, index: usize) {
         self.nodes[index] = None;
     }
 
     /// A process that was killed by somebody else is reaped.
-    pub fn node_of_port(&self, port: u16) -> usize {
+    pub(crate) fn node_of_port(&self, port: u16) -> usize {
         self.ports.iter().position(|known| *known == port).unwrap()
     }
 
     /// Waits until every node that runs leads or follows.
-    pub fn wait_until_whole(&self) {
+    pub(crate) fn wait_until_whole(&self) {
         let running = self.nodes.iter().flatten().count();
         wait_for("all nodes take part", || {
             let status = self.status();
@@ -61,51 +61,51 @@ impl Cluster {
         });
     }
 
-    pub fn status(&self) -> Vec<Value> {
+    pub(crate) fn status(&self) -> Vec<Value> {
         let output = self.zw(&["status", "--json"]);
         serde_json::from_slice::<Vec<Value>>(&output.stdout).unwrap_or_default()
     }
 
-    pub fn zw(&self, arguments: &[&str]) -> Output {
+    pub(crate) fn zw(&self, arguments: &[&str]) -> Output {
         zw(&self.servers, arguments)
     }
 
     /// The JSON that a verb which must succeed prints.
-    pub fn json(&self, arguments: &[&str]) -> Value {
+    pub(crate) fn json(&self, arguments: &[&str]) -> Value {
         let output = self.zw(&[arguments, &["--json"]].concat());
         assert_eq!(output.status.code(), Some(0), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
         serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{arguments:?}: {error}: {output:?}"))
     }
 
     /// What a verb which must succeed prints.
-    pub fn text(&self, arguments: &[&str]) -> String {
+    pub(crate) fn text(&self, arguments: &[&str]) -> String {
         let output = self.zw(arguments);
         assert_eq!(output.status.code(), Some(0), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()
     }
 
     /// The exit code and the reason of a verb which must not succeed.
-    pub fn fails(&self, arguments: &[&str]) -> (i32, String) {
+    pub(crate) fn fails(&self, arguments: &[&str]) -> (i32, String) {
         let output = self.zw(arguments);
         (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
     }
 }
 
-pub fn zw(servers: &str, arguments: &[&str]) -> Output {
+pub(crate) fn zw(servers: &str, arguments: &[&str]) -> Output {
     zw_command(servers, arguments).output().unwrap()
 }
 
-pub fn zw_command(servers: &str, arguments: &[&str]) -> Command {
+pub(crate) fn zw_command(servers: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_zw"));
     command.env("ZW_SERVERS", servers).args(arguments).stdin(Stdio::null());
     command
 }
 
 /// A process that prints `listening on ...`, and is killed when this is dropped.
-pub struct Process(Child);
+pub(crate) struct Process(Child);
 
 impl Process {
-    pub fn start(mut command: Command) -> Process {
+    pub(crate) fn start(mut command: Command) -> Process {
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         let stdout = child.stdout.as_mut().unwrap();
@@ -115,12 +115,12 @@ impl Process {
         process
     }
 
-    pub fn id(&self) -> u32 {
+    pub(crate) fn id(&self) -> u32 {
         self.0.id()
     }
 
     /// Waits for the end that somebody else asked for.
-    pub fn wait(&mut self) -> Option<i32> {
+    pub(crate) fn wait(&mut self) -> Option<i32> {
         self.0.wait().unwrap().code()
     }
 }
@@ -133,7 +133,7 @@ impl Drop for Process {
 }
 
 /// Waits for a condition.
-pub fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
+pub(crate) fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !condition() {
         assert!(Instant::now() < deadline, "gave up waiting until {what}");
@@ -141,17 +141,20 @@ pub fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
-pub fn free_ports(count: usize) -> Vec<u16> {
+pub(crate) fn free_ports(count: usize) -> Vec<u16> {
     let listeners: Vec<TcpListener> = (0..count).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
-    listeners.iter().map(|listener| listener.local_addr().unwrap().port()).collect()
+    let mut ports: Vec<u16> = listeners.iter().map(|listener| listener.local_addr().unwrap().port()).collect();
+    // In the order of the node ids.
+    ports.sort_unstable();
+    ports
 }
 
 /// One HTTP request; gives the status and the body.
-pub fn http(port: u16, method: &str, path: &str, body: &str) -> (u16, String) {
+pub(crate) fn http(port: u16, method: &str, path: &str, body: &str) -> (u16, String) {
     try_http(port, method, path, body).unwrap()
 }
 
-pub fn try_http(port: u16, method: &str, path: &str, body: &str) -> std::io::Result<(u16, String)> {
+pub(crate) fn try_http(port: u16, method: &str, path: &str, body: &str) -> std::io::Result<(u16, String)> {
     let mut stream = TcpStream::connect(("127.0.0.1", port))?;
     stream.set_read_timeout(Some(PATIENCE))?;
     write!(stream, "{method} {path} HTTP/1.0\r\nHost: x\r\nContent-Length: {}\r\n\r\n{body}", body.len())?;
@@ -162,7 +165,7 @@ pub fn try_http(port: u16, method: &str, path: &str, body: &str) -> std::io::Res
     Ok((status.ok_or(std::io::ErrorKind::InvalidData)?, body.to_owned()))
 }
 
-pub fn write_file(dir: &Path, name: &str, text: &str) -> String {
+pub(crate) fn write_file(dir: &Path, name: &str, text: &str) -> String {
     let path = dir.join(name);
     std::fs::write(&path, text).unwrap();
     path.to_str().unwrap().to_owned()

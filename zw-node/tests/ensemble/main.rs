@@ -2,6 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
+mod admin;
 mod fail_over;
 mod harness;
+mod order;
+mod sessions;
 mod single;
+mod start;
