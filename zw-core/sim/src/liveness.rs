@@ -69,6 +69,7 @@ impl World {
         for (node, home) in self.nodes.iter().enumerate() {
             let tree = &home.process.as_ref().expect("all nodes run at the end").tree;
             self.invariants.digests.claims(node, last, tree.digest())?;
+            home.disk.check_recovery().map_err(|wrong| Violation::new("LogRecovery", wrong))?;
             let log = home.disk.durable();
             let Some(mut tree) = home.disk.snapshot(log.snapshot) else {
                 return Err(Violation::new("SnapshotDurable", format!("node {} lost {:?}", node + 1, log.snapshot)));

@@ -157,7 +157,7 @@ impl World {
         match home.disk.lose_power() {
             Ok(true) => self.counts.add("torn write"),
             Ok(false) => {}
-            Err(error) => self.fail(crate::invariants::log_matching::LogMatching::hole(node, &error)),
+            Err(error) => self.fail(Violation::new("LogRecovery", format!("node {}: {error}", node + 1))),
         }
         self.note(node, || format!("crashes: {why}"));
         self.network.node_died(node, &mut self.fault_prng, &mut self.agenda);
