@@ -1,5 +1,7 @@
 //! The log against disks that crash, fill up and fail, and against the end of its process.
 
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
 mod disk;
 
 use disk::TestDisk;
