@@ -84,6 +84,10 @@ pub const APPLY_BATCH_MAX: usize = 64;
 pub const PEER_OUTBOX_FRAMES_MAX: usize = 4 * KIB;
 /// Requests of one connection that are not answered yet; beyond it the node stops reading that socket.
 pub const CONNECTION_REQUESTS_MAX: usize = 1_024;
+/// Bytes of its clients' writes that a node has under way; beyond it further ones are refused.
+pub const CLIENT_WRITES_BYTES_MAX: usize = 128 * MIB;
+/// Connections that a node has open, of all kinds.
+pub const SOCKETS_MAX: usize = CONNECTIONS_MAX + 1_000;
 /// Bytes of replies and events that wait for one client's socket; beyond it the connection is closed as too slow.
 pub const CONNECTION_OUTBOX_BYTES_MAX: usize = 16 * MIB;
 /// Open client connections of a node.

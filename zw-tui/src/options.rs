@@ -1,16 +1,21 @@
 //! The flags.
 
 use crate::term::capabilities::ColorChoice;
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use std::path::PathBuf;
+use zw_node::broker::BrokerOptions;
+use zw_node::server::NodeOptions;
 
 /// Most nodes and most brokers of a local ensemble.
 pub const MEMBERS_MAX: u8 = 9;
 
 /// Starts a ZooWeeper ensemble on this machine and shows it: roles, trees, events. Lets you write to it and break it.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "zw-tui", version, about)]
+#[command(name = "zw-tui", version, about, args_conflicts_with_subcommands = true)]
 pub struct Options {
+    /// What this process is, if not the console.
+    #[command(subcommand)]
+    pub child: Option<Child>,
     /// Nodes of the ensemble
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u8).range(1..=i64::from(MEMBERS_MAX)))]
     pub nodes: u8,
@@ -44,6 +49,17 @@ pub struct Options {
     /// The console's own log [default: console.log in the data directory]
     #[arg(long, value_name = "FILE")]
     pub log: Option<PathBuf>,
+}
+
+/// The console starts its children from its own program, so that one program is all one needs.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Child {
+    /// A node
+    #[command(hide = true)]
+    Node(NodeOptions),
+    /// A broker
+    #[command(hide = true)]
+    Broker(BrokerOptions),
 }
 
 impl Options {

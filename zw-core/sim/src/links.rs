@@ -3,7 +3,7 @@
 use crate::clock::{Micros, SECOND};
 use crate::event::Event;
 use crate::invariants::log_matching::LogMatching;
-use crate::invariants::{Verdict, committed_immutable};
+use crate::invariants::{Verdict, committed_immutable, ensure};
 use crate::network::{Network, Packet};
 use crate::process::{id_of, index_of};
 use crate::sabotage::Sabotage;
@@ -226,6 +226,7 @@ impl World {
 
     /// The write in progress is on disk.
     pub(crate) fn synced(&mut self, node: usize) -> Verdict {
+        ensure!(!self.sabotaged(Sabotage::Canary), "Canary", "this sabotage fails at the first write");
         let ticket = self.nodes[node].disk.finish_write().map_err(|error| LogMatching::hole(node, &error))?;
         self.counts.add("write synced");
         self.note(node, || format!("has everything up to ticket {ticket} on disk"));

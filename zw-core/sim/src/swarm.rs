@@ -124,7 +124,7 @@ fn limits(prng: &mut Prng) -> Limits {
         window_records: prng.pick(&[1, 4, 32, usual.window_records]),
         uncommitted_commands: prng.pick(&[1, 8, 64, usual.uncommitted_commands]),
         // An eighth of the worlds runs out of counters again and again.
-        counter_max: if prng.chance(125) { prng.between(2, 60) } else { usual.counter_max },
+        counter_max: if prng.chance(125) { prng.between(8, 60) } else { usual.counter_max },
     }
 }
 

@@ -8,7 +8,7 @@ use super::watch::Watches;
 use super::{ClientOptions, Shared};
 use crate::ids::{SessionId, Zxid};
 use crate::limits::{PING_INTERVAL, RECONNECT_PAUSE_MIN, SILENCE_MAX};
-use crate::wire::client::{Answer, Connect, Connected, ErrorCode, Operation, Ping};
+use crate::wire::client::{Answer, Connect, Connected, ErrorCode, Operation, Read};
 use bytes::{Bytes, BytesMut};
 use std::sync::Arc;
 use std::time::Duration;
@@ -266,7 +266,9 @@ impl Plan {
             return Ok(());
         }
         loop {
-            let (applied, _) = connection.request(Operation::Ping(Ping)).await?;
+            // Any read tells what the server has applied.
+            let root = Read { path: "/".to_owned(), watch: false };
+            let (applied, _) = connection.request(Operation::Exists(root)).await?;
             if applied >= self.last_zxid {
                 return Ok(());
             }

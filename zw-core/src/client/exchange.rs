@@ -162,10 +162,14 @@ impl Driver {
         self.seen = self.seen.max(zxid);
         let finished = match (self.queue.answered(id).map_err(wrong)?, &answer) {
             (Answered::Call(finished), _) => finished,
-            (Answered::Rearm, Answer::Error(error)) => {
+            (Answered::Rearm { .. }, Answer::Error(error)) => {
                 return Err(End::Lost(format!("watches cannot be armed again: {}", error.message)));
             }
-            (Answered::Rearm | Answered::Nothing, _) => return Ok(()),
+            (Answered::Rearm { more: false }, _) => {
+                self.watches.rearmed(zxid);
+                return Ok(());
+            }
+            (Answered::Rearm { more: true } | Answered::Nothing, _) => return Ok(()),
         };
         self.servers.useful();
         match answer {
@@ -177,7 +181,7 @@ impl Driver {
             }
             answer => {
                 if finished.has_watch
-                    && let Some(path) = self.watches.armed(id, zxid)
+                    && let Some(path) = self.watches.armed(id, zxid, answer != Answer::Stat(None))
                 {
                     self.forget(path, exchange);
                 }

@@ -79,8 +79,8 @@ enum Purpose {
 pub(super) enum Answered {
     /// A program's request: hand it over with [`Finished::end`].
     Call(Finished),
-    /// Watches to arm again.
-    Rearm,
+    /// Watches to arm again, and whether more of them follow.
+    Rearm { more: bool },
     /// Something that needs no more.
     Nothing,
 }
@@ -184,7 +184,10 @@ impl Queue {
                 let has_watch = keeps_watch(&call.operation);
                 Answered::Call(Finished { has_watch, call })
             }
-            Purpose::Rearm => Answered::Rearm,
+            Purpose::Rearm => {
+                // Nothing else is sent before the last of them.
+                Answered::Rearm { more: matches!(self.sent.front(), Some(Sent { purpose: Purpose::Rearm, .. })) }
+            }
             Purpose::GivenUp | Purpose::Housekeeping => Answered::Nothing,
         })
     }

@@ -4,8 +4,9 @@
 //! - A watch counts from the zxid of the answer that armed it. Its events may come before that answer, so a watch is
 //!   known from the sending of its request, and events that come early are kept until the answer tells whether they
 //!   are its own.
-//! - A one-shot watch fires at most once; a persistent one gives every event at least once, in zxid order.
-//! - After a reconnect the server is asked for what happened since the last answer, so nothing is missed.
+//! - A one-shot watch fires at most once; a persistent one gives the events of a connection in zxid order.
+//! - After a reconnect the server is asked for what happened since the last answer: a one-shot watch misses nothing. A
+//!   persistent one may miss events while there is no connection, and is told so.
 
 use super::error::ClientError;
 use crate::ids::Zxid;
@@ -43,7 +44,10 @@ pub struct WatchStream {
 
 impl WatchStream {
     /// The next event, or `None` when the watch has ended: the session expired, the client was closed, or (see
-    /// [`WatchStream::overflowed`]) this reader was too slow. After a reconnect an event may come a second time.
+    /// [`WatchStream::overflowed`]) this reader was too slow.
+    ///
+    /// After a reconnect comes one `ChildrenChanged` of the watched path itself: there may have been other events
+    /// while there was no connection, so read again. (A recursive watch gives `ChildrenChanged` for nothing else.)
     pub async fn next(&mut self) -> Option<TreeEvent> {
         self.events.recv().await
     }
@@ -141,8 +145,9 @@ impl Watches {
         self.pending.insert(id, registration);
     }
 
-    /// The request `id` was answered at `zxid`. Gives the watch's path if the server should forget it again.
-    pub(super) fn armed(&mut self, id: u32, zxid: Zxid) -> Option<String> {
+    /// The request `id` was answered at `zxid`, where its znode existed or not. Gives the watch's path if the server
+    /// should forget it again.
+    pub(super) fn armed(&mut self, id: u32, zxid: Zxid, exists: bool) -> Option<String> {
         let Registration { path, target, early } = self.pending.remove(&id)?;
         let mut early = early.into_iter().filter(|event| event.zxid > zxid);
         match target {
@@ -150,6 +155,8 @@ impl Watches {
                 // A watch that is not waited for any more needs no news.
                 Some(event) => drop(fires.send(event)),
                 None => {
+                    // Once the znode exists both hear the same, but arming `Exists` again would report its creation.
+                    let interest = if exists && interest == Interest::Exists { Interest::Data } else { interest };
                     self.count += 1;
                     self.once.entry((path, interest)).or_default().push(fires);
                 }
@@ -249,6 +256,17 @@ impl Watches {
         self.count = count;
     }
 
+    /// All watches are armed again, at `zxid`: tells the persistent ones that they may have missed something.
+    pub(super) fn rearmed(&mut self, zxid: Zxid) {
+        for ((path, _), streams) in &mut self.streams {
+            let event = TreeEvent { kind: EventKind::ChildrenChanged, path: path.clone(), zxid };
+            let before = streams.len();
+            streams.retain(|stream| stream.deliver(&event));
+            self.count -= before - streams.len();
+        }
+        self.streams.retain(|_, streams| !streams.is_empty());
+    }
+
     /// What to ask a new connection for, in requests of bounded size. `seen`: up to where all events have come.
     pub(super) fn rearming(&mut self, seen: Zxid) -> Vec<SetWatches> {
         self.purge();
@@ -331,8 +349,8 @@ mod tests {
         let mut old = once(&mut watches, 1, "/a", Interest::Data);
         let mut new = once(&mut watches, 2, "/a", Interest::Data);
         watches.fire(&event(EventKind::DataChanged, "/a", 5));
-        watches.armed(1, zxid(4));
-        watches.armed(2, zxid(5));
+        watches.armed(1, zxid(4), true);
+        watches.armed(2, zxid(5), true);
         assert_eq!(fired(&mut old), Some(event(EventKind::DataChanged, "/a", 5)));
         assert_eq!(fired(&mut new), None, "the read saw that change already");
         watches.fire(&event(EventKind::Deleted, "/a", 6));
@@ -351,7 +369,7 @@ mod tests {
             for kind in [Created, Deleted, DataChanged, ChildrenChanged] {
                 let mut watches = Watches::default();
                 let mut watch = once(&mut watches, 1, "/a", interest);
-                watches.armed(1, zxid(1));
+                watches.armed(1, zxid(1), false);
                 watches.fire(&event(kind, "/b", 2));
                 watches.fire(&event(kind, "/a", 3));
                 assert_eq!(fired(&mut watch).is_some(), kinds.contains(&kind), "{interest:?} {kind:?}");
@@ -366,7 +384,7 @@ mod tests {
         for (index, (path, expected)) in [("/", 3), ("/a", 2), ("/a/b", 1), ("/a/bc", 0)].into_iter().enumerate() {
             let (registration, stream) = Registration::stream(path, true);
             watches.begin(index as u32, registration);
-            watches.armed(index as u32, zxid(1));
+            watches.armed(index as u32, zxid(1), true);
             streams.push((stream, expected));
         }
         watches.fire(&event(EventKind::Created, "/a/b", 2));
@@ -384,7 +402,7 @@ mod tests {
         let mut watches = Watches::default();
         let (registration, stream) = Registration::stream("/a", false);
         watches.begin(1, registration);
-        watches.armed(1, zxid(0));
+        watches.armed(1, zxid(0), true);
         for counter in 1..=WATCH_STREAM_EVENTS_MAX as u64 {
             assert!(watches.fire(&event(EventKind::DataChanged, "/a", counter)).is_empty());
         }
@@ -402,7 +420,7 @@ mod tests {
         for id in 0..1_000_u32 {
             let path = format!("/{id:0>1000}");
             let watch = once(&mut watches, id, &path, if id % 2 == 0 { Interest::Data } else { Interest::Children });
-            watches.armed(id, zxid(1));
+            watches.armed(id, zxid(1), true);
             if id % 10 < 8 {
                 kept.push(watch);
             }

@@ -493,6 +493,23 @@ mod tests {
     }
 
     #[test]
+    fn what_is_too_large_is_refused() {
+        let mut world = World::new();
+        let data = Bytes::from(vec![0; ZNODE_DATA_BYTES_MAX + 1]);
+        let set = |data| Command::SetData(SetData { path: "/".into(), data, version: -1 });
+        assert!(matches!(world.run(set(data.clone())), Err(TreeError::Invalid(_))));
+        world.run(set(data.slice(1..))).unwrap();
+        let Command::Create(mut create) = create("/a") else { unreachable!() };
+        create.data = data;
+        assert!(matches!(world.run(Command::Create(create)), Err(TreeError::Invalid(_))));
+        let operations = vec![delete("/x"); MULTI_OPERATIONS_MAX + 1];
+        assert!(matches!(world.run(Command::Multi(Multi { operations })), Err(TreeError::Invalid(_))));
+        let secret = Bytes::from(vec![1; 65]);
+        let open = Command::OpenSession(OpenSession { timeout_ms: 0, secret });
+        assert!(matches!(world.run(open), Err(TreeError::Invalid(_))));
+    }
+
+    #[test]
     fn a_marker_moves_only_the_zxid() {
         let mut tree = Tree::new();
         let digest = tree.digest();

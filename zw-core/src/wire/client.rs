@@ -36,7 +36,7 @@ kinds! {
     pub enum Operation {
         /// Opens a session or attaches to one; at most once a connection, before writes that need a session.
         1 => Connect(Connect),
-        /// A sign of life; the answer's zxid is what the node has applied.
+        /// A sign of life.
         2 => Ping(Ping),
         /// Create, Delete, SetData, SetAcl, Check, Multi, CloseSession (of its own).
         3 => Write(Command),

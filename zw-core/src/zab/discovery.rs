@@ -72,17 +72,18 @@ impl Zab {
         let peers: Vec<NodeId> = leading.hellos.keys().copied().collect();
         // D2: this node's own promise comes first, and nobody hears of the epoch before it is durable.
         self.write_promise(Promise { epoch, leader: me });
-        self.holdback.hold(Held::OwnPromise);
+        self.holdback.hold(Held::OwnPromise { epoch });
         for peer in peers {
             self.send_when_durable(peer, Message::NewEpoch(NewEpoch { epoch }));
         }
     }
 
     /// This node is the first member of its discovery quorum.
-    pub(super) fn own_promise_is_durable(&mut self, effects: &mut Vec<Effect>) {
+    pub(super) fn own_promise_is_durable(&mut self, epoch: Epoch, effects: &mut Vec<Effect>) {
         let me = self.config.me;
         let Phase::Leading(leading) = &mut self.phase else { return };
-        if matches!(leading.stage, Stage::Proposing { .. }) {
+        // The epoch may have been raised since: then a later promise is still on its way.
+        if leading.stage == (Stage::Proposing { epoch }) {
             leading.acks.insert(me, None);
             self.establish_when_promised(effects);
         }

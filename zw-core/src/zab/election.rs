@@ -106,6 +106,9 @@ impl Zab {
             self.send_standing(peer, effects);
             return;
         }
+        // Whom this node cannot reach it cannot follow: to vote for it, and then to begin a new round for that reason,
+        // would keep all others from ever agreeing.
+        let reachable = vote.candidate.node == self.config.me || self.links.contains_key(&vote.candidate.node);
         if vote.round > self.round {
             self.round = vote.round;
             let own = self.own_candidacy();
@@ -114,14 +117,15 @@ impl Zab {
                 looking.vote = None;
                 looking.votes.insert(peer, vote.candidate);
             }
-            let why = if vote.candidate > own { "a better vote in a later round" } else { "own vote in a later round" };
-            self.vote_for(own.max(vote.candidate), why, effects);
+            let better = reachable && vote.candidate > own;
+            let why = if better { "a better vote in a later round" } else { "own vote in a later round" };
+            self.vote_for(if better { vote.candidate } else { own }, why, effects);
             return;
         }
         let Phase::Looking(looking) = &mut self.phase else { return };
         let Some(mine) = looking.vote else { return };
         looking.votes.insert(peer, vote.candidate);
-        if vote.candidate > mine {
+        if vote.candidate > mine && reachable {
             let why = if vote.candidate.zxid.epoch() > mine.zxid.epoch() {
                 "higher epoch"
             } else if vote.candidate.zxid > mine.zxid {
@@ -172,7 +176,7 @@ impl Zab {
         if looking.settled_at.is_some_and(|at| at <= self.now.tick) {
             self.act_on_vote(vote, effects);
         } else if vote.node != self.config.me && !self.links.contains_key(&vote.node) {
-            // Whoever voted for it may know better, but this node cannot follow what it cannot reach.
+            // The link to it broke since.
             self.round += 1;
             if let Phase::Looking(looking) = &mut self.phase {
                 *looking = Looking::default();

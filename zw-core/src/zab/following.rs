@@ -319,7 +319,11 @@ impl Zab {
         let tick = self.now.tick;
         let Phase::Following(following) = &mut self.phase else { return };
         if following.give_up_at <= tick {
+            let leader = following.leader;
             self.look("the leader is silent", effects);
+            // Each attempt to join has a link of its own: an AckEpoch of this one that is still on its way must not be
+            // taken for one of the next, or the leader would truncate what was synchronised between them.
+            self.close(leader, "the leader is silent", effects);
         } else if let Stage::Fetching { zxid, retry_at: retry_at @ Some(_) } = &mut following.stage
             && retry_at.is_some_and(|at| at <= tick)
         {

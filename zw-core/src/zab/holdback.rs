@@ -7,7 +7,7 @@
 
 use super::effects::Effect;
 use super::message::Message;
-use crate::ids::{LinkId, NodeId, Ticket, Zxid};
+use crate::ids::{Epoch, LinkId, NodeId, Ticket, Zxid};
 use crate::log::record::Record;
 use std::collections::VecDeque;
 
@@ -28,7 +28,7 @@ pub(super) enum Held {
     /// A message to a peer.
     Send { peer: NodeId, link: LinkId, message: Message },
     /// This node's own promise to its own epoch (its membership in its discovery quorum).
-    OwnPromise,
+    OwnPromise { epoch: Epoch },
 }
 
 impl Holdback {

@@ -127,6 +127,16 @@ impl Zab {
             return;
         }
         self.send_heartbeats(effects);
+        self.tell_strangers(effects);
+    }
+
+    /// Who does not follow may not know who leads; and a connection that is dead at its other end shows only when
+    /// something is sent.
+    fn tell_strangers(&mut self, effects: &mut Vec<Effect>) {
+        let Phase::Leading(leading) = &self.phase else { return };
+        let knows = |peer: &NodeId| leading.hellos.contains_key(peer) || leading.followers.contains_key(peer);
+        let strangers: Vec<NodeId> = self.links.keys().copied().filter(|peer| !knows(peer)).collect();
+        strangers.into_iter().for_each(|peer| self.send_standing(peer, effects));
     }
 
     /// Starts a new round of heartbeats.

@@ -339,7 +339,7 @@ impl Zab {
                     effects.push(Effect::Send { peer, link, message });
                 }
                 Held::Send { .. } => {}
-                Held::OwnPromise => self.own_promise_is_durable(effects),
+                Held::OwnPromise { epoch } => self.own_promise_is_durable(epoch, effects),
             }
         }
     }

@@ -4,7 +4,7 @@
 //! prefix, and one stream from it.
 
 use super::effects::{Effect, Event};
-use super::message::{AckEpoch, Message, SnapshotOffer, Truncate};
+use super::message::{AckEpoch, Append, Message, SnapshotOffer, Truncate};
 use super::{Cursor, CursorState, Phase, Zab};
 use crate::ids::{NodeId, Zxid};
 
@@ -27,9 +27,19 @@ impl Zab {
         if cursor.state != CursorState::Streaming {
             self.offer_snapshot(peer, effects);
         }
+        if cursor.state == CursorState::Streaming {
+            // Even if there is nothing to send: a follower acknowledges only what it knows to be equal.
+            self.send_join(peer, common, effects);
+        }
         if let Phase::Leading(leading) = &mut self.phase {
             leading.followers.insert(peer, cursor);
         }
+    }
+
+    /// Tells a follower that its log is equal up to `common`, and that records go on from there.
+    fn send_join(&self, peer: NodeId, common: Zxid, effects: &mut Vec<Effect>) {
+        let append = Append { epoch: self.promise.epoch, previous: common, commit: Zxid::ZERO, entries: Vec::new() };
+        self.send(peer, Message::Append(append), effects);
     }
 
     /// Tells a follower to fetch a snapshot that this log can continue.

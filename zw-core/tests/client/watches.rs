@@ -2,7 +2,7 @@
 
 use super::script::{Peer, Server, changed, connect, data, refusal, within, zxid};
 use zw_core::client::Client;
-use zw_core::tree::command::{EventKind, TreeEvent};
+use zw_core::tree::command::{EventKind, Stat, TreeEvent};
 use zw_core::wire::client::{Answer, ErrorCode, Operation, Ping, RemoveWatches, Request, SetWatches};
 
 async fn answer_next(peer: &mut Peer, at: u64, answer: Answer) -> Operation {
@@ -62,6 +62,8 @@ async fn watches_are_armed_again_with_what_was_seen() {
     let (client, mut peer) = connect(&[&one, &two]).await;
     let (data_watch, _) = both(client.get_watch("/data"), answer_next(&mut peer, 5, data("x"))).await;
     let (exists_watch, _) = both(client.exists_watch("/exists"), answer_next(&mut peer, 6, Answer::Stat(None))).await;
+    let found = Answer::Stat(Some(Stat::default()));
+    let (found_watch, _) = both(client.exists_watch("/found"), answer_next(&mut peer, 6, found)).await;
     let (gone, _) = both(client.exists_watch("/gone"), answer_next(&mut peer, 6, Answer::Stat(None))).await;
     drop(gone);
     let (stream, _) = both(client.add_watch("/all", true), answer_next(&mut peer, 7, Answer::Done(Ping))).await;
@@ -71,13 +73,14 @@ async fn watches_are_armed_again_with_what_was_seen() {
     drop(peer);
 
     let mut peer = two.accept().await;
-    let Request { id, operation: Operation::Ping(_) } = peer.next().await else { panic!("no Ping") };
-    peer.answer(id, zxid(9), Answer::Done(Ping)).await;
+    let Request { id, operation: Operation::Exists(_) } = peer.next().await else { panic!("no look at the root") };
+    peer.answer(id, zxid(9), Answer::Stat(None)).await;
     let Request { id, operation } = peer.next().await;
     let expected = SetWatches {
         // Entry 9 may have had more events than the one that came.
         seen: zxid(8),
-        data: vec!["/data".into()],
+        // An existence watch on what exists is a data watch.
+        data: vec!["/data".into(), "/found".into()],
         exists: vec!["/exists".into()],
         children: vec![],
         persistent: vec![],
@@ -88,8 +91,11 @@ async fn watches_are_armed_again_with_what_was_seen() {
     peer.answer(id, zxid(11), Answer::Done(Ping)).await;
     peer.event(changed("/all/below", 12)).await;
     assert_eq!(within(data_watch.unwrap().2.fired()).await, Ok(changed("/data", 10)));
-    assert_eq!(within(stream.unwrap().next()).await, Some(changed("/all/below", 12)));
-    drop(exists_watch);
+    let mut stream = stream.unwrap();
+    let gap = TreeEvent { kind: EventKind::ChildrenChanged, path: "/all".into(), zxid: zxid(11) };
+    assert_eq!(within(stream.next()).await, Some(gap), "what happened below meanwhile was missed");
+    assert_eq!(within(stream.next()).await, Some(changed("/all/below", 12)));
+    drop((exists_watch, found_watch));
 }
 
 #[tokio::test]

@@ -5,9 +5,9 @@ use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;
 use zw_node::broker::{BrokerOptions, run};
 
-/// Takes football events over HTTP, has them ordered by the ensemble, and shows them in that order.
+/// Takes football events over HTTP, has them ordered by the ensemble, and shows them in that order
 #[derive(Parser)]
-#[command(name = "zw-broker", version, about)]
+#[command(name = "zw-broker", version)]
 struct Options {
     #[command(flatten)]
     broker: BrokerOptions,

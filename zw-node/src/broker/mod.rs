@@ -17,6 +17,7 @@ mod register;
 mod store;
 mod view;
 
+use crate::parent;
 use crate::signals;
 use clap::Args;
 use follow::Shared;
@@ -88,7 +89,7 @@ pub fn run(options: BrokerOptions) -> Result<(), BrokerError> {
         server.parse::<Address>()?;
     }
     if options.die_with_parent {
-        crate::parent::die_with_parent()?;
+        parent::die_with_parent()?;
     }
     // Two threads: one may flush the file while the other answers.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;

@@ -59,7 +59,9 @@ impl Orderer {
         let deadline = Instant::now() + BROKER_ORDER_DEADLINE;
         let mut unknown = None;
         loop {
-            let reason = match tokio::time::timeout_at(deadline, self.attempt(request, request_id)).await {
+            let mut sent = false;
+            let attempt = self.attempt(request, request_id, &mut sent);
+            let reason = match tokio::time::timeout_at(deadline, attempt).await {
                 Ok(Ok(place)) => return Ok(place),
                 Ok(Err(Failed::Final(error))) => return Err(error),
                 Ok(Err(Failed::Again)) => continue,
@@ -68,10 +70,12 @@ impl Orderer {
                     unknown = Some(error.to_string());
                     continue;
                 }
-                // The attempt was cut off in the middle of a write.
                 Err(_) => {
-                    unknown.get_or_insert_with(|| "no answer in time".to_owned());
-                    "no answer in time".to_owned()
+                    let reason = "no answer in time".to_owned();
+                    if sent {
+                        unknown.get_or_insert_with(|| reason.clone());
+                    }
+                    reason
                 }
             };
             return Err(match unknown {
@@ -81,7 +85,8 @@ impl Orderer {
         }
     }
 
-    async fn attempt(&self, request: &AddScore, request_id: &str) -> Result<Place, Failed> {
+    /// `sent` tells, also of an attempt that is given up, whether its write may have gone out.
+    async fn attempt(&self, request: &AddScore, request_id: &str, sent: &mut bool) -> Result<Place, Failed> {
         let client = self.client(request.metadata.receiver_ip.as_deref()).await?;
         let newest = newest_row(&client, &self.port).await?;
         let receiver = client.connected_to().unwrap_or_default();
@@ -97,6 +102,7 @@ impl Orderer {
         let mut commands = self.clients_commands(&event, newest);
         commands.push(create(layout::request(request_id), Bytes::new(), CreateMode::Persistent));
         commands.push(create(layout::EVENT_PREFIX.to_owned(), to_json(&event), CreateMode::PersistentSequential));
+        *sent = true;
         match client.multi(commands).await {
             Ok(replies) => match replies.last() {
                 Some(Reply::Created(created)) => Ok(Place { zxid: created.stat.czxid, repeated: false }),
@@ -108,6 +114,7 @@ impl Orderer {
                 match client.exists(&layout::request(request_id)).await? {
                     Some(stat) => Ok(Place { zxid: stat.czxid, repeated: true }),
                     None => {
+                        *sent = false;
                         prepare(&client).await?;
                         Err(Failed::Again)
                     }

@@ -4,7 +4,7 @@ use super::{CliError, Context};
 use std::future::Future;
 use std::time::Duration;
 use tokio::time::timeout;
-use zw_core::client::Connection;
+use zw_core::client::{ClientError, Connection};
 use zw_core::ensemble::Ensemble;
 use zw_core::ids::NodeId;
 use zw_core::wire::admin::{NodeRole, Status};
@@ -84,6 +84,7 @@ pub(super) async fn ask(address: &str, operation: Operation, limit: Duration) ->
 
 async fn open(address: &str, limit: Duration) -> Result<Connection, String> {
     match timeout(limit, Connection::open(address, limit)).await {
+        Ok(Err(ClientError::NotConnected { mut tried })) if tried.len() == 1 => Err(tried.remove(0).1),
         Ok(opened) => opened.map_err(|error| error.to_string()),
         Err(_) => Err(format!("no answer within {} ms", limit.as_millis())),
     }

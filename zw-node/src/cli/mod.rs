@@ -34,9 +34,9 @@ use std::time::Duration;
 use zw_core::client::{Client, ClientOptions};
 use zw_core::limits::ZNODE_DATA_BYTES_MAX;
 
-/// Talks to a ZooWeeper ensemble.
+/// Talks to a ZooWeeper ensemble
 #[derive(Debug, Parser)]
-#[command(name = "zw", version, about, after_help = EXIT_CODES)]
+#[command(name = "zw", version, after_help = EXIT_CODES)]
 pub struct CliOptions {
     /// Nodes to try, in this order
     #[arg(long, env = "ZW_SERVERS", value_name = "HOST:PORT,...", default_value = "127.0.0.1:8080", global = true)]

@@ -69,6 +69,8 @@ pub(super) struct UnderWay {
     pub(super) id: u32,
     pub(super) kind: UnderWayKind,
     pub(super) started: Instant,
+    /// Of the write.
+    pub(super) bytes: usize,
     pub(super) done: Option<(Zxid, Outcome)>,
 }
 
@@ -95,6 +97,7 @@ pub(super) async fn serve(
     let mut connection = Connection::new(node.clone(), mailbox.clone(), input);
     frame::append(&mut connection.output, |out| welcome.encode_frame(out));
     let ended = connection.run(socket).await;
+    node.finish_write(connection.under_way.iter().map(|request| request.bytes).sum());
     node.clients.leave(mailbox.id);
     lock(&node.watches).remove_connection(mailbox.id);
     node.faults.disconnected(mailbox.id);
@@ -241,10 +244,12 @@ impl Connection {
     fn answer_done(&mut self) {
         let mut latest = None;
         while self.under_way.front().is_some_and(|first| first.done.is_some()) {
-            let Some(UnderWay { id, kind, started, done: Some((zxid, outcome)) }) = self.under_way.pop_front() else {
+            let Some(UnderWay { id, kind, started, bytes, done: Some((zxid, outcome)) }) = self.under_way.pop_front()
+            else {
                 return;
             };
             self.first_sequence += 1;
+            self.node.finish_write(bytes);
             // One look at the clock for all answers of this wake-up.
             let now = *latest.get_or_insert_with(|| (Instant::now(), self.node.clock.uptime()));
             if matches!(kind, UnderWayKind::Write) {

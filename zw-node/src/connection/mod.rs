@@ -53,8 +53,13 @@ pub(crate) async fn accept(node: Arc<Node>, listener: TcpListener) {
     loop {
         match listener.accept().await {
             Ok((socket, from)) => {
+                let Ok(place) = node.sockets.clone().try_acquire_owned() else {
+                    node.log_refused(from, &refused("there are too many connections"));
+                    continue;
+                };
                 let node = node.clone();
                 tokio::spawn(async move {
+                    let _place = place;
                     if let Err(error) = begin(&node, socket).await {
                         node.log_refused(from, &error);
                     }

@@ -7,7 +7,6 @@ use super::client::Connection;
 use crate::server::inbox::CoreInput;
 use crate::server::locks::{lock, read};
 use std::io;
-use zw_core::ids::Zxid;
 use zw_core::limits::{APPLY_BATCH_MAX, CONNECTION_REQUESTS_MAX, SOCKET_BUFFER_BYTES};
 use zw_core::tree::Tree;
 use zw_core::tree::command::{TreeError, TreeEvent};
@@ -34,7 +33,6 @@ impl Connection {
             Operation::Connect(connect) => self.begin_connect(id, connect),
             Operation::Sync(_) => self.begin_other(id, CoreInput::Barrier).await,
             Operation::Snapshot(_) => self.begin_other(id, CoreInput::SnapshotNow).await,
-            Operation::Ping(_) => self.answer(id, Zxid::ZERO, Answer::Done(Ping)),
             Operation::Status(_)
             | Operation::Sessions(_)
             | Operation::TraceStart(_)
@@ -71,6 +69,8 @@ impl Connection {
 
     fn read_one(&mut self, tree: &Tree, id: u32, operation: Operation) {
         let answer = match operation {
+            // A read of nothing: it tells what this node has applied, after the events up to there.
+            Operation::Ping(_) => Ok(Answer::Done(Ping)),
             Operation::Get(get) => self.get(tree, &get),
             Operation::Exists(exists) => self.exists(tree, &exists),
             Operation::Children(children) => self.children(tree, &children),
@@ -156,7 +156,8 @@ impl Connection {
 fn is_read(operation: &Operation) -> bool {
     matches!(
         operation,
-        Operation::Get(_)
+        Operation::Ping(_)
+            | Operation::Get(_)
             | Operation::Exists(_)
             | Operation::Children(_)
             | Operation::GetAcl(_)

@@ -59,7 +59,13 @@ impl Connection {
     pub(super) async fn begin_other(&mut self, id: u32, input: impl FnOnce(Waiter) -> CoreInput) {
         let sequence = self.first_sequence + self.under_way.len() as u64;
         let waiter = Waiter { mailbox: self.mailbox.clone(), sequence };
-        self.under_way.push_back(UnderWay { id, kind: UnderWayKind::Other, started: Instant::now(), done: None });
+        self.under_way.push_back(UnderWay {
+            id,
+            kind: UnderWayKind::Other,
+            started: Instant::now(),
+            bytes: 0,
+            done: None,
+        });
         self.hand_over_writes().await;
         self.node.inbox.send(input(waiter)).await;
     }
@@ -74,9 +80,13 @@ impl Connection {
             let message = format!("the request takes {} bytes, above the limit of {COMMAND_BYTES_MAX}", payload.len());
             return self.refuse_in_order(id, ErrorCode::TooLarge, message);
         }
+        if !self.node.admit_write(payload.len()) {
+            let message = "this node has too much to do; try again in a moment, or another node";
+            return self.refuse_in_order(id, ErrorCode::Overloaded, message);
+        }
         let sequence = self.first_sequence + self.under_way.len() as u64;
         let started = self.writes_started();
-        self.under_way.push_back(UnderWay { id, kind, started, done: None });
+        self.under_way.push_back(UnderWay { id, kind, started, bytes: payload.len(), done: None });
         self.writes.push((sequence, Proposal { tag, payload }));
     }
 
@@ -87,7 +97,7 @@ impl Connection {
             return self.answer(id, Zxid::ZERO, Answer::Error(refused));
         }
         let done = Some((Zxid::ZERO, Outcome::Refused(refused)));
-        self.under_way.push_back(UnderWay { id, kind: UnderWayKind::Other, started: Instant::now(), done });
+        self.under_way.push_back(UnderWay { id, kind: UnderWayKind::Other, started: Instant::now(), bytes: 0, done });
     }
 
     /// The time at which the writes of this wake-up began: one look at the clock for all.

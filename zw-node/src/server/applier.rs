@@ -6,13 +6,13 @@
 //!   answer of the write, before its events are queued.
 
 use super::core::{Bound, Core};
+use super::expiry::patience;
 use super::inbox::Waiter;
 use super::locks::{lock, write};
 use super::node::Node;
 use super::trace::Facts;
 use crate::connection::mailbox::{Mail, Mailbox, Outcome};
 use std::sync::Arc;
-use std::time::Duration;
 use zw_core::ids::{SessionId, Zxid};
 use zw_core::limits::{APPLY_BATCH_MAX, DIGEST_INTERVAL};
 use zw_core::log::record::Entry;
@@ -106,12 +106,12 @@ impl Core {
     ) {
         let session = reply.session;
         if self.zab.leader() == Some(self.node.config.me) {
-            self.expiry.opened(session, Duration::from_millis(reply.timeout_ms.into()), now.tick);
+            self.expiry.opened(session, patience(reply.timeout_ms), now.tick);
         }
-        if let Some(old) = self.sessions.remove(&session) {
-            if mailbox.as_ref().is_none_or(|mailbox| mailbox.id != old.mailbox.id) {
-                old.mailbox.close("its session moved to another connection");
-            }
+        if let Some(old) = self.sessions.remove(&session)
+            && mailbox.as_ref().is_none_or(|mailbox| mailbox.id != old.mailbox.id)
+        {
+            old.mailbox.close("its session moved to another connection");
         }
         if let Some(mailbox) = mailbox {
             self.sessions.insert(session, Bound { generation: reply.generation, mailbox });

@@ -60,8 +60,8 @@ pub(super) struct Core {
     pub(super) own: Vec<Input>,
     /// The leader's digests of entries that are not applied here yet.
     pub(super) digests_to_compare: Vec<(Zxid, u64)>,
-    /// A snapshot that was fetched and will become the tree.
-    pub(super) received: Option<(SnapshotId, Box<Tree>)>,
+    /// Snapshots that were fetched: each becomes the tree or is discarded, as the protocol answers.
+    pub(super) received: Vec<(SnapshotId, Box<Tree>)>,
     /// Why no writes are taken, in words.
     pub(super) suspended: &'static str,
     pub(super) disk_full: bool,
@@ -105,7 +105,7 @@ impl Core {
             expiry: Expiry::default(),
             own: Vec::new(),
             digests_to_compare: Vec::new(),
-            received: None,
+            received: Vec::new(),
             suspended: "no leader was elected yet",
             disk_full: false,
             duties: Duties::default(),
@@ -141,7 +141,7 @@ impl Core {
             if self.is_done(now.tick) {
                 break;
             }
-            last = self.node.clock.tick();
+            last = now.tick;
         }
         self.node.peers.close_all();
         self.log.stop();
@@ -162,7 +162,7 @@ impl Core {
         let gap = until(now, last);
         if gap > IDLE_MAX + PAUSE_MIN {
             tracing::warn!(?gap, "this process stood still");
-            self.expiry.postpone(gap);
+            self.expiry.postpone(gap + PAUSE_MIN);
         }
     }
 
@@ -170,8 +170,13 @@ impl Core {
         match input {
             CoreInput::Zab(input) => {
                 self.trace_input(&input);
-                if let Input::DiskFull { full } = input {
-                    self.disk_full = full;
+                match input {
+                    Input::DiskFull { full } => self.disk_full = full,
+                    // The socket closes with the last of its owners: the peer must see the end of the link.
+                    Input::Disconnected { peer, link } if self.links.get(&peer).is_some_and(|own| own.id == link) => {
+                        self.links.remove(&peer);
+                    }
+                    _ => {}
                 }
                 self.zab.step(now, input, effects);
             }
@@ -197,7 +202,7 @@ impl Core {
                 }
             }
             CoreInput::SnapshotReceived(snapshot, tree) => {
-                self.received = Some((snapshot, tree));
+                self.received.push((snapshot, tree));
                 self.zab.step(now, Input::SnapshotReceived { snapshot }, effects);
             }
             CoreInput::Shutdown => {

@@ -13,6 +13,15 @@ use zw_core::ids::{SessionId, Tick};
 /// An expiry that was proposed and did not come back is proposed again after this time.
 const RETRY: Duration = Duration::from_secs(1);
 
+/// Signs of life are gathered, by the connection, by its node and with the heartbeat, before the leader hears of them;
+/// none of that may cost a session its life.
+const NEWS_DELAY: Duration = Duration::from_millis(400);
+
+/// How long a leader waits for a session that asked for `timeout_ms`.
+pub(crate) fn patience(timeout_ms: u32) -> Duration {
+    Duration::from_millis(timeout_ms.into()) + NEWS_DELAY
+}
+
 /// The sessions' deadlines.
 #[derive(Debug, Default)]
 pub(crate) struct Expiry {

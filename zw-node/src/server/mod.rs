@@ -18,7 +18,6 @@ pub(crate) mod inbox;
 pub(crate) mod locks;
 pub(crate) mod metrics;
 pub(crate) mod node;
-mod parent;
 mod pending;
 mod perform;
 mod snapshotter;
@@ -124,7 +123,7 @@ fn system(doing: &'static str) -> impl Fn(io::Error) -> ServerError {
 pub fn run(options: NodeOptions) -> Result<(), ServerError> {
     start_logging(&options.log_level)?;
     if options.die_with_parent {
-        parent::die_with_parent().map_err(system("watching the parent process"))?;
+        crate::parent::die_with_parent().map_err(system("watching the parent process"))?;
     }
     let config = Config::new(&options)?;
     let listener = listen(&config)?;
@@ -142,7 +141,7 @@ pub fn run(options: NodeOptions) -> Result<(), ServerError> {
     let (log, disk_delay) = start_log(&node, wal)?;
     let core = core::Core::new(node.clone(), zab, log, snapshotter);
     let core = start_core(core)?;
-    let ended = runtime.block_on(serve(&node, listener, disk_delay, options.die_with_parent));
+    let ended = runtime.block_on(serve(&node, listener, disk_delay));
     node.inbox.push(CoreInput::Shutdown);
     wait_for(core);
     node.stopping.cancel();
@@ -256,14 +255,8 @@ impl Drop for ExitOnPanic {
 }
 
 /// Serves sockets until the process is asked to end.
-async fn serve(
-    node: &Arc<Node>,
-    listener: std::net::TcpListener,
-    disk_delay: DiskDelay,
-    die_with_parent: bool,
-) -> Result<(), ServerError> {
+async fn serve(node: &Arc<Node>, listener: std::net::TcpListener, disk_delay: DiskDelay) -> Result<(), ServerError> {
     let listener = TcpListener::from_std(listener).map_err(system("listening"))?;
-    let ended = ended_by_signal().map_err(system("handling signals"))?;
     let me = node.config.me;
     let higher: Vec<NodeId> = node.config.ensemble.others(me).filter(|peer| *peer > me).collect();
     for peer in higher {
@@ -276,8 +269,7 @@ async fn serve(
     announce(node);
     tokio::select! {
         () = connection::accept(node.clone(), listener) => {}
-        signal = ended => tracing::info!(signal, "asked to end"),
-        () = parent::gone(), if die_with_parent => tracing::info!("the parent process is gone"),
+        () = crate::signals::terminated() => {}
     }
     Ok(())
 }
@@ -289,18 +281,6 @@ fn announce(node: &Node) {
     let mut out = io::stdout().lock();
     // Nobody may be listening; the log has said it too.
     let _ = writeln!(out, "listening on {address}").and_then(|()| out.flush());
-}
-
-fn ended_by_signal() -> io::Result<impl Future<Output = &'static str>> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => "SIGTERM",
-            _ = interrupt.recv() => "SIGINT",
-        }
-    })
 }
 
 /// Waits for the core thread, but not for ever.

@@ -16,9 +16,12 @@ use crate::peer::Peers;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use zw_core::ids::{ConnectionId, Epoch, NodeId, SessionId, Zxid};
-use zw_core::limits::{CONNECTIONS_MAX, DIGESTS_REMEMBERED_MAX, TOUCHED_SESSIONS_MAX};
+use zw_core::limits::{
+    CLIENT_WRITES_BYTES_MAX, CONNECTIONS_MAX, DIGESTS_REMEMBERED_MAX, SOCKETS_MAX, TOUCHED_SESSIONS_MAX,
+};
 use zw_core::tree::Tree;
 use zw_core::tree::watch::Watches;
 use zw_core::zab::effects::Role;
@@ -44,6 +47,10 @@ pub(crate) struct Node {
     pub(crate) metrics: Metrics,
     pub(crate) trace: Trace,
     pub(crate) faults: Faults,
+    /// Bytes of this node's clients' writes that are under way.
+    pub(crate) writes_bytes: AtomicUsize,
+    /// Places for connections of all kinds.
+    pub(crate) sockets: Arc<Semaphore>,
     /// Snapshots that are being sent.
     pub(crate) transfers: AtomicUsize,
     /// The next tag of a write. It starts at a random number, so that an entry of a former process of this node is
@@ -106,6 +113,8 @@ impl Node {
             metrics: Metrics::default(),
             trace: Trace::default(),
             faults: Faults::default(),
+            writes_bytes: AtomicUsize::new(0),
+            sockets: Arc::new(Semaphore::new(SOCKETS_MAX)),
             transfers: AtomicUsize::new(0),
             tags: AtomicU64::new(first_tag),
             stopping: CancellationToken::new(),
@@ -115,6 +124,22 @@ impl Node {
     /// Takes `count` tags that nobody else has, and gives the first.
     pub(crate) fn take_tags(&self, count: u64) -> u64 {
         self.tags.fetch_add(count, Ordering::Relaxed)
+    }
+
+    /// Makes room for a client's write of `bytes`; false if too much is under way. Each success needs one
+    /// [`Node::finish_write`].
+    pub(crate) fn admit_write(&self, bytes: usize) -> bool {
+        let admitted = self.writes_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes <= CLIENT_WRITES_BYTES_MAX;
+        if !admitted {
+            self.finish_write(bytes);
+        }
+        admitted
+    }
+
+    /// A client's write of `bytes` was answered, or nobody waits for it any more.
+    pub(crate) fn finish_write(&self, bytes: usize) {
+        let before = self.writes_bytes.fetch_sub(bytes, Ordering::Relaxed);
+        assert!(before >= bytes, "a write is finished once");
     }
 
     /// A session gave a sign of life on this node.

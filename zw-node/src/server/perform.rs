@@ -31,7 +31,6 @@ impl Core {
                 Effect::Serve { leader, epoch } => self.serve(now, leader, epoch),
                 Effect::Suspend { reason } => self.suspend(reason),
                 Effect::FetchSnapshot { peer, zxid } => {
-                    self.received = None;
                     bulk::fetch_in_background(&self.node, self.snapshotter.store(), peer, zxid);
                 }
                 Effect::Barrier { tag, zxid } => self.pending.barrier_stands(tag, zxid),
@@ -49,7 +48,7 @@ impl Core {
     }
 
     fn persist(&mut self, ticket: zw_core::ids::Ticket, records: Vec<Record>) {
-        let bytes: u64 = records.iter().map(|record| record_bytes(record)).sum();
+        let bytes: u64 = records.iter().map(record_bytes).sum();
         self.node.metrics.log_bytes.add(bytes);
         self.log.persist(ticket, records);
         if self.snapshotter.logged(bytes) {
@@ -88,8 +87,8 @@ impl Core {
 
     /// The received snapshot becomes the tree. Its changes fired no watches, so the clients must come again and re-arm.
     fn reset(&mut self, snapshot: SnapshotId) {
-        let (id, tree) = self.received.take().expect("a reset follows the snapshot's receipt");
-        assert_eq!(id, snapshot, "the tree is reset to the snapshot that was received");
+        let place = self.received.iter().position(|(id, _)| *id == snapshot);
+        let (_, tree) = self.received.swap_remove(place.expect("a reset follows the snapshot's receipt"));
         assert_eq!((tree.applied(), tree.digest()), (snapshot.zxid, snapshot.digest), "the snapshot was verified");
         *write(&self.node.tree) = *tree;
         lock(&self.node.digests).clear();
@@ -102,9 +101,7 @@ impl Core {
     }
 
     fn discard(&mut self, snapshot: SnapshotId) {
-        if self.received.as_ref().is_some_and(|(id, _)| *id == snapshot) {
-            self.received = None;
-        }
+        self.received.retain(|(id, _)| *id != snapshot);
         self.snapshotter.discard(snapshot);
     }
 
@@ -114,7 +111,7 @@ impl Core {
         if leader == self.node.config.me {
             let tree = read(&self.node.tree);
             for (id, session) in tree.sessions() {
-                self.expiry.opened(id, std::time::Duration::from_millis(session.timeout_ms.into()), now.tick);
+                self.expiry.opened(id, super::expiry::patience(session.timeout_ms), now.tick);
             }
         }
     }

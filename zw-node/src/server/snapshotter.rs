@@ -22,13 +22,23 @@ pub(super) struct Snapshotter {
     logged_bytes: u64,
     last_bytes: u64,
     running: bool,
+    /// The last snapshot that the log builds on.
+    current: Option<SnapshotId>,
     waiters: Vec<Waiter>,
 }
 
 impl Snapshotter {
     pub(super) fn new(store: SnapshotStore, interval_bytes: u64) -> Snapshotter {
         let store = Arc::new(store);
-        Snapshotter { store, interval_bytes, logged_bytes: 0, last_bytes: 0, running: false, waiters: Vec::new() }
+        Snapshotter {
+            store,
+            interval_bytes,
+            logged_bytes: 0,
+            last_bytes: 0,
+            running: false,
+            current: None,
+            waiters: Vec::new(),
+        }
     }
 
     /// The files.
@@ -73,6 +83,7 @@ impl Snapshotter {
         match taken {
             Ok((snapshot, bytes)) => {
                 self.last_bytes = *bytes;
+                self.current = Some(*snapshot);
                 tracing::info!(zxid = %snapshot.zxid, bytes, "snapshot taken");
             }
             Err(error) => tracing::error!(error, "no snapshot taken; the log is kept instead"),
@@ -81,12 +92,16 @@ impl Snapshotter {
     }
 
     /// A snapshot of another node became the tree.
-    pub(super) fn installed(&mut self, _snapshot: SnapshotId) {
+    pub(super) fn installed(&mut self, snapshot: SnapshotId) {
+        self.current = Some(snapshot);
         self.logged_bytes = 0;
     }
 
     /// A received snapshot is of no use.
     pub(super) fn discard(&self, snapshot: SnapshotId) {
+        if self.current == Some(snapshot) {
+            return;
+        }
         if let Err(error) = self.store.remove(snapshot) {
             tracing::warn!(%error, "cannot delete a snapshot that is of no use");
         }

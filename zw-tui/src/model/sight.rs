@@ -44,7 +44,7 @@ pub enum Freshness {
 /// What changed with an answer, for the feed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Turn {
-    /// It answers for the first time since it was silent, or at all.
+    /// It answers again after a silence.
     Answers,
     /// Its role, leader or epoch is another.
     Role(NodeRole, NodeId, Epoch),
@@ -56,7 +56,7 @@ impl Sight {
     /// Takes an answer; gives what changed.
     pub fn take(&mut self, now: Duration, status: Box<Status>) -> Vec<Turn> {
         let mut turns = Vec::new();
-        if self.silence.take().is_some() || self.status.is_none() {
+        if self.silence.take().is_some() && self.status.is_some() {
             turns.push(Turn::Answers);
         }
         let old = self.status.as_deref();

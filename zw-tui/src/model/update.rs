@@ -298,7 +298,7 @@ fn on_status(state: &mut State, now: Duration, index: usize, status: Box<Status>
 
 fn words(turn: &Turn, state: &State, member: Member) -> Option<(Level, String)> {
     Some(match turn {
-        Turn::Answers => (Level::Info, "answers".into()),
+        Turn::Answers => (Level::Info, "answers again".into()),
         Turn::Role(NodeRole::Leader, _, epoch) => (Level::Info, format!("LEADING epoch {epoch}")),
         Turn::Role(role @ (NodeRole::Follower | NodeRole::Observer), leader, epoch) => {
             // One line for the leader says it all; followers only if theirs is another.

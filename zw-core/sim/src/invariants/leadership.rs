@@ -1,5 +1,5 @@
 //! Leadership1/2 and PrimaryIntegrity (`Zab.tla`; rules D5, D6): an epoch has at most one established leader, one
-//! process of it, and that leader begins with everything that was committed before.
+//! process of it, and that leader begins with everything that earlier epochs have committed.
 
 use super::agreement::Agreement;
 use super::{Verdict, ensure, find};
@@ -34,7 +34,9 @@ impl Leadership {
             leader.0 + 1,
             node + 1
         );
-        let Some(last) = agreement.committed().last() else { return Ok(()) };
+        // A leader that comes too late, when a later epoch has committed already, is harmless: nobody follows it.
+        let before = agreement.committed().partition_point(|entry| entry.zxid().epoch() < epoch);
+        let Some(last) = agreement.committed()[..before].last() else { return Ok(()) };
         let has = last.zxid() <= log.snapshot.zxid || find(&log.entries, last.zxid()) == Some(last);
         ensure!(
             has,

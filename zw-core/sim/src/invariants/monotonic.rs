@@ -1,7 +1,7 @@
 //! Monotonic{Promise, Commit, Applied} (openraft; I9, B4): within one process none of them goes back; a promise not
 //! even across processes; and a node never believes more than is so.
 
-use super::{Verdict, ensure, holds};
+use super::{Verdict, ensure, find, holds};
 use std::collections::BTreeMap;
 use zw_core::ids::{Epoch, Zxid};
 use zw_core::log::Recovered;
@@ -57,7 +57,7 @@ impl Monotonic {
         ensure!(delivered <= committed, "MonotonicApplied", "node {name} delivers {delivered} beyond {committed}");
         let durable = zab.durable_zxid();
         // A truncation may have reached the disk while the news of it still waits in the inbox.
-        let there = holds(disk, durable) || !holds(appended, durable);
+        let there = holds(disk, durable) || find(&appended.entries, durable).is_none();
         ensure!(there, "AckImpliesDurable", "node {name} believes that {durable} is on its disk");
         *seen = Seen { promise, durable_promise: disk.promise, committed, delivered };
         Ok(())

@@ -26,7 +26,7 @@ use zw_core::limits::{CONNECTION_REQUESTS_MAX, ZNODE_DATA_BYTES_MAX};
 ///
 /// Each client is one connection with --inflight requests under way; latency is counted from when a request was due.
 /// A client whose connection is lost goes on at another node. `lost` counts acknowledged writes that are not found at
-/// the end, after a sync.
+/// the end, after a sync. Ctrl-C (or SIGTERM) ends the run early, verified and reported as usual.
 #[derive(Debug, Args)]
 pub(super) struct Options {
     /// Connections
@@ -92,11 +92,12 @@ pub(super) async fn run(context: &mut Context, options: Options) -> Result<(), C
         request_timeout: options.request_timeout,
         tally: RefCell::new(Tally::new(begin)),
         targets,
+        stopped: Cell::new(None),
         give_up: GIVE_UP,
     });
     let bar = progress_bar(&options);
     let ledgers = all_sessions(&plan, ledgers, &bar, options.writes).await?;
-    plan.tally.borrow_mut().finish(Instant::now().min(plan.end.unwrap_or_else(Instant::now)));
+    plan.tally.borrow_mut().finish(plan.ended());
     bar.finish_and_clear();
 
     let lost = if options.no_verify { Ok(None) } else { verified(plan.targets.addresses(), &ledgers).await };
@@ -160,6 +161,7 @@ async fn all_sessions(
         let session = Session::new(Rc::clone(plan), index, ledger, random_number()?);
         sessions.push(local.spawn_local(session.run()));
     }
+    local.spawn_local(stop_on_signal(Rc::clone(plan)));
     if !bar.is_hidden() {
         let (plan, bar) = (Rc::clone(plan), bar.clone());
         local.spawn_local(async move {
@@ -185,6 +187,14 @@ async fn all_sessions(
         })
         .await?;
     Ok(ledgers)
+}
+
+/// The first signal ends the run early, and it is verified and reported as usual; the second ends the process.
+async fn stop_on_signal(plan: Rc<Plan>) {
+    crate::signals::terminated().await;
+    plan.stopped.set(Some(Instant::now()));
+    crate::signals::terminated().await;
+    std::process::exit(130);
 }
 
 fn progress_bar(options: &Options) -> ProgressBar {

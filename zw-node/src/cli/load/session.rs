@@ -35,13 +35,20 @@ pub(super) struct Plan {
     pub(super) request_timeout: Duration,
     pub(super) tally: RefCell<Tally>,
     pub(super) targets: Targets,
+    /// When a signal asked to end the run.
+    pub(super) stopped: Cell<Option<Instant>>,
     /// After it a client without a connection gives up.
     pub(super) give_up: Duration,
 }
 
 impl Plan {
     fn is_over(&self, now: Instant) -> bool {
-        self.left.get() == 0 || self.end.is_some_and(|end| now >= end)
+        self.left.get() == 0 || self.stopped.get().is_some() || self.end.is_some_and(|end| now >= end)
+    }
+
+    /// When the run ended, or now if only its count ended it.
+    pub(super) fn ended(&self) -> Instant {
+        [self.end, self.stopped.get()].into_iter().flatten().fold(Instant::now(), Instant::min)
     }
 }
 

@@ -1,0 +1,351 @@
+//! The model under any messages in any order: it never panics, never grows without bound, and keeps its promises.
+
+#![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
+use bytes::Bytes;
+use proptest::prelude::*;
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use std::time::Duration;
+use zw_core::ids::{Epoch, NodeId, Zxid};
+use zw_core::tree::command::Stat;
+use zw_core::wire::admin::{NodeRole, Status};
+use zw_core::wire::client::ChildrenPage;
+use zw_tui::key::{Code, Key};
+use zw_tui::member::Member;
+use zw_tui::model::events::EVENTS_MAX;
+use zw_tui::model::message::{Effect, Msg, WriteFailure, Written};
+use zw_tui::model::update::update;
+use zw_tui::model::verdict::{Word, judge};
+use zw_tui::model::{Pane, State};
+use zw_tui::pane::draw;
+use zw_tui::supervisor::{Asked, Change, Exit, Order, Report};
+use zw_tui::theme::Theme;
+
+const NODES: usize = 5;
+
+fn state() -> State {
+    let addresses = |base: u16, count: u16| (0..count).map(|i| format!("127.0.0.1:{}", base + i)).collect();
+    State::new(addresses(8080, 5), addresses(9090, 2))
+}
+
+fn key() -> impl Strategy<Value = Key> {
+    let named = prop_oneof![
+        Just(Code::Enter),
+        Just(Code::Esc),
+        Just(Code::Tab),
+        Just(Code::BackTab),
+        Just(Code::Backspace),
+        Just(Code::Delete),
+        Just(Code::Up),
+        Just(Code::Down),
+        Just(Code::Left),
+        Just(Code::Right),
+        Just(Code::Home),
+        Just(Code::End),
+        Just(Code::PageUp),
+        Just(Code::PageDown),
+        Just(Code::Function(1)),
+    ];
+    prop_oneof![
+        3 => proptest::char::range(' ', '~').prop_map(Key::char),
+        1 => any::<char>().prop_map(Key::char),
+        1 => proptest::char::range('a', 'z').prop_map(Key::ctrl),
+        2 => named.prop_map(Key::plain),
+    ]
+}
+
+fn member() -> impl Strategy<Value = Member> {
+    prop_oneof![(1..=6u8).prop_map(Member::Node), (1..=3u8).prop_map(Member::Broker)]
+}
+
+fn change() -> impl Strategy<Value = Change> {
+    prop_oneof![
+        (1..99_999u32).prop_map(|pid| Change::Spawned { pid }),
+        Just(Change::Listening),
+        Just(Change::Stopping),
+        Just(Change::Paused),
+        Just(Change::Resumed),
+        Just(Change::GraceOver),
+        any::<i32>().prop_map(|code| Change::Exited { exit: Exit::Code(code), asked: Asked::Nothing }),
+        Just(Change::Exited { exit: Exit::Signal(9), asked: Asked::Kill }),
+        ".*".prop_map(Change::Failed),
+        ".*".prop_map(Change::Refused),
+    ]
+}
+
+prop_compose! {
+    fn status()(
+        node in 0..8u16, role in 0..5u8, leader in 0..7u16, epoch in 0..4u32, counter in 0..5_000u64,
+        writes in 0..1_000u64, disk_full in any::<bool>(), faults in prop::collection::vec(".*", 0..2),
+    ) -> Status {
+        let roles =
+            [NodeRole::Leader, NodeRole::Follower, NodeRole::Observer, NodeRole::Looking, NodeRole::Syncing];
+        let zxid = Zxid::new(Epoch(epoch), counter);
+        Status {
+            node: NodeId(node + 1), address: String::new(), ensemble: String::new(), role: roles[usize::from(role)],
+            epoch: Epoch(epoch), last_zxid: zxid, committed_zxid: zxid, applied_zxid: zxid, leader: NodeId(leader),
+            peers: Vec::new(), sessions: 0, watches: 0, connections: 0, znodes: 1, queue: 0, writes, reads: writes,
+            fsync_p99_us: 0, write_p99_us: 0, rss_bytes: 0, uptime_ms: 0, digest: 0, pid: 1, build: String::new(),
+            disk_full, faults,
+        }
+    }
+}
+
+fn page() -> impl Strategy<Value = Result<ChildrenPage, String>> {
+    let pages = (prop::collection::vec("[a-c]{1,3}", 0..20), any::<bool>(), any::<bool>());
+    pages.prop_map(|(names, more, is_ok)| {
+        let stat = Stat { num_children: names.len() as u32, ..Stat::default() };
+        let page = ChildrenPage { stats: vec![stat; names.len() / 2], names, stat, more };
+        if is_ok { Ok(page) } else { Err("no answer".into()) }
+    })
+}
+
+fn path() -> impl Strategy<Value = String> {
+    prop_oneof![Just("/".to_owned()), "(/[a-c]{1,3}){1,3}", ".*"]
+}
+
+fn message() -> impl Strategy<Value = Msg> {
+    let node = 0..NODES + 2;
+    let pane = prop_oneof![Just(Pane::Nodes), Just(Pane::Brokers), Just(Pane::Tree), Just(Pane::Events)];
+    prop_oneof![
+        12 => key().prop_map(Msg::Key),
+        1 => ".*".prop_map(Msg::Paste),
+        1 => (pane.clone(), prop::option::of(0..40usize)).prop_map(|(pane, item)| Msg::Click(pane, item)),
+        1 => (pane, -3..3i32).prop_map(|(pane, steps)| Msg::Wheel(pane, steps)),
+        3 => (member(), change()).prop_map(|(member, change)| Msg::Supervisor(Report { member: Some(member), change })),
+        3 => (node.clone(), status()).prop_map(|(node, status)| Msg::Status {
+            node, status: Box::new(status), round_trip: Duration::ZERO,
+        }),
+        1 => (node.clone(), ".*").prop_map(|(node, reason)| Msg::Silent { node, reason }),
+        2 => (node.clone(), path(), path(), page())
+            .prop_map(|(node, path, after, result)| Msg::Children { node, path, after, result }),
+        1 => (node.clone(), path()).prop_map(|(node, path)| Msg::Value {
+            node, path, result: Ok((Bytes::from_static(b"\xff\x00"), Stat::default())),
+        }),
+        1 => (node, path(), any::<bool>()).prop_map(|(node, path, is_ok)| {
+            let took = Duration::ZERO;
+            let written = Written { created: is_ok, version: 0, zxid: Zxid::ZERO, took };
+            let failure = WriteFailure { reason: "no quorum".into(), may_be_done: is_ok };
+            Msg::Written { node, path, result: if is_ok { Ok(written) } else { Err(failure) } }
+        }),
+        1 => ".*".prop_map(Msg::Note),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(192))]
+
+    /// No order of messages panics, breaks a bound, or leaves the screen without its verdict.
+    #[test]
+    fn any_messages_in_any_order(messages in prop::collection::vec((0..700u64, message()), 0..120)) {
+        let mut state = state();
+        let mut now = Duration::ZERO;
+        for (millis, message) in messages {
+            now += Duration::from_millis(millis);
+            let before = state.version;
+            for effect in update(&mut state, now, message) {
+                if let Effect::Children { node, .. } | Effect::Value { node, .. } | Effect::Write { node, .. } = effect {
+                    prop_assert!(node < NODES);
+                }
+            }
+            prop_assert!(state.version >= before);
+            prop_assert!(state.node < NODES && state.broker < 2);
+            prop_assert!(state.tree.cursor() < state.tree.rows().len());
+            prop_assert!(state.events.iter().len() <= EVENTS_MAX && state.undo.len() <= 32);
+        }
+        for (width, height) in [(160, 45), (80, 24), (40, 12), (20, 5), (1, 1)] {
+            let mut buffer = Buffer::empty(Rect::new(0, 0, width, height));
+            draw(&state, &Theme { color: false, ascii: false }, now, &mut buffer);
+            let row = if height < 6 { 0 } else { usize::from(width) };
+            let text: String = buffer.content()[row..].iter().map(|cell| cell.symbol()).collect();
+            let word = if state.leaving.is_some() && height > 5 { "LEAVING" } else { judge(&state, now).word.text() };
+            prop_assert!(width < 20 || text.contains(word), "{}x{} lacks {}", width, height, word);
+        }
+    }
+
+    /// What a person types by accident in lower case, with digits and marks, changes nothing in the ensemble.
+    #[test]
+    fn lower_case_never_acts(text in "[a-z0-9!?/ \\[\\]{}<>.,=+_-]{0,60}", pane in 1..5usize) {
+        let mut state = state();
+        let members: Vec<Member> = state.members().collect();
+        for (member, pid) in members.into_iter().zip(100..) {
+            let change = Change::Spawned { pid };
+            update(&mut state, Duration::ZERO, Msg::Supervisor(Report { member: Some(member), change }));
+        }
+        state.focus = Pane::ALL[pane - 1];
+        // q leaves, which is what it is for; in the help one can type it.
+        for key in text.chars().filter(|key| *key != 'q') {
+            for effect in update(&mut state, Duration::ZERO, Msg::Key(Key::char(key))) {
+                prop_assert!(!matches!(effect, Effect::Supervise(_) | Effect::Write { .. }), "{} did {:?}", key, effect);
+            }
+        }
+    }
+
+    /// The same answer again is nothing new: the screen is not painted for it.
+    #[test]
+    fn the_same_status_again_changes_nothing(status in status()) {
+        let mut state = state();
+        let change = Change::Spawned { pid: 7 };
+        update(&mut state, Duration::ZERO, Msg::Supervisor(Report { member: Some(Member::Node(1)), change }));
+        let message = || Msg::Status { node: 0, status: Box::new(status.clone()), round_trip: Duration::ZERO };
+        let mut now = Duration::ZERO;
+        for _ in 0..3 {
+            now += Duration::from_millis(250);
+            update(&mut state, now, message());
+        }
+        let version = state.version;
+        for _ in 0..20 {
+            now += Duration::from_millis(250);
+            update(&mut state, now, message());
+        }
+        prop_assert_eq!(state.version, version);
+    }
+}
+
+fn tell(state: &mut State, now: Duration, node: usize, role: NodeRole, leader: u16) {
+    let mut status = Status {
+        node: NodeId(u16::try_from(node).unwrap() + 1),
+        address: String::new(),
+        ensemble: String::new(),
+        role,
+        epoch: Epoch(2),
+        last_zxid: Zxid::ZERO,
+        committed_zxid: Zxid::ZERO,
+        applied_zxid: Zxid::ZERO,
+        leader: NodeId(leader),
+        peers: Vec::new(),
+        sessions: 0,
+        watches: 0,
+        connections: 0,
+        znodes: 1,
+        queue: 0,
+        writes: 0,
+        reads: 0,
+        fsync_p99_us: 0,
+        write_p99_us: 0,
+        rss_bytes: 0,
+        uptime_ms: 0,
+        digest: 0,
+        pid: 1,
+        build: String::new(),
+        disk_full: false,
+        faults: Vec::new(),
+    };
+    if role == NodeRole::Looking {
+        status.leader = NodeId(0);
+    }
+    update(state, now, Msg::Status { node, status: Box::new(status), round_trip: Duration::ZERO });
+}
+
+fn started() -> State {
+    let mut state = state();
+    let members: Vec<Member> = state.members().collect();
+    for (member, pid) in members.into_iter().zip(100..) {
+        for change in [Change::Spawned { pid }, Change::Listening] {
+            update(&mut state, Duration::ZERO, Msg::Supervisor(Report { member: Some(member), change }));
+        }
+    }
+    state
+}
+
+fn serving(state: &mut State, now: Duration, followers: &[usize]) {
+    tell(state, now, 4, NodeRole::Leader, 5);
+    for node in followers {
+        tell(state, now, *node, NodeRole::Follower, 5);
+    }
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+
+#[test]
+fn the_verdict_follows_what_is_seen() {
+    let mut state = started();
+    assert_eq!(judge(&state, SECOND).word, Word::Unknown, "nobody has answered");
+    serving(&mut state, SECOND, &[0, 1, 2, 3]);
+    let verdict = judge(&state, SECOND);
+    assert_eq!((verdict.word, verdict.serving, verdict.leader), (Word::Healthy, 5, Some(NodeId(5))));
+
+    // Paused from outside: its process lives, it only stops answering.
+    let later = SECOND * 4;
+    serving(&mut state, later, &[0, 1, 2]);
+    let verdict = judge(&state, later);
+    assert_eq!((verdict.word, verdict.serving), (Word::Degraded, 4));
+    assert!(verdict.reasons[0].contains("n4 does not answer"), "{:?}", verdict.reasons);
+
+    // All lost from sight is not the same as down.
+    let verdict = judge(&state, later + SECOND * 3);
+    assert_eq!((verdict.word, verdict.leader), (Word::Unknown, None));
+}
+
+#[test]
+fn a_killed_leader_means_an_election_and_three_dead_nodes_no_quorum() {
+    let mut state = started();
+    serving(&mut state, SECOND, &[0, 1, 2, 3]);
+    let dead = |state: &mut State, node| {
+        let change = Change::Exited { exit: Exit::Signal(9), asked: Asked::Kill };
+        update(state, SECOND, Msg::Supervisor(Report { member: Some(Member::Node(node)), change }));
+    };
+    dead(&mut state, 5);
+    assert_eq!(judge(&state, SECOND).word, Word::Electing);
+    for node in 0..4 {
+        tell(&mut state, SECOND, node, NodeRole::Looking, 0);
+    }
+    assert_eq!(judge(&state, SECOND).word, Word::Electing);
+    dead(&mut state, 4);
+    dead(&mut state, 3);
+    let verdict = judge(&state, SECOND);
+    assert_eq!(verdict.word, Word::NoQuorum);
+    assert!(verdict.reasons.iter().any(|reason| reason.contains("n5 is down (exit 137)")), "{:?}", verdict.reasons);
+}
+
+#[test]
+fn acts_say_what_they_want_done_and_undo_takes_them_back() {
+    let mut state = started();
+    let key = |state: &mut State, key: char| update(state, SECOND, Msg::Key(Key::char(key)));
+    assert_eq!(key(&mut state, 'P'), [Effect::Supervise(Order::Pause(Member::Node(1)))]);
+    assert_eq!(key(&mut state, 'P'), [Effect::Supervise(Order::Resume(Member::Node(1)))]);
+    assert_eq!(key(&mut state, 'R'), [], "it runs");
+    key(&mut state, 'j');
+    assert_eq!(key(&mut state, 'K'), [Effect::Supervise(Order::Kill(Member::Node(2)))]);
+    let change = Change::Exited { exit: Exit::Signal(9), asked: Asked::Kill };
+    update(&mut state, SECOND, Msg::Supervisor(Report { member: Some(Member::Node(2)), change }));
+    assert_eq!(key(&mut state, 'K'), [], "it is dead already");
+    assert_eq!(key(&mut state, 'U'), [Effect::Supervise(Order::Start(Member::Node(2)))]);
+    key(&mut state, '2');
+    assert_eq!(key(&mut state, 'T'), [Effect::Supervise(Order::Stop(Member::Broker(1)))]);
+}
+
+#[test]
+fn leaving_is_polite_once_and_then_not() {
+    let mut state = started();
+    serving(&mut state, SECOND, &[0, 1, 2, 3]);
+    let key = |state: &mut State, key: Key| update(state, SECOND, Msg::Key(key));
+    key(&mut state, Key::char('W'));
+    let last = Some(Member::Node(5));
+    assert_eq!(key(&mut state, Key::ctrl('c')), [Effect::Supervise(Order::StopAll { last })], "even over a form");
+    assert_eq!(key(&mut state, Key::char('K')), [], "nothing acts any more");
+    assert_eq!(key(&mut state, Key::ctrl('c')), [Effect::Supervise(Order::KillAll)]);
+}
+
+#[test]
+fn a_write_keeps_its_text_until_it_succeeded() {
+    let mut state = started();
+    let key = |state: &mut State, key: Key| update(state, SECOND, Msg::Key(key));
+    key(&mut state, Key::char('W'));
+    for character in "a".chars() {
+        key(&mut state, Key::char(character));
+    }
+    key(&mut state, Key::plain(Code::Enter));
+    update(&mut state, SECOND, Msg::Paste("K\nq".into()));
+    let effects = key(&mut state, Key::plain(Code::Enter));
+    assert_eq!(effects, [Effect::Write { node: 0, path: "/a".into(), data: Bytes::from_static(b"K\nq") }]);
+    assert_eq!(key(&mut state, Key::plain(Code::Enter)), [], "it is sent once");
+    let failure = WriteFailure { reason: "no quorum".into(), may_be_done: false };
+    update(&mut state, SECOND, Msg::Written { node: 0, path: "/a".into(), result: Err(failure) });
+    let again = key(&mut state, Key::plain(Code::Enter));
+    assert_eq!(again, effects, "the text is still there");
+    let written = Written { created: true, version: 0, zxid: Zxid::ZERO, took: SECOND };
+    update(&mut state, SECOND, Msg::Written { node: 0, path: "/a".into(), result: Ok(written) });
+    assert_eq!(state.overlay, None);
+}

@@ -1,0 +1,337 @@
+//! What the panes look like, in several states and sizes; and that no size breaks them.
+
+#![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
+use bytes::Bytes;
+use ratatui::Terminal;
+use ratatui::backend::TestBackend;
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::{Color, Modifier};
+use std::time::Duration;
+use zw_core::ids::{Epoch, NodeId, SessionId, Zxid};
+use zw_core::tree::command::Stat;
+use zw_core::wire::admin::{NodeRole, Status};
+use zw_core::wire::client::ChildrenPage;
+use zw_tui::key::{Code, Key};
+use zw_tui::member::Member;
+use zw_tui::model::message::{Msg, Written};
+use zw_tui::model::update::update;
+use zw_tui::model::{Pane, State};
+use zw_tui::pane::draw;
+use zw_tui::supervisor::{Asked, Change, Exit, Report};
+use zw_tui::theme::Theme;
+
+const ASCII: Theme = Theme { color: false, ascii: true };
+const UNICODE: Theme = Theme { color: true, ascii: false };
+const SIZES: [(u16, u16); 4] = [(160, 45), (80, 24), (40, 12), (20, 5)];
+
+/// A console in a script: messages at times.
+struct Script {
+    state: State,
+    now: Duration,
+}
+
+impl Script {
+    fn new(nodes: u16, brokers: u16) -> Script {
+        let addresses = |base: u16, count: u16| (0..count).map(|i| format!("127.0.0.1:{}", base + i)).collect();
+        Script { state: State::new(addresses(8080, nodes), addresses(9090, brokers)), now: Duration::ZERO }
+    }
+
+    fn after(&mut self, millis: u64) -> &mut Script {
+        self.now += Duration::from_millis(millis);
+        self
+    }
+
+    fn tell(&mut self, message: Msg) -> &mut Script {
+        update(&mut self.state, self.now, message);
+        self
+    }
+
+    fn change(&mut self, member: Member, change: Change) -> &mut Script {
+        self.tell(Msg::Supervisor(Report { member: Some(member), change }))
+    }
+
+    fn keys(&mut self, keys: &str) -> &mut Script {
+        keys.chars().for_each(|key| {
+            self.tell(Msg::Key(Key::char(key)));
+        });
+        self
+    }
+
+    fn key(&mut self, code: Code) -> &mut Script {
+        self.tell(Msg::Key(Key::plain(code)))
+    }
+
+    /// All processes run and listen.
+    fn started(&mut self) -> &mut Script {
+        let members: Vec<Member> = self.state.members().collect();
+        for (member, pid) in members.into_iter().zip(41_201..) {
+            self.change(member, Change::Spawned { pid });
+            self.change(member, Change::Listening);
+        }
+        self
+    }
+
+    fn status(&mut self, node: usize, role: NodeRole, leader: u16, applied: u64) -> &mut Script {
+        let status = Box::new(status(node, role, leader, applied));
+        self.tell(Msg::Status { node, status, round_trip: Duration::from_millis(1) })
+    }
+
+    /// n5 leads, all follow.
+    fn serving(&mut self) -> &mut Script {
+        for node in 0..4 {
+            self.status(node, NodeRole::Follower, 5, 1_042);
+        }
+        self.status(4, NodeRole::Leader, 5, 1_042)
+    }
+
+    fn tree(&mut self) -> &mut Script {
+        let stat = |children| Stat { num_children: children, version: 2, data_length: 5, ..Stat::default() };
+        let page = |names: &[&str], children: &[u32]| ChildrenPage {
+            names: names.iter().map(|name| (*name).to_owned()).collect(),
+            stats: children.iter().map(|count| stat(*count)).collect(),
+            stat: stat(names.len() as u32),
+            more: false,
+        };
+        let root = page(&["brokers", "config", "goals", "zooweeper"], &[3, 0, 2, 0]);
+        self.tell(Msg::Children { node: 0, path: "/".into(), after: String::new(), result: Ok(root) });
+        self.keys("3jjjl");
+        let mut goals = page(&["0000000005", "0000000006"], &[0, 0]);
+        goals.stats[1].ephemeral_owner = SessionId(7);
+        self.tell(Msg::Children { node: 0, path: "/goals".into(), after: String::new(), result: Ok(goals) });
+        let data = Bytes::from_static(b"{\"Minute\":58,\"Player\":\"Son\",\"Club\":\"TOT\"}\x1b[2J");
+        let value = Stat { version: 3, data_length: 45, mzxid: Zxid::new(Epoch(7), 1_041), ..Stat::default() };
+        self.tell(Msg::Value { node: 0, path: "/goals".into(), result: Ok((data, value)) });
+        self.keys("1")
+    }
+
+    fn buffer(&self, theme: &Theme, width: u16, height: u16) -> Buffer {
+        let mut buffer = Buffer::empty(Rect::new(0, 0, width, height));
+        draw(&self.state, theme, self.now, &mut buffer);
+        buffer
+    }
+
+    /// The screens of all sizes, as text.
+    fn screens(&self, theme: &Theme) -> String {
+        let mut text = String::new();
+        for (width, height) in SIZES {
+            let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
+            terminal.draw(|frame| draw(&self.state, theme, self.now, frame.buffer_mut())).unwrap();
+            text.push_str(&format!("{width}x{height}\n{}\n", terminal.backend()));
+        }
+        text
+    }
+}
+
+fn status(node: usize, role: NodeRole, leader: u16, applied: u64) -> Status {
+    let zxid = Zxid::new(Epoch(7), applied);
+    Status {
+        node: NodeId(u16::try_from(node).unwrap() + 1),
+        address: format!("127.0.0.1:{}", 8080 + node),
+        ensemble: String::new(),
+        role,
+        epoch: Epoch(7),
+        last_zxid: zxid,
+        committed_zxid: zxid,
+        applied_zxid: zxid,
+        leader: NodeId(leader),
+        peers: Vec::new(),
+        sessions: 3,
+        watches: 1,
+        connections: 2,
+        znodes: 12,
+        queue: 0,
+        writes: 100,
+        reads: 200,
+        fsync_p99_us: 720,
+        write_p99_us: 1_900,
+        rss_bytes: 18 << 20,
+        uptime_ms: 10_000,
+        digest: 1,
+        pid: 41_201,
+        build: "0.1.0".into(),
+        disk_full: false,
+        faults: Vec::new(),
+    }
+}
+
+fn healthy() -> Script {
+    let mut script = Script::new(5, 3);
+    script.started().after(900).serving().tree().after(250).serving();
+    script
+}
+
+/// n3 paused, n4 killed, b3 died.
+fn degraded() -> Script {
+    let mut script = healthy();
+    script.keys("jj").keys("P").keys("j").after(1_000).keys("K");
+    script.change(Member::Node(3), Change::Paused);
+    script.change(Member::Node(4), Change::Stopping);
+    script.change(Member::Node(4), Change::Exited { exit: Exit::Signal(9), asked: Asked::Kill });
+    script.change(Member::Broker(3), Change::Exited { exit: Exit::Code(101), asked: Asked::Nothing });
+    script.after(8_000);
+    for node in [0, 1] {
+        script.status(node, NodeRole::Follower, 5, 1_058);
+    }
+    script.status(4, NodeRole::Leader, 5, 1_060);
+    script
+}
+
+#[test]
+fn starting() {
+    insta::assert_snapshot!(Script::new(5, 3).screens(&ASCII));
+}
+
+#[test]
+fn healthy_in_unicode() {
+    insta::assert_snapshot!(healthy().screens(&UNICODE));
+}
+
+#[test]
+fn degraded_in_ascii() {
+    insta::assert_snapshot!(degraded().screens(&ASCII));
+}
+
+#[test]
+fn a_failed_start_names_the_port() {
+    let mut script = Script::new(3, 0);
+    script.change(Member::Node(2), Change::Failed("port 8081 is taken by nginx (pid 4711); end it".into()));
+    insta::assert_snapshot!(script.screens(&ASCII));
+}
+
+#[test]
+fn help() {
+    let mut script = healthy();
+    script.keys("?kill");
+    insta::assert_snapshot!(script.screens(&ASCII));
+}
+
+#[test]
+fn help_of_everything() {
+    let mut script = healthy();
+    script.keys("?");
+    insta::assert_snapshot!(script.screens(&UNICODE));
+}
+
+#[test]
+fn why() {
+    let mut script = degraded();
+    script.keys("!");
+    insta::assert_snapshot!(script.screens(&ASCII));
+}
+
+#[test]
+fn write_form_and_its_failure() {
+    let mut script = healthy();
+    script.keys("W").keys("goals/7").key(Code::Enter).keys("58 Son").key(Code::Enter);
+    let failure = zw_tui::model::message::WriteFailure { reason: "no quorum".into(), may_be_done: false };
+    script.tell(Msg::Written { node: 0, path: "/goals/7".into(), result: Err(failure) });
+    insta::assert_snapshot!(script.screens(&ASCII));
+}
+
+#[test]
+fn command_line_and_toast() {
+    let mut script = healthy();
+    let written =
+        Written { created: true, version: 0, zxid: Zxid::new(Epoch(7), 9), took: Duration::from_micros(1_950) };
+    script.tell(Msg::Written { node: 1, path: "/a".into(), result: Ok(written) });
+    let toast = script.screens(&ASCII);
+    script.keys(":kil n3").key(Code::Enter);
+    insta::assert_snapshot!(format!("{toast}\n{}", script.screens(&ASCII)));
+}
+
+#[test]
+fn tree_and_events_take_the_keys() {
+    let mut script = healthy();
+    script.keys("3");
+    let tree = script.screens(&UNICODE);
+    script.keys("4k");
+    insta::assert_snapshot!(format!("{tree}\n{}", script.screens(&UNICODE)));
+}
+
+/// One letter for the look of a cell: what a snapshot of the text cannot show.
+fn styles(buffer: &Buffer) -> String {
+    let letter = |column: u16, row: u16| {
+        let cell = &buffer[(column, row)];
+        if cell.modifier.contains(Modifier::REVERSED) {
+            'R'
+        } else if cell.fg != Color::Reset {
+            format!("{:?}", cell.fg).chars().next().unwrap()
+        } else if cell.modifier.contains(Modifier::BOLD) {
+            'b'
+        } else if cell.modifier.contains(Modifier::DIM) {
+            'd'
+        } else if cell.modifier.contains(Modifier::UNDERLINED) {
+            'u'
+        } else {
+            '.'
+        }
+    };
+    let line = |row| (0..buffer.area.width).map(|column| letter(column, row)).collect::<String>();
+    (0..buffer.area.height).map(|row| line(row).trim_end_matches('.').to_owned() + "\n").collect()
+}
+
+#[test]
+fn styles_with_and_without_colour() {
+    let script = degraded();
+    let plain = styles(&script.buffer(&ASCII, 80, 24));
+    assert!(!plain.contains(|letter: char| letter.is_uppercase() && letter != 'R'), "a colour without colours");
+    insta::assert_snapshot!(format!("{}\n{plain}", styles(&script.buffer(&UNICODE, 80, 24))));
+}
+
+fn text(buffer: &Buffer) -> String {
+    buffer.content().iter().map(|cell| cell.symbol()).collect()
+}
+
+#[test]
+fn no_size_breaks_a_screen_and_the_verdict_is_always_there() {
+    let scripts: Vec<Script> = ["", "?", "W", "!", ":kill", "3", "4"]
+        .into_iter()
+        .map(|keys| {
+            let mut script = degraded();
+            script.keys(keys);
+            script
+        })
+        .collect();
+    for script in &scripts {
+        for width in (1..=220).step_by(7).chain([1, 2, 10, 17, 18, 33, 34, 63, 64, 99, 100]) {
+            for height in (1..=70).step_by(3).chain([1, 2, 3, 8, 9, 15, 16, 25, 26]) {
+                let text = text(&script.buffer(&ASCII, width, height));
+                assert!(width < 20 || text.contains("DEGRADED"), "{width}x{height} has no verdict");
+                assert!(text.is_ascii(), "{width}x{height}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_smallest_screens_show_every_node() {
+    let text = text(&degraded().buffer(&ASCII, 20, 5));
+    for shown in ["DEGRADED", "q3/5", "n1f", "n2f", "n3=", "n4x", "n5L"] {
+        assert!(text.contains(shown), "{shown} is missing: {text}");
+    }
+}
+
+#[test]
+fn what_comes_from_outside_never_steers_the_terminal() {
+    let mut script = healthy();
+    let evil = "a\u{1b}]0;x\u{7}\u{202e}\u{9b}31m日本語e\u{301}\n";
+    let page = ChildrenPage {
+        names: vec![evil.into()],
+        stats: vec![Stat::default()],
+        stat: Stat { num_children: 1, ..Stat::default() },
+        more: false,
+    };
+    script.tell(Msg::Children { node: 0, path: "/".into(), after: String::new(), result: Ok(page) });
+    script.keys("3gj");
+    let value = (Bytes::from(evil), Stat::default());
+    script.tell(Msg::Value { node: 0, path: format!("/{evil}"), result: Ok(value) });
+    script.tell(Msg::Silent { node: 0, reason: evil.into() });
+    script.tell(Msg::Note(evil.into()));
+    for (width, height) in [(160, 45), (80, 24), (40, 12)] {
+        let text = text(&script.buffer(&UNICODE, width, height));
+        assert!(!text.chars().any(|c| c.is_control() || c == '\u{202e}'), "{width}x{height}: {text:?}");
+    }
+    assert_eq!(script.state.focus, Pane::Tree);
+}

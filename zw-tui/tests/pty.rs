@@ -1,0 +1,236 @@
+//! The real program with real nodes in a real (pseudo) terminal: start, keys, signals, hang-up, and that nothing is ever
+//! left behind: no process, no mode of the terminal.
+
+#![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
+mod support;
+
+use rustix::process::{Pid, Signal, kill_process};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+use support::{Console, free_ports, living_with, wait_until};
+
+#[test]
+fn it_starts_shows_the_ensemble_and_quits_without_a_trace() {
+    let mut console = Console::start(3, 1);
+    console.wait_for("HEALTHY  quorum 3/3");
+    console.wait_for("b1 ");
+    assert_eq!(living_with(console.data()).len(), 5, "the console, three nodes and a broker");
+    let modes = console.modes();
+    assert!(modes.alternate_screen && modes.mouse && modes.paste && modes.cursor_hidden && !modes.canonical);
+    console.type_keys("q");
+    assert_eq!(console.exit_code(), 0);
+    console.assert_nothing_left();
+    console.wait_for("4 processes stopped; data and logs are in");
+}
+
+#[test]
+fn keys_kill_pause_and_revive() {
+    let mut console = Console::start(3, 0);
+    console.wait_for("HEALTHY  quorum 3/3");
+    console.type_keys(":kill leader\r");
+    console.wait_for("exit 137 (you)");
+    console.wait_for("quorum 2/3");
+    // The selected line is n1, a follower or the leader: undo revives whoever was killed.
+    console.type_keys("U");
+    console.wait_for("HEALTHY  quorum 3/3");
+    console.type_keys("P");
+    console.wait_for("(you)");
+    console.wait_for("PAUSED");
+    console.wait_for("DEGRADED  quorum 2/3");
+    console.type_keys("R");
+    console.wait_for("HEALTHY  quorum 3/3");
+    console.type_keys("jT");
+    console.wait_for("exit 0 (you)");
+    console.type_keys("R");
+    console.wait_for("HEALTHY  quorum 3/3");
+    console.type_keys("\x03");
+    assert_eq!(console.exit_code(), 0);
+    console.assert_nothing_left();
+}
+
+#[test]
+fn a_write_is_acknowledged_and_shown_in_the_tree() {
+    let mut console = Console::start(3, 0);
+    console.wait_for("HEALTHY  quorum 3/3");
+    console.type_keys(":write /pty the-value\r");
+    console.wait_for("made /pty");
+    console.type_keys("3Gk");
+    console.wait_for("pty");
+    console.type_keys(":write n2 /pty another-value\r");
+    console.wait_for("set /pty  v1");
+    // The form, with a value that is pasted: no key in it acts, whatever it says.
+    console.type_keys("1W");
+    console.wait_for("Write through n1");
+    console.type_keys("form\r\x1b[200~K K\nq\x1b[201~");
+    console.wait_for("K K\\nq");
+    console.type_keys("\r");
+    console.wait_for("made /form");
+    console.wait_for("HEALTHY  quorum 3/3");
+    console.type_keys("q");
+    assert_eq!(console.exit_code(), 0);
+}
+
+#[test]
+fn signals_end_it_with_their_code() {
+    for (signal, code) in [(Signal::TERM, 143), (Signal::INT, 130), (Signal::QUIT, 131), (Signal::HUP, 129)] {
+        let mut console = Console::start(1, 0);
+        console.wait_for("quorum 1/1");
+        kill_process(console.pid(), signal).unwrap();
+        assert_eq!(console.exit_code(), code, "{signal:?}");
+        console.assert_nothing_left();
+    }
+}
+
+#[test]
+fn a_terminal_that_goes_away_ends_it_with_and_without_the_signal() {
+    for prefix in ["", "trap '' HUP; "] {
+        let mut console = Console::start_in_shell(prefix, 3, 0);
+        console.wait_for("quorum 3/3");
+        let data = console.data().to_owned();
+        console.hang_up();
+        wait_until("the end of all processes", || living_with(&data).is_empty());
+    }
+}
+
+#[test]
+fn its_sudden_death_takes_even_stopped_children_along() {
+    let console = Console::start(3, 1);
+    console.wait_for("HEALTHY  quorum 3/3");
+    console.wait_for("b1 ");
+    let data = console.data().to_owned();
+    let children: Vec<i32> =
+        living_with(&data).into_iter().filter(|pid| *pid != console.pid().as_raw_nonzero().get()).collect();
+    assert_eq!(children.len(), 4);
+    kill_process(Pid::from_raw(children[0]).unwrap(), Signal::STOP).unwrap();
+    kill_process(console.pid(), Signal::KILL).unwrap();
+    wait_until("the end of all children", || living_with(&data).is_empty());
+}
+
+#[test]
+fn its_sudden_death_during_the_start_leaves_nobody() {
+    for _ in 0..5 {
+        let console = Console::start(3, 1);
+        let data = console.data().to_owned();
+        // As soon as the first child exists, the others are about to be spawned.
+        wait_until("a child", || living_with(&data).len() > 1);
+        kill_process(console.pid(), Signal::KILL).unwrap();
+        wait_until("the end of all children", || living_with(&data).is_empty());
+    }
+}
+
+#[test]
+fn it_can_be_suspended_and_comes_back() {
+    let mut console = Console::start(1, 0);
+    console.wait_for("quorum 1/1");
+    for stop in ["key", "signal"] {
+        if stop == "key" {
+            console.type_keys("\x1a");
+        } else {
+            kill_process(console.pid(), Signal::TSTP).unwrap();
+        }
+        let stat = format!("/proc/{}/stat", console.pid().as_raw_nonzero());
+        wait_until("the stop", || std::fs::read_to_string(&stat).is_ok_and(|stat| stat.contains(") T ")));
+        console.wait_for_modes(|modes| !modes.alternate_screen && !modes.mouse && modes.canonical);
+        kill_process(console.pid(), Signal::CONT).unwrap();
+        console.wait_for_modes(|modes| modes.alternate_screen && modes.mouse && !modes.canonical);
+        console.wait_for("HEALTHY  quorum 1/1");
+    }
+    console.type_keys("q");
+    assert_eq!(console.exit_code(), 0);
+}
+
+#[test]
+fn it_writes_nothing_while_nothing_changes() {
+    let mut console = Console::start(3, 0);
+    console.wait_for("HEALTHY  quorum 3/3");
+    // Toasts go, rates settle, memory is measured; then there must be silence.
+    console.wait_for_silence(Duration::from_millis(1_500));
+    console.type_keys("j");
+    console.wait_for("> n2");
+    console.wait_for_silence(Duration::from_millis(1_500));
+}
+
+#[test]
+fn any_size_and_keys_in_pieces() {
+    let mut console = Console::start(1, 0);
+    console.wait_for("quorum 1/1");
+    for (width, height) in [(1, 1), (2, 2), (10, 3), (20, 5), (40, 12), (500, 200), (3, 100), (300, 2), (80, 24)] {
+        console.resize(width, height);
+    }
+    console.wait_for("HEALTHY  quorum 1/1");
+    console.type_keys("?");
+    console.wait_for("Help: all actions");
+    // An arrow whose bytes come one by one neither closes the help nor types letters into its search.
+    for byte in ["\x1b", "[", "B"] {
+        console.type_keys(byte);
+    }
+    console.wait_for("> :");
+    console.type_keys("\x1b");
+    console.wait_until_gone("Help: all actions");
+    console.type_keys("q");
+    assert_eq!(console.exit_code(), 0);
+}
+
+#[test]
+fn a_taken_port_is_named_and_the_others_start() {
+    let base = free_ports(3);
+    let listener = std::net::TcpListener::bind(("127.0.0.1", base + 2)).unwrap();
+    let mut console = Console::start_at(base, 3, 0);
+    console.wait_for(&format!("port {} is taken by", base + 2));
+    console.wait_for("DEGRADED  quorum 2/3");
+    drop(listener);
+    console.type_keys("GR");
+    console.wait_for("HEALTHY  quorum 3/3");
+    console.type_keys("q");
+    assert_eq!(console.exit_code(), 0);
+    console.assert_nothing_left();
+}
+
+#[test]
+fn a_second_console_on_the_same_data_is_refused() {
+    let mut console = Console::start(1, 0);
+    console.wait_for("quorum 1/1");
+    let output = Command::new(env!("CARGO_BIN_EXE_zw-tui"))
+        .args(["--headless", "--nodes", "1", "--brokers", "0", "--data", console.data()])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(text.contains("in use by the console"), "{text}");
+    console.type_keys("q");
+    assert_eq!(console.exit_code(), 0);
+}
+
+#[test]
+fn without_a_terminal_it_says_what_to_do_and_starts_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().to_str().unwrap().to_owned();
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_zw-tui")).args(["--data", &data]).stdin(Stdio::null()).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(text.contains("--headless") && text.contains("scripts/deployment.sh"), "{text}");
+    assert_eq!(living_with(&data), Vec::<i32>::new());
+    assert!(std::fs::read_dir(directory.path()).unwrap().next().is_none(), "something was started");
+}
+
+#[test]
+fn headless_prints_what_happens_and_stops_on_a_signal() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().to_str().unwrap().to_owned();
+    let base = free_ports(3).to_string();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_zw-tui"))
+        .args(["--headless", "--nodes", "3", "--brokers", "0", "--base-port", &base, "--data", &data])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let lines = std::io::BufRead::lines(std::io::BufReader::new(child.stdout.take().unwrap()));
+    let healthy = lines.map(Result::unwrap).find(|line| line.contains("HEALTHY  quorum 3/3"));
+    assert!(healthy.is_some_and(|line| !line.contains('\x1b')), "it ended, or is not plain");
+    kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert_eq!(living_with(&data), Vec::<i32>::new());
+}
