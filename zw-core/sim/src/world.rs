@@ -150,16 +150,16 @@ impl World {
             Event::ClientTimeout { client, request } => self.client_timeout(client, request),
             Event::Fault(fault) => self.strike(fault),
             Event::Heal { fault } => self.heal(fault),
-            Event::Restart { node, incarnation } => {
-                if self.nodes[node].process.is_none() && self.nodes[node].incarnations == incarnation {
-                    self.start(node)?;
-                }
-            }
+            Event::Restart { node, incarnation } if self.is_down_since(node, incarnation) => self.start(node)?,
             Event::Probe => self.probe()?,
             // For a process that is gone.
             _ => {}
         }
         Ok(())
+    }
+
+    fn is_down_since(&self, node: usize, incarnation: u32) -> bool {
+        self.nodes[node].process.is_none() && self.nodes[node].incarnations == incarnation
     }
 
     fn lives(&self, node: usize, incarnation: u32) -> bool {
