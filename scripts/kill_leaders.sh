@@ -32,6 +32,7 @@ say "3 nodes on ${ports[*]}; load begins"
 # SIGTERM ends the load when the rounds are done; it then verifies and reports as usual.
 "$bin/zw" load --json --clients 6 --inflight 4 --secs 3600 --request-timeout 1s >"$work/load.json" 2>"$work/load.log" &
 load=$!
+wait_for 30 "the load is under way" "$bin/zw" ls /zw-load
 
 for ((round = 1; round <= times; round++)); do
     killed=$("$bin/zw" kill-leader --json $pause)
@@ -42,7 +43,7 @@ for ((round = 1; round <= times; round++)); do
             if [[ -n $pause ]]; then
                 kill -CONT "$pid"
             else
-                wait "${pids[index]}" 2>/dev/null || true
+                wait_for 5 "process $pid is gone" is_gone "$pid"
                 start_node "$index"
             fi
         fi
@@ -52,7 +53,7 @@ for ((round = 1; round <= times; round++)); do
 done
 
 status=0
-kill -TERM "$load"
+kill -TERM "$load" 2>/dev/null || say "the load ended before it was asked to"
 wait "$load" || status=$?
 cat "$work/load.json"
 cat "$work/load.log" >&2

@@ -55,6 +55,8 @@ start_node() {
     local port=${ports[$1]}
     "$bin/zw-node" --port "$port" --ensemble "$servers" --data "$work/$port" </dev/null >>"$work/$port.out" 2>>"$work/$port.log" &
     pids[$1]=$!
+    # Else bash reports each node that is killed.
+    disown "$!"
 }
 
 stop_ensemble() {
@@ -62,11 +64,13 @@ stop_ensemble() {
     for pid in "${pids[@]}"; do
         kill -CONT "$pid" 2>/dev/null || true
         kill -KILL "$pid" 2>/dev/null || true
-        wait "$pid" 2>/dev/null || true
     done
+    for pid in "${pids[@]}"; do wait_for 5 "process $pid is gone" is_gone "$pid" || true; done
     pids=()
     if [[ -n ${ZW_KEEP:-} ]]; then say "kept: $work"; else rm -rf "$work"; fi
 }
+
+is_gone() { ! kill -0 "$1" 2>/dev/null; }
 
 has_leader() { "$bin/zw" status --json | grep -q '"role":"leader"'; }
 

@@ -3,6 +3,8 @@
 //! The model here is the plain one: a list of records of which the first so many are durable. What recovery finds must
 //! be the fold of a prefix of that list, and the prefix must hold everything that is durable.
 
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
 use bytes::Bytes;
 use proptest::prelude::*;
 use zw_core::ids::{Epoch, NodeId, Zxid};

@@ -65,7 +65,7 @@ fn ways(directory: &Path) -> io::Result<()> {
         let large = appends(&file, LARGE_BYTES as u64, LARGE_BYTES, LARGE_APPENDS)?;
         let total: Duration = large.iter().sum();
         println!(
-            "| {} | {making:.1?} | {:.0?} | {:.0?} | {:.1?} | {:.0} |",
+            "| {} | {making:.1?} | {:.2?} | {:.2?} | {:.1?} | {:.0} |",
             way.name,
             at(&small, 50),
             at(&small, 99),

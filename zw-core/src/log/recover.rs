@@ -359,12 +359,10 @@ impl State {
     fn search(&mut self, log: LogId, sequence: u64, bytes: &[u8], from: usize) -> Result<(), RecoverError> {
         let End { sequence: end_sequence, offset: end_offset, position: end_position, .. } = self.found.end;
         let mut offset = from;
-        while offset + block::HEADER_BYTES <= bytes.len() {
+        // Aligned offsets only; most of what is searched is zeros.
+        while let Some(skipped) = bytes[offset..].chunks_exact(ALIGNMENT).position(block::may_start) {
+            offset += skipped * ALIGNMENT;
             let rest = &bytes[offset..];
-            if !block::may_start(rest) {
-                offset += ALIGNMENT;
-                continue;
-            }
             // Only in the end's own segment is it known where in the stream a block must say it is.
             let distance = || (offset as u64).checked_sub(end_offset);
             let position = (sequence == end_sequence).then(|| distance().map(|d| end_position + d)).flatten();

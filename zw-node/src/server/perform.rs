@@ -107,6 +107,7 @@ impl Core {
 
     fn serve(&mut self, now: Now, leader: NodeId, epoch: zw_core::ids::Epoch) {
         tracing::info!(%leader, %epoch, "serving");
+        self.node.served.cancel();
         self.expiry.clear();
         if leader == self.node.config.me {
             let tree = read(&self.node.tree);

@@ -5,7 +5,7 @@
 //! - What was created, renamed or removed may be undone by a crash until the directory is synced.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Read, Seek};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,7 +18,7 @@ pub trait Disk: Send + Sync {
     /// The directory cannot be read.
     fn list(&self) -> io::Result<Vec<String>>;
 
-    /// The content of a file.
+    /// The content of a file; zeros at its end may be missing.
     ///
     /// # Errors
     /// There is no such file or it cannot be read.
@@ -102,7 +102,12 @@ impl Disk for RealDisk {
     }
 
     fn read(&self, name: &str) -> io::Result<Vec<u8>> {
-        fs::read(self.path(name))
+        let mut file = File::open(self.path(name))?;
+        let length = written_bytes(&file)?;
+        let mut bytes = Vec::new();
+        file.rewind()?;
+        file.take(length).read_to_end(&mut bytes)?;
+        Ok(bytes)
     }
 
     fn open(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
@@ -149,8 +154,52 @@ impl DiskFile for File {
     }
 }
 
+/// Where the last bytes of the file that were ever written end. Space that is only reserved reads as zeros, and a start
+/// need not wait for 64 MiB of them.
+fn written_bytes(file: &File) -> io::Result<u64> {
+    use rustix::fs::{SeekFrom, seek};
+    use rustix::io::Errno;
+    let mut end = 0;
+    loop {
+        match seek(file, SeekFrom::Data(end)).and_then(|data| seek(file, SeekFrom::Hole(data))) {
+            Ok(hole) => end = hole,
+            Err(Errno::NXIO) => return Ok(end),
+            // The file system cannot tell.
+            Err(Errno::INVAL | Errno::OPNOTSUPP) => return Ok(file.metadata()?.len()),
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
 /// Whether an error says that there is no space: the only one after which the log goes on.
 #[must_use]
 pub fn is_no_space(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_was_written_is_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let disk = RealDisk::new(&directory.path().join("a/b")).unwrap();
+        let file = disk.open("file").unwrap();
+        assert_eq!(disk.read("file").unwrap(), b"");
+        file.reserve(8 << 20).unwrap();
+        file.write_all_at(b"first", 0).unwrap();
+        file.write_all_at(b"last", 3 << 20).unwrap();
+        for _ in 0..2 {
+            let bytes = disk.read("file").unwrap();
+            assert!(bytes.len() >= (3 << 20) + 4, "all of it");
+            assert_eq!((&bytes[..5], &bytes[3 << 20..][..4]), (&b"first"[..], &b"last"[..]));
+            let (before, after) = (&bytes[5..3 << 20], &bytes[(3 << 20) + 4..]);
+            assert!(before.iter().chain(after).all(|byte| *byte == 0));
+            file.sync_data().unwrap();
+        }
+        assert_eq!(fs::metadata(disk.path("file")).unwrap().len(), 8 << 20);
+        file.reserve(1 << 20).unwrap();
+        assert_eq!(fs::metadata(disk.path("file")).unwrap().len(), 8 << 20, "a reservation never shrinks a file");
+    }
 }

@@ -9,7 +9,7 @@ use super::{Wal, WalError};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 use zw_core::ids::Ticket;
@@ -170,10 +170,7 @@ impl<R: FnMut(LogEvent)> Writer<R> {
             if bytes >= BATCH_BYTES_MAX || records >= BATCH_RECORDS_MAX {
                 break;
             }
-            next = match self.receiver.try_recv() {
-                Ok(batch) => Some(batch),
-                Err(TryRecvError::Empty | TryRecvError::Disconnected) => None,
-            };
+            next = self.receiver.try_recv().ok();
         }
         let started = Instant::now();
         if !self.sync()? {

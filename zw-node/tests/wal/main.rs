@@ -1,5 +1,7 @@
 //! The log against disks that crash, fill up and fail, and against the end of its process.
 
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
 mod disk;
 
 use disk::TestDisk;
@@ -332,7 +334,7 @@ fn a_disk_that_fails_ends_the_process() {
 fn what_a_killed_process_called_durable_is_there() {
     const TEST: &str = "what_a_killed_process_called_durable_is_there";
     if let Some(directory) = std::env::var_os(CHILD) {
-        let (wal, recovered) = Wal::open(directory.as_ref(), WalOptions { prezero: true, ..options(16_384) }).unwrap();
+        let (wal, recovered) = Wal::open(directory.as_ref(), WalOptions { prezero: true, ..options(65_536) }).unwrap();
         let first = recovered.entries.last().map_or(0, |entry| entry.zxid().counter() + 1);
         // On standard error, which has no buffer; the ticket is the number of entries.
         let thread = LogThread::spawn(wal, |event| {
@@ -345,7 +347,7 @@ fn what_a_killed_process_called_durable_is_there() {
     }
     let directory = tempfile::tempdir().unwrap();
     let mut durable = 0;
-    for reports_before in [1, 10, 50] {
+    for reports_before in [1, 5, 15] {
         let mut process = child(TEST, directory.path()).spawn().unwrap();
         let lines = BufReader::new(process.stderr.take().unwrap()).lines().map(Result::unwrap);
         let mut reports = lines.filter_map(|line| line.strip_prefix("durable ")?.parse::<u64>().ok());
@@ -353,7 +355,7 @@ fn what_a_killed_process_called_durable_is_there() {
         process.kill().unwrap();
         process.wait().unwrap();
         durable = reports.last().or(seen).expect("nothing became durable").max(durable);
-        let (_, recovered) = Wal::open(directory.path(), options(16_384)).unwrap();
+        let (_, recovered) = Wal::open(directory.path(), options(65_536)).unwrap();
         assert!(recovered.entries.len() as u64 >= durable, "{} of {durable}", recovered.entries.len());
     }
 }

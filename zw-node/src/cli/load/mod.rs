@@ -79,8 +79,8 @@ pub(super) async fn run(context: &mut Context, options: Options) -> Result<(), C
     let targets = Targets::new(context, options.target.clone()).await?;
     let client = patient_client(targets.addresses()).await?;
     let prefix = format!("{ROOT}/{:016x}", random_number()?);
-    let mut ledgers = ledgers(&prefix, &options);
-    verify::prepare(&client, ROOT, &prefix, &mut ledgers, options.size as usize).await?;
+    let ledgers = ledgers(&prefix, &options);
+    verify::prepare(&client, ROOT, &prefix, &ledgers, options.size as usize).await?;
 
     let begin = Instant::now();
     let plan = Rc::new(Plan {

@@ -12,6 +12,8 @@ pub(super) struct Tally {
     end: Instant,
     last_write: Instant,
     longest_gap: Duration,
+    /// When the longest gap began, since the beginning.
+    longest_gap_at: Duration,
     latencies_us: Histogram<u64>,
     pub(super) reads: u64,
     pub(super) writes: u64,
@@ -35,6 +37,7 @@ impl Tally {
             end: now,
             last_write: now,
             longest_gap: Duration::ZERO,
+            longest_gap_at: Duration::ZERO,
             latencies_us: Histogram::new_with_bounds(1, highest, 3).expect("the bounds are constants"),
             reads: 0,
             writes: 0,
@@ -79,7 +82,11 @@ impl Tally {
     }
 
     fn gap_ends(&mut self, now: Instant) {
-        self.longest_gap = self.longest_gap.max(now.saturating_duration_since(self.last_write));
+        let gap = now.saturating_duration_since(self.last_write);
+        if gap > self.longest_gap {
+            self.longest_gap = gap;
+            self.longest_gap_at = self.last_write.saturating_duration_since(self.begin);
+        }
         self.last_write = now;
     }
 
@@ -120,6 +127,7 @@ impl Tally {
             "ops_per_s": self.per_second(),
             "p50_ms": self.quantile_ms(0.5), "p95_ms": self.quantile_ms(0.95), "p99_ms": self.quantile_ms(0.99),
             "max_ms": self.max_ms(), "longest_gap_ms": self.longest_gap_ms(),
+            "longest_gap_at_ms": u64::try_from(self.longest_gap_at.as_millis()).unwrap_or(u64::MAX),
             "reads": self.reads, "writes": self.writes, "reconnects": self.reconnects,
         })
     }
@@ -134,7 +142,8 @@ impl Tally {
         line("operations/s", format!("{:.0}", self.per_second()));
         let latency = [0.5, 0.95, 0.99].map(|quantile| format!("{:.3}", self.quantile_ms(quantile)));
         line("p50 / p95 / p99 / max ms", format!("{} / {:.3}", latency.join(" / "), self.max_ms()));
-        line("longest write gap ms", format!("{:.1}", self.longest_gap_ms()));
+        let at = self.longest_gap_at.as_secs_f64();
+        line("longest write gap ms", format!("{:.1}, {at:.1} s after the beginning", self.longest_gap_ms()));
         line("errors (not done)", self.errors.to_string());
         line("outcome unknown", self.unknown.to_string());
         line("reconnects", self.reconnects.to_string());

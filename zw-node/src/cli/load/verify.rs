@@ -3,8 +3,10 @@
 use super::ledger::{Found, Ledger, is_lost};
 use crate::cli::CliError;
 use crate::cli::error::code_of;
+use bytes::Bytes;
 use std::collections::{BTreeSet, VecDeque};
 use std::future::Future;
+use std::time::{Duration, Instant};
 use zw_core::client::{Client, ClientError};
 use zw_core::ids::Zxid;
 use zw_core::tree::command::{Acl, Command, Create, CreateMode};
@@ -12,41 +14,59 @@ use zw_core::wire::client::{Answer, ErrorCode, Operation, Read};
 
 /// Requests under way at once.
 const IN_FLIGHT: usize = 256;
+/// How long elections may delay the preparation.
+const PREPARE_DEADLINE: Duration = Duration::from_secs(30);
 
 /// Makes the parents, and each client's first keys or its parent znode.
 pub(super) async fn prepare(
     client: &Client,
     root: &str,
     prefix: &str,
-    ledgers: &mut [Ledger],
+    ledgers: &[Ledger],
     size: usize,
 ) -> Result<(), CliError> {
-    for path in [root, prefix] {
-        match client.create(path, Vec::new(), CreateMode::Persistent).await {
-            Ok(_) => {}
-            Err(error) if code_of(&error) == Some(ErrorCode::NodeExists) => {}
-            Err(error) => return Err(error.into()),
+    let mut parents = vec![root.to_owned(), prefix.to_owned()];
+    let mut keys = Vec::new();
+    for ledger in ledgers {
+        let before = keys.len();
+        keys.extend(ledger.keys().map(|key| ledger.path(key)));
+        if keys.len() == before {
+            parents.push(ledger.parent());
         }
     }
-    let mut creates = Vec::new();
-    for ledger in ledgers.iter() {
-        let keys: Vec<usize> = ledger.keys().collect();
-        if keys.is_empty() {
-            creates.push(ledger.parent());
-        }
-        creates.extend(keys.into_iter().map(|key| ledger.path(key)));
+    let deadline = Instant::now() + PREPARE_DEADLINE;
+    for path in parents {
+        create_all(client, vec![path], Vec::new(), deadline).await?;
     }
-    let data = vec![b'.'; size];
-    let create =
-        |path| Create { path, data: data.clone().into(), acl: Acl::open(), mode: CreateMode::Persistent, ttl_ms: 0 };
-    let operations = creates.into_iter().map(|path| ((), Operation::Write(Command::Create(create(path)))));
-    pipelined(client, operations, |(), answer| match answer {
-        Ok(_) => Ok(()),
-        // A create whose answer was lost may be done already.
-        Err(error) if code_of(&error) == Some(ErrorCode::NodeExists) => Ok(()),
-        Err(error) => Err(error.into()),
-    })
-    .await
+    create_all(client, keys, vec![b'.'; size], deadline).await
+}
+
+/// Makes the znodes. What is refused for want of a leader, or has an unknown outcome, is tried again.
+async fn create_all(client: &Client, mut paths: Vec<String>, data: Vec<u8>, deadline: Instant) -> Result<(), CliError> {
+    let data = Bytes::from(data);
+    let create = |path| Create { path, data: data.clone(), acl: Acl::open(), mode: CreateMode::Persistent, ttl_ms: 0 };
+    while !paths.is_empty() {
+        let mut again = Vec::new();
+        let operations = paths.into_iter().map(|path| (path.clone(), Operation::Write(Command::Create(create(path)))));
+        pipelined(client, operations, |path, answer| match answer {
+            Ok(_) => Ok(()),
+            // A create whose answer was lost may be done already.
+            Err(error) if code_of(&error) == Some(ErrorCode::NodeExists) => Ok(()),
+            Err(error) if Instant::now() < deadline && is_passing(&error) => {
+                again.push(path);
+                Ok(())
+            }
+            Err(error) => Err(error.into()),
+        })
+        .await?;
+        paths = again;
+    }
+    Ok(())
+}
+
+/// Whether it may be otherwise a moment later.
+fn is_passing(error: &ClientError) -> bool {
+    !error.outcome_is_known() || matches!(code_of(error), Some(ErrorCode::NoQuorum | ErrorCode::Overloaded))
 }
 
 /// How many acknowledged writes are not found, after a sync.
