@@ -18,6 +18,9 @@ impl World {
         self.healing = true;
         self.heal_all();
         self.network.calm();
+        // A processor too slow for its own votes need not elect anybody.
+        self.options.drain_max = self.options.drain_max.max(16);
+        self.options.run_delay = self.options.run_delay.min(100);
         for node in 0..self.nodes.len() {
             let home = &mut self.nodes[node];
             home.disk.calm();

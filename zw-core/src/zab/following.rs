@@ -173,15 +173,19 @@ impl Zab {
 
     /// Rule S6: the snapshot's file is durable; now its record, then the ack.
     pub(super) fn snapshot_received(&mut self, snapshot: SnapshotId, effects: &mut Vec<Effect>) {
-        match &mut self.phase {
-            Phase::Following(following) => match following.stage {
-                Stage::Fetching { zxid, .. } if snapshot.zxid >= zxid && snapshot.zxid > self.committed => {
-                    following.stage = Stage::Synchronised;
-                }
-                _ => return effects.push(Effect::Discard { snapshot }),
-            },
-            _ => return effects.push(Effect::Discard { snapshot }),
+        let retry = self.now.tick.after(FETCH_RETRY);
+        let Phase::Following(Following { stage: stage @ Stage::Fetching { .. }, .. }) = &mut self.phase else {
+            return effects.push(Effect::Discard { snapshot });
+        };
+        let Stage::Fetching { zxid, .. } = *stage else { unreachable!("the stage was just looked at") };
+        // The peer that was asked may live in a later epoch by now. What this node has not promised it does not take
+        // (I9): its leader is none any more, and that will show.
+        let usable = snapshot.zxid >= zxid && snapshot.zxid > self.committed;
+        if !usable || snapshot.zxid.epoch() > self.promise.epoch {
+            *stage = Stage::Fetching { zxid, retry_at: Some(retry) };
+            return effects.push(Effect::Discard { snapshot });
         }
+        *stage = Stage::Synchronised;
         self.log.reset(snapshot.zxid);
         self.undelivered = super::Load::default();
         self.snapshot = snapshot.zxid;
