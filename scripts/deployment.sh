@@ -7,14 +7,13 @@
 set -euo pipefail
 
 usage() {
-    echo 'usage: deployment.sh NODES [BROKERS]   (1 to 15 nodes, 0 to 64 brokers; 3 brokers if left out)' >&2
+    echo 'usage: deployment.sh NODES [BROKERS]   (1 to 9 nodes, 0 to 9 brokers; 3 brokers if left out)' >&2
     exit 2
 }
 
 (($# >= 1 && $# <= 2)) || usage
 nodes=$1 brokers=${2:-3}
-[[ $nodes =~ ^[1-9][0-9]?$ && $brokers =~ ^[0-9][0-9]?$ ]] || usage
-((nodes <= 15 && brokers <= 64)) || usage
+[[ $nodes =~ ^[1-9]$ && $brokers =~ ^[0-9]$ ]] || usage
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 exec cargo run --quiet --release --bin zw-tui -- --headless --nodes "$nodes" --brokers "$brokers"

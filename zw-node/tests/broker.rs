@@ -1,5 +1,7 @@
 //! Brokers as real processes on an ensemble of real processes: one order, nothing lost, nothing doubled.
 
+#![allow(clippy::unwrap_used, reason = "a test ends at what is wrong")]
+
 mod cluster;
 
 use cluster::{Cluster, Process, free_ports, http, try_http, wait_for};

@@ -1,5 +1,7 @@
 //! Every verb of `zw` against real nodes: what it prints, its JSON, its exit codes.
 
+#![allow(clippy::unwrap_used, reason = "a test ends at what is wrong")]
+
 mod cluster;
 
 use cluster::{Cluster, free_ports, wait_for, write_file, zw, zw_command};
@@ -183,7 +185,7 @@ fn load_measures_and_loses_nothing_when_the_leader_is_killed() {
     }
     assert_eq!((&load["ops"], &load["lost"]), (&json!(2000), &json!(0)));
     assert!(load["reads"].as_u64() > Some(0) && load["writes"].as_u64() > Some(0), "{load}");
-    for target in ["leader", "followers", "random", &cluster.servers.split(',').next().unwrap().to_owned()] {
+    for target in ["leader", "followers", "random", cluster.servers.split(',').next().unwrap()] {
         let load = cluster.json(&["load", "--clients", "2", "--writes", "100", "--target", target]);
         assert_eq!((&load["ops"], &load["lost"]), (&json!(100), &json!(0)), "{target}");
     }

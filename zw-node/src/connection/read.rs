@@ -8,7 +8,6 @@ use crate::server::inbox::CoreInput;
 use crate::server::locks::{lock, read};
 use std::io;
 use tokio::time::timeout;
-use zw_core::ids::Zxid;
 use zw_core::limits::{APPLY_BATCH_MAX, CONNECTION_REQUESTS_MAX, REQUEST_DEADLINE, SOCKET_BUFFER_BYTES};
 use zw_core::tree::Tree;
 use zw_core::tree::command::{TreeError, TreeEvent};
