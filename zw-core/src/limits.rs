@@ -188,6 +188,7 @@ pub const REDIAL_PAUSE_MIN: Duration = Duration::from_millis(50);
 ///
 /// An election may wait this long for the link between two survivors, one of which has just come back.
 pub const REDIAL_PAUSE_MAX: Duration = Duration::from_millis(200);
+pub const REDIAL_PAUSE_MAX: Duration = Duration::from_millis(250);
 /// Longest wait of a dial to a peer.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Longest silence of either side in the transfer of a snapshot.

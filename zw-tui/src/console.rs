@@ -150,6 +150,7 @@ fn with_screen(options: &Options, parts: Parts) -> Result<u8, String> {
     // We decide about colour ourselves; the library's own decision would write resets instead.
     ratatui::crossterm::style::force_color_output(true);
     state.mouse = !options.no_mouse;
+    state.has_test_hooks = std::env::var_os("ZW_TEST_HOOKS").is_some_and(|value| value == "1");
     let on_hangup = ending.clone();
     hangup::watch(move || on_hangup.hung_up()).map_err(|error| format!("cannot watch the terminal: {error}"))?;
     let screen = tokio::runtime::Builder::new_current_thread().enable_all().build();

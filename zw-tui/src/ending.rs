@@ -82,7 +82,8 @@ impl Ending {
         } else {
             format!("data and logs are in {path}; come back with --data {path}")
         };
-        guard::say(&format!("zw-tui: {children} processes {stopped}; {place}"));
+        let plural = if children == 1 { "" } else { "es" };
+        guard::say(&format!("zw-tui: {children} process{plural} {stopped}; {place}"));
         self.code()
     }
 }

@@ -7,6 +7,9 @@ use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 
+/// Segments of nodes whose data goes with the console: a sandbox need not fill the disk with room for a long life.
+const TEMPORARY_SEGMENT_BYTES: u64 = 16 << 20;
+
 /// All that the flags ask for.
 #[derive(Debug)]
 pub struct Launch {
@@ -64,6 +67,8 @@ impl Launch {
         let nodes = addresses(options.base_port, options.nodes);
         let brokers = addresses(options.broker_base_port, options.brokers);
         let ensemble = nodes.join(",");
+        let temporary = data.is_temporary.then_some(TEMPORARY_SEGMENT_BYTES);
+        let segment_bytes = options.segment_bytes.or(temporary);
         let mut plans = Vec::new();
         for number in 1..=options.nodes {
             let port = options.base_port + u16::from(number - 1);
@@ -78,6 +83,9 @@ impl Launch {
             arguments.extend(["--advertise".into(), format!("127.0.0.1:{port}").into()]);
             arguments.extend(["--data".into(), directory.into()]);
             arguments.extend(["--allow-faults".into(), "--die-with-parent".into()]);
+            if let Some(bytes) = segment_bytes {
+                arguments.extend(["--segment-bytes".into(), bytes.to_string().into()]);
+            }
             let program = options.node_bin.clone().unwrap_or_else(own_program);
             plans.push(plan(&data, member, program, "zw-node", arguments, port));
         }

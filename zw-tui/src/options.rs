@@ -46,6 +46,9 @@ pub struct Options {
     /// Leave the mouse to the terminal; m takes it
     #[arg(long)]
     pub no_mouse: bool,
+    /// Size of a segment of the nodes' logs
+    #[arg(long, hide = true, value_name = "BYTES")]
+    pub segment_bytes: Option<u64>,
     /// The console's own log [default: console.log in the data directory]
     #[arg(long, value_name = "FILE")]
     pub log: Option<PathBuf>,

@@ -11,7 +11,7 @@ use crate::input::esc_guard::EscGuard;
 use crate::input::reader::{Input, translate};
 use crate::layout;
 use crate::limiter::Limiter;
-use crate::model::message::{Effect, Msg};
+use crate::model::message::{Breakage, Effect, Msg};
 use crate::model::{State, select, update};
 use crate::pane;
 use crate::supervisor::{Order, Supervisor};
@@ -64,6 +64,7 @@ struct Loop {
     /// When the screen changes by itself.
     change_at: Option<Duration>,
     is_dirty: bool,
+    panics_in_draw: bool,
 }
 
 impl Console {
@@ -84,6 +85,7 @@ impl Console {
             painted_version: 0,
             change_at: None,
             is_dirty: true,
+            panics_in_draw: false,
         };
         main.paint_if_due()?;
         let members: Vec<_> = main.console.state.members().collect();
@@ -224,11 +226,26 @@ impl Loop {
                 signals::stop_self();
                 self.come_back()?;
             }
+            Effect::Break(breakage) => self.break_on_purpose(breakage),
             Effect::Children { .. } | Effect::Value { .. } | Effect::Write { .. } => {
                 self.console.cluster.perform(effect);
             }
         }
         Ok(())
+    }
+
+    fn break_on_purpose(&mut self, breakage: Breakage) {
+        match breakage {
+            Breakage::PanicUi => panic!("the loop panics on purpose"),
+            Breakage::PanicTask => {
+                tokio::spawn(async { panic!("a task panics on purpose") });
+            }
+            Breakage::PanicDraw => {
+                self.panics_in_draw = true;
+                self.is_dirty = true;
+            }
+            Breakage::Hang(time) => std::thread::sleep(time),
+        }
     }
 
     fn on_signal(&mut self, signal: Signal) -> io::Result<()> {
@@ -261,6 +278,7 @@ impl Loop {
             return Ok(());
         }
         let mut buffer = Buffer::empty(self.screen.area());
+        assert!(!self.panics_in_draw, "the paint panics on purpose");
         pane::draw(state, &self.console.theme, now, &mut buffer);
         self.painted_version = state.version;
         self.is_dirty = false;

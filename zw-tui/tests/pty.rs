@@ -83,6 +83,51 @@ fn signals_end_it_with_their_code() {
 }
 
 #[test]
+fn a_panic_anywhere_restores_the_terminal_and_stops_the_children() {
+    for place in ["ui", "task", "draw"] {
+        let mut console = Console::start(1, 0);
+        console.wait_for("quorum 1/1");
+        console.type_keys(&format!(":debug panic {place}\r"));
+        assert_eq!(console.exit_code(), 101, "{place}");
+        console.assert_nothing_left();
+        console.wait_for("on purpose");
+    }
+}
+
+#[test]
+fn keys_that_were_typed_while_it_hung_count_in_their_order() {
+    let mut console = Console::start(3, 0);
+    console.wait_for("HEALTHY  quorum 3/3");
+    console.type_keys(":debug hang ui 1s\r");
+    console.type_keys("jjkj:mouse");
+    console.wait_for(":mouse");
+    console.type_keys("\r");
+    console.wait_for("> n3");
+    console.wait_for("mouse off");
+    console.type_keys("q");
+    assert_eq!(console.exit_code(), 0);
+}
+
+#[test]
+fn a_node_that_is_stopped_from_outside_does_not_answer_and_is_not_called_paused() {
+    let mut console = Console::start(3, 0);
+    console.wait_for("HEALTHY  quorum 3/3");
+    let node = living_with(&format!("{}/n1", console.data()))[0];
+    kill_process(Pid::from_raw(node).unwrap(), Signal::STOP).unwrap();
+    console.wait_for("DEGRADED  quorum 2/3");
+    console.wait_for("no answer");
+    assert!(!console.text().contains("PAUSED"), "{}", console.text());
+    kill_process(Pid::from_raw(node).unwrap(), Signal::KILL).unwrap();
+    console.wait_for("exit 137 (not you)");
+    console.type_keys("R");
+    console.wait_for("HEALTHY  quorum 3/3");
+    // Twice: whoever still runs is killed at once.
+    console.type_keys("\x03\x03");
+    assert_eq!(console.exit_code(), 0);
+    console.assert_nothing_left();
+}
+
+#[test]
 fn a_terminal_that_goes_away_ends_it_with_and_without_the_signal() {
     for prefix in ["", "trap '' HUP; "] {
         let mut console = Console::start_in_shell(prefix, 3, 0);

@@ -103,7 +103,8 @@ impl World {
             Fault::Crash => self.crash(node, "power loss"),
             Fault::CrashBetweenEffects => self.arm_crash(node),
             Fault::CrashAll => {
-                (0..self.nodes.len()).fold(false, |any, node| self.crash(node, "power loss of all") || any)
+                let crashed = (0..self.nodes.len()).filter(|node| self.crash(*node, "power loss of all")).count();
+                crashed > 0
             }
             Fault::RollingRestart => self.roll((0..self.nodes.len()).collect()),
             Fault::Pause => self.pause(node),
@@ -178,7 +179,8 @@ impl World {
     fn swizzle(&mut self) -> bool {
         let chosen: Vec<usize> = (0..self.nodes.len()).filter(|_| self.fault_prng.chance(500)).collect();
         // Each is healed at its own random time, hence in a random order.
-        chosen.into_iter().fold(false, |any, node| self.block(|from, to| (from == node) != (to == node)) || any)
+        let blocked = chosen.into_iter().filter(|node| self.block(|from, to| (from == *node) != (to == *node)));
+        blocked.count() > 0
     }
 
     fn unblock(&mut self, links: &[(usize, usize)]) {

@@ -10,7 +10,7 @@
 
 use crate::invariants::digest_agreement::DigestAgreement;
 use crate::invariants::integrity::Integrity;
-use crate::invariants::{Verdict, ensure};
+use crate::invariants::{Verdict, Violation, ensure};
 use crate::model::Model;
 use bytes::Bytes;
 use zw_core::ids::{NodeId, Zxid};
@@ -32,9 +32,7 @@ impl History {
     /// # Errors
     /// The model gives another reply.
     pub fn committed(&mut self, zxid: Zxid, command: &Command, reply: &Result<Reply, TreeError>) -> Verdict {
-        let right = self.model.apply(zxid, command, reply);
-        ensure!(right.is_ok(), "SequentialSpecification", "{}", right.unwrap_err());
-        Ok(())
+        self.model.apply(zxid, command, reply).map_err(|wrong| Violation::new("SequentialSpecification", wrong))
     }
 
     /// A write is acknowledged; `floor` is the greatest zxid that was delivered anywhere when it began.

@@ -7,7 +7,7 @@
 //!
 //! ```text
 //!   seed ─> swarm (what kind of world)      clock (agenda of events) ─> world ─┬─> process ── network ── links
-//!                                                                              ├─> disk, transfer (snapshots)
+//!                                                                              ├─> disk (logfile), transfer (snapshots)
 //!   invariants, history (model) <── every effect, delivery and answer ─────────┴─> client, fault, liveness
 //! ```
 //!
@@ -23,6 +23,7 @@ pub mod history;
 pub mod invariants;
 mod links;
 mod liveness;
+pub mod logfile;
 pub mod model;
 pub mod network;
 pub mod prng;

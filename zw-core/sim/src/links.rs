@@ -16,7 +16,7 @@ use zw_core::zab::message::Message;
 
 /// A connection that a process tries to make.
 #[derive(Clone, Debug, Default)]
-pub struct Dial {
+pub(crate) struct Dial {
     /// The attempt in progress.
     connection: Option<u64>,
     /// When the next attempt is due.

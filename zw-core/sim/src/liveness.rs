@@ -18,6 +18,9 @@ impl World {
         self.healing = true;
         self.heal_all();
         self.network.calm();
+        // A processor too slow for its own votes need not elect anybody.
+        self.options.drain_max = self.options.drain_max.max(16);
+        self.options.run_delay = self.options.run_delay.min(100);
         for node in 0..self.nodes.len() {
             let home = &mut self.nodes[node];
             home.disk.calm();
@@ -69,6 +72,7 @@ impl World {
         for (node, home) in self.nodes.iter().enumerate() {
             let tree = &home.process.as_ref().expect("all nodes run at the end").tree;
             self.invariants.digests.claims(node, last, tree.digest())?;
+            home.disk.check_recovery().map_err(|wrong| Violation::new("LogRecovery", wrong))?;
             let log = home.disk.durable();
             let Some(mut tree) = home.disk.snapshot(log.snapshot) else {
                 return Err(Violation::new("SnapshotDurable", format!("node {} lost {:?}", node + 1, log.snapshot)));

@@ -3,6 +3,7 @@
 use clap::Parser;
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use zw_sim::clock::SECOND;
 use zw_sim::runner::{Batch, Lines, Report, Summary, run_seed};
@@ -80,7 +81,12 @@ fn many(arguments: &Arguments, sabotage: Option<Sabotage>) -> bool {
         sabotage,
     };
     let shown = std::io::stderr().is_terminal();
+    let told = AtomicUsize::new(0);
     let summary = batch.run(|summary| {
+        if let Some(report) = summary.failures.get(told.load(Ordering::Relaxed)) {
+            told.fetch_add(1, Ordering::Relaxed);
+            explain(report, arguments);
+        }
         if shown && summary.seeds % 16 == 0 {
             eprint!("\r{}   ", line(summary, started));
         }
@@ -91,7 +97,6 @@ fn many(arguments: &Arguments, sabotage: Option<Sabotage>) -> bool {
     let _ = std::io::stderr().flush();
     println!("{}", summary.counts);
     println!("{}", line(&summary, started));
-    summary.failures.iter().for_each(|report| explain(report, arguments));
     !summary.failures.is_empty()
 }
 

@@ -235,7 +235,7 @@ impl Network {
     /// The wait before a redial, after `failures` in a row: 50 ms, doubling to a second.
     #[must_use]
     pub fn back_off(failures: u32) -> Micros {
-        (50 * MILLISECOND << failures.min(5)).min(SECOND)
+        ((50 * MILLISECOND) << failures.min(5)).min(SECOND)
     }
 }
 

@@ -40,7 +40,12 @@ pub enum Work {
     /// An input of the protocol.
     Input(Input),
     /// A client's request.
-    Request { client: usize, request: u64 },
+    Request {
+        /// The client.
+        client: usize,
+        /// Its number for the request.
+        request: u64,
+    },
 }
 
 /// A process in memory: all of it is gone after a crash.
@@ -110,7 +115,7 @@ impl World {
             ensemble: self.ensemble.clone(),
             timing: self.options.timing,
             limits: self.options.limits,
-            seed: home.prng.next(),
+            seed: home.prng.draw(),
         };
         let zab = Zab::new(config, &recovered, home.clock.read(now));
         let first_tag = if reuse_tags { 1 << 32 } else { u64::from(incarnation) << 32 };
@@ -152,7 +157,7 @@ impl World {
         match home.disk.lose_power() {
             Ok(true) => self.counts.add("torn write"),
             Ok(false) => {}
-            Err(error) => self.fail(crate::invariants::log_matching::LogMatching::hole(node, &error)),
+            Err(error) => self.fail(Violation::new("LogRecovery", format!("node {}: {error}", node + 1))),
         }
         self.note(node, || format!("crashes: {why}"));
         self.network.node_died(node, &mut self.fault_prng, &mut self.agenda);
@@ -383,7 +388,7 @@ impl World {
             self.history.committed(zxid, &envelope.command, &applied.reply)?;
         }
         self.invariants.digests.applied(node, zxid, digest, reply)?;
-        if zxid.counter() % self.options.digest_interval == 0 {
+        if zxid.counter().is_multiple_of(self.options.digest_interval) {
             self.push(node, Input::Digest { zxid, digest });
         }
         if let Some((envelope, applied)) = applied

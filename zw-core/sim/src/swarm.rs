@@ -86,6 +86,7 @@ impl Options {
                 latency_mean: prng.pick(&[50, 1_000, 5_000, 20_000]),
                 snapshot_mean: prng.pick(&[1, 50, 500]) * MILLISECOND,
                 slow_per_mille: prng.pick(&[0, 0, 1, 20]),
+                segment_bytes: prng.pick(&[256, 1_024, 4_096, 65_536]),
             },
             clients: clients(prng),
             faults: faults(prng),

@@ -13,7 +13,7 @@ use zw_core::zab::effects::Input;
 
 /// A fetch in progress.
 #[derive(Clone)]
-pub struct Transfer {
+pub(crate) struct Transfer {
     number: u64,
     peer: usize,
     zxid: Zxid,

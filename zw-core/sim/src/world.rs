@@ -13,7 +13,7 @@ use crate::history::History;
 use crate::invariants::{Invariants, Verdict, Violation};
 use crate::network::Network;
 use crate::prng::Prng;
-use crate::process::Node;
+use crate::process::{Node, id_of};
 use crate::sabotage::Sabotage;
 use crate::swarm::Options;
 use crate::trace::Trace;
@@ -56,11 +56,11 @@ impl World {
     pub fn new(options: Options, trace: Trace) -> World {
         let prng = Prng::new(options.seed);
         let mut clocks = prng.split("clock", 0);
-        let node = |index: u64| Node {
-            disk: Disk::new(options.disk.clone(), prng.split("disk", index), options.sabotage),
+        let node = |index: usize| Node {
+            disk: Disk::new(id_of(index), options.disk.clone(), prng.split("disk", index as u64), options.sabotage),
             clock: Clock::new(&mut clocks, options.skewed_clocks),
             process: None,
-            prng: prng.split("node", index),
+            prng: prng.split("node", index as u64),
             incarnations: 0,
             crash_armed: false,
         };
@@ -68,7 +68,7 @@ impl World {
         let ensemble = Ensemble::new(members.collect()).expect("one to seven distinct members");
         World {
             agenda: Agenda::default(),
-            nodes: (0..options.voters as u64).map(node).collect(),
+            nodes: (0..options.voters).map(node).collect(),
             clients: (0..options.client_count as u64).map(|index| Client::new(prng.split("client", index))).collect(),
             invariants: Invariants::default(),
             history: History::default(),
@@ -150,16 +150,16 @@ impl World {
             Event::ClientTimeout { client, request } => self.client_timeout(client, request),
             Event::Fault(fault) => self.strike(fault),
             Event::Heal { fault } => self.heal(fault),
-            Event::Restart { node, incarnation } => {
-                if self.nodes[node].process.is_none() && self.nodes[node].incarnations == incarnation {
-                    self.start(node)?;
-                }
-            }
+            Event::Restart { node, incarnation } if self.is_down_since(node, incarnation) => self.start(node)?,
             Event::Probe => self.probe()?,
             // For a process that is gone.
             _ => {}
         }
         Ok(())
+    }
+
+    fn is_down_since(&self, node: usize, incarnation: u32) -> bool {
+        self.nodes[node].process.is_none() && self.nodes[node].incarnations == incarnation
     }
 
     fn lives(&self, node: usize, incarnation: u32) -> bool {

@@ -173,15 +173,21 @@ impl Zab {
 
     /// Rule S6: the snapshot's file is durable; now its record, then the ack.
     pub(super) fn snapshot_received(&mut self, snapshot: SnapshotId, effects: &mut Vec<Effect>) {
-        match &mut self.phase {
-            Phase::Following(following) => match following.stage {
-                Stage::Fetching { zxid, .. } if snapshot.zxid >= zxid && snapshot.zxid > self.committed => {
-                    following.stage = Stage::Synchronised;
-                }
-                _ => return effects.push(Effect::Discard { snapshot }),
-            },
-            _ => return effects.push(Effect::Discard { snapshot }),
+        let retry_at = Some(self.now.tick.after(FETCH_RETRY));
+        let (committed, promised) = (self.committed, self.promise.epoch);
+        let Phase::Following(following) = &mut self.phase else {
+            return effects.push(Effect::Discard { snapshot });
+        };
+        let Stage::Fetching { zxid, .. } = following.stage else {
+            return effects.push(Effect::Discard { snapshot });
+        };
+        // The peer that was asked may live in a later epoch by now. What this node has not promised it does not take
+        // (I9); that peer leads it no more, which will show.
+        if snapshot.zxid < zxid || snapshot.zxid <= committed || snapshot.zxid.epoch() > promised {
+            following.stage = Stage::Fetching { zxid, retry_at };
+            return effects.push(Effect::Discard { snapshot });
         }
+        following.stage = Stage::Synchronised;
         self.log.reset(snapshot.zxid);
         self.undelivered = super::Load::default();
         self.snapshot = snapshot.zxid;

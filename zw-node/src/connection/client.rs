@@ -54,6 +54,8 @@ pub(super) struct Connection {
     pub(super) session: Option<Session>,
     /// The next trace event to send, if the client subscribed.
     pub(super) trace: Option<u64>,
+    /// Whether the node is known to have served: its tree may be read.
+    pub(super) may_read: bool,
     mail: Vec<Mail>,
     touched: Option<Instant>,
 }
@@ -130,6 +132,7 @@ impl Connection {
             writes: Vec::new(),
             session: None,
             trace: None,
+            may_read: false,
             mail: Vec::new(),
             touched: None,
         }

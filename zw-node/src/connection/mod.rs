@@ -147,7 +147,8 @@ async fn greet(node: &Arc<Node>, mut socket: TcpStream, mut input: BytesMut) -> 
     };
     if let Err(reason) = check(node, &hello) {
         send(&mut socket, &Greeting::Refused(Refused { reason: reason.clone() })).await?;
-        if hello.purpose == Purpose::Client || node.peers.has_problem(hello.node, &reason) {
+        let is_member = hello.purpose != Purpose::Client && node.config.ensemble.contains(hello.node);
+        if !is_member || node.peers.has_problem(hello.node, &reason) {
             return Err(refused(reason));
         }
         return Ok(());

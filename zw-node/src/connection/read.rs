@@ -7,7 +7,8 @@ use super::client::Connection;
 use crate::server::inbox::CoreInput;
 use crate::server::locks::{lock, read};
 use std::io;
-use zw_core::limits::{APPLY_BATCH_MAX, CONNECTION_REQUESTS_MAX, SOCKET_BUFFER_BYTES};
+use tokio::time::timeout;
+use zw_core::limits::{APPLY_BATCH_MAX, CONNECTION_REQUESTS_MAX, REQUEST_DEADLINE, SOCKET_BUFFER_BYTES};
 use zw_core::tree::Tree;
 use zw_core::tree::command::{TreeError, TreeEvent};
 use zw_core::tree::watch::{WatchKind, missed};
@@ -39,9 +40,22 @@ impl Connection {
             | Operation::Fault(_)
             | Operation::SubtreeDigest(_)
             | Operation::DigestAt(_) => self.administer(id, operation),
-            operation => self.read_some(id, operation)?,
+            operation if self.wait_until_readable().await => self.read_some(id, operation)?,
+            _ => {
+                let message = "this node was in no quorum since it started, and its tree may be of the past";
+                self.refuse(id, ErrorCode::NoQuorum, message);
+            }
         }
         Ok(None)
+    }
+
+    /// A node that has just started shows nothing before it knows that it is up to date with what it once answered.
+    async fn wait_until_readable(&mut self) -> bool {
+        if !self.may_read {
+            let served = self.node.served.cancelled();
+            self.may_read = timeout(REQUEST_DEADLINE, served).await.is_ok();
+        }
+        self.may_read
     }
 
     /// Answers this read and those right behind it under one read lock, up to a bound: writers wait meanwhile.

@@ -34,7 +34,7 @@ pub(crate) async fn keep_connected(node: Arc<Node>, peer: NodeId) {
                 let since = Instant::now();
                 tracing::debug!(%peer, "connected");
                 node.peers.connected(&node, peer, socket).run(node.clone(), input).await;
-                if since.elapsed() > REDIAL_PAUSE_MAX {
+                if since.elapsed() > CONNECT_TIMEOUT {
                     pause = REDIAL_PAUSE_MIN;
                 }
             }

@@ -114,7 +114,8 @@ impl Core {
             old.mailbox.close("its session moved to another connection");
         }
         if let Some(mailbox) = mailbox {
-            self.sessions.insert(session, Bound { generation: reply.generation, mailbox });
+            self.sessions
+                .insert(session, Bound { generation: reply.generation, timeout_ms: reply.timeout_ms, mailbox });
         }
         if opened {
             let facts = Facts { zxid: Zxid(session.0), number: session.0, ..Facts::default() };

@@ -64,6 +64,8 @@ pub(super) struct Core {
     pub(super) received: Vec<(SnapshotId, Box<Tree>)>,
     /// Why no writes are taken, in words.
     pub(super) suspended: &'static str,
+    /// Since when a node that took writes takes none.
+    pub(super) suspended_since: Option<Tick>,
     pub(super) disk_full: bool,
     pub(super) duties: Duties,
     stopping_since: Option<Tick>,
@@ -79,6 +81,7 @@ pub(super) struct Outgoing {
 /// A session that a connection of this node has.
 pub(super) struct Bound {
     pub(super) generation: u32,
+    pub(super) timeout_ms: u32,
     pub(super) mailbox: Arc<Mailbox>,
 }
 
@@ -107,6 +110,7 @@ impl Core {
             digests_to_compare: Vec::new(),
             received: Vec::new(),
             suspended: "no leader was elected yet",
+            suspended_since: None,
             disk_full: false,
             duties: Duties::default(),
             stopping_since: None,
@@ -182,6 +186,7 @@ impl Core {
             }
             CoreInput::Connected(link) => {
                 let (peer, id) = (link.peer, link.id);
+                self.trace_link(peer, id, "connected");
                 self.links.insert(peer, link);
                 self.zab.step(now, Input::Connected { peer, link: id }, effects);
             }

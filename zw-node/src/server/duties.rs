@@ -25,12 +25,26 @@ impl Core {
             if !sessions.is_empty() {
                 self.own.push(Input::Touched { sessions });
             }
+            self.send_sessions_elsewhere(now);
         }
         if self.zab.is_serving() && self.zab.leader() == Some(self.node.config.me) {
             self.expire_sessions(now);
             if now.tick >= self.duties.reap {
                 self.duties.reap = now.tick.after(REAP_INTERVAL);
                 self.reap(now);
+            }
+        }
+    }
+
+    /// A node that has lost its quorum cannot know whether a session lives: the leader, where there is one, hears no
+    /// signs of life from here. So the sessions' connections are closed while there is time to go on at another node;
+    /// otherwise a client would be told that it holds what its session has lost.
+    fn send_sessions_elsewhere(&mut self, now: Now) {
+        let Some(since) = self.suspended_since else { return };
+        for bound in self.sessions.values() {
+            let third = Duration::from_millis(u64::from(bound.timeout_ms) / 3);
+            if now.tick >= since.after(third) {
+                bound.mailbox.close("this node has no quorum; the session can go on at another one");
             }
         }
     }

@@ -56,6 +56,9 @@ pub(crate) struct Node {
     /// The next tag of a write. It starts at a random number, so that an entry of a former process of this node is
     /// never taken for the answer to a request of this one.
     tags: AtomicU64,
+    /// Cancelled when the node has, for the first time since its start, applied what a leader began with. Before that
+    /// its tree is older than what it has answered in its former life.
+    pub(crate) served: CancellationToken,
     /// Cancelled when the node stops: nothing new is begun.
     pub(crate) stopping: CancellationToken,
 }
@@ -117,6 +120,7 @@ impl Node {
             sockets: Arc::new(Semaphore::new(SOCKETS_MAX)),
             transfers: AtomicUsize::new(0),
             tags: AtomicU64::new(first_tag),
+            served: CancellationToken::new(),
             stopping: CancellationToken::new(),
         }
     }

@@ -29,7 +29,7 @@ impl Core {
                 Effect::Reset { snapshot } => self.reset(snapshot),
                 Effect::Discard { snapshot } => self.discard(snapshot),
                 Effect::Serve { leader, epoch } => self.serve(now, leader, epoch),
-                Effect::Suspend { reason } => self.suspend(reason),
+                Effect::Suspend { reason } => self.suspend(now, reason),
                 Effect::FetchSnapshot { peer, zxid } => {
                     bulk::fetch_in_background(&self.node, self.snapshotter.store(), peer, zxid);
                 }
@@ -107,6 +107,8 @@ impl Core {
 
     fn serve(&mut self, now: Now, leader: NodeId, epoch: zw_core::ids::Epoch) {
         tracing::info!(%leader, %epoch, "serving");
+        self.node.served.cancel();
+        self.suspended_since = None;
         self.expiry.clear();
         if leader == self.node.config.me {
             let tree = read(&self.node.tree);
@@ -116,8 +118,9 @@ impl Core {
         }
     }
 
-    fn suspend(&mut self, reason: &'static str) {
+    fn suspend(&mut self, now: Now, reason: &'static str) {
         tracing::info!(reason, "not serving");
+        self.suspended_since = Some(now.tick);
         self.suspended = reason;
         self.node.metrics.suspensions.add(1);
         self.expiry.clear();
@@ -219,9 +222,18 @@ impl Core {
         }
     }
 
-    /// Records what came in, for those who watch.
+    /// Records that a connection to a peer came or went.
+    pub(super) fn trace_link(&self, peer: NodeId, link: LinkId, what: &str) {
+        let facts = Facts { peer, number: link.0, text: what.into(), ..Facts::default() };
+        self.node.trace.record(TraceKind::Link, facts);
+    }
+
+    /// Records what came in; messages only for those who watch.
     pub(super) fn trace_input(&self, input: &Input) {
         let trace = &self.node.trace;
+        if let Input::Disconnected { peer, link } = input {
+            self.trace_link(*peer, *link, "disconnected");
+        }
         if !trace.is_watched() {
             return;
         }

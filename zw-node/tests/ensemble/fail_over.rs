@@ -141,3 +141,18 @@ async fn a_leader_that_was_stopped_finds_its_place_again() {
     old.sync().await.unwrap();
     assert!(old.exists("/meanwhile").await.unwrap().is_some(), "a synced read is not of the past");
 }
+
+#[tokio::test]
+async fn a_node_that_starts_without_a_quorum_does_not_show_its_past() {
+    let mut ensemble = Ensemble::start(3, &[]).await;
+    ensemble.client().await.create("/a", "", CreateMode::Persistent).await.unwrap();
+    ensemble.wait_for_agreement().await;
+    (0..3).for_each(|index| ensemble.kill(index));
+    ensemble.start_node(0);
+    let client = ensemble.client_with(ClientOptions::to([&ensemble.addresses[0]])).await;
+    let refused = client.exists("/a").await.unwrap_err();
+    assert_eq!(refused.code(), Some(ErrorCode::NoQuorum), "{refused}");
+    ensemble.start_node(1);
+    ensemble.wait_for_leader().await;
+    assert!(client.exists("/a").await.unwrap().is_some());
+}

@@ -48,6 +48,27 @@ async fn a_silent_session_expires_and_an_active_one_does_not() {
     silent.expect_close().await;
 }
 
+#[tokio::test]
+async fn a_node_that_is_cut_off_does_not_keep_a_session_in_the_belief_that_it_lives() {
+    use zw_core::wire::admin::{Fault, FaultKind};
+    use zw_core::wire::client::Operation;
+    let ensemble = Ensemble::start(3, &["--allow-faults"]).await;
+    let cut_off = (ensemble.wait_for_leader().await + 1) % 3;
+    let mut silent = Silent::open(&ensemble.addresses[cut_off]).await;
+    silent.create_ephemeral("/lock").await;
+    let mut console = zw_core::client::Connection::open(&ensemble.addresses[cut_off], LONG).await.unwrap();
+    let cut = Fault {
+        kind: FaultKind::CutLink,
+        peer: zw_core::ids::NodeId(0),
+        delay_ms: 0,
+        ttl_ms: 3_600_000,
+        with_connection: true,
+    };
+    console.request(Operation::Fault(cut)).await.unwrap();
+    silent.expect_close().await;
+    assert!(console.status().await.is_ok(), "connections without a session stay");
+}
+
 /// A client that sends no signs of life.
 struct Silent {
     connection: zw_core::client::Connection,

@@ -4,6 +4,7 @@ use super::table::{ACTIONS, Id, by_id};
 use crate::member::Member;
 use crate::model::State;
 use crate::model::acts::Act;
+use crate::model::message::Breakage;
 use crate::model::verdict::judge;
 use std::time::Duration;
 
@@ -23,6 +24,8 @@ pub enum Command {
     },
     /// An action of the table.
     Action(Id),
+    /// Breaks the console, for a test.
+    Break(Breakage),
 }
 
 const ACTS: [Act; 5] = [Act::Kill, Act::Stop, Act::Pause, Act::Resume, Act::Revive];
@@ -43,6 +46,9 @@ pub fn parse(line: &str, state: &State, now: Duration) -> Result<Command, String
     }
     if verb == "write" && !rest.is_empty() {
         return write(rest, state, now);
+    }
+    if state.has_test_hooks && verb == "debug" {
+        return breakage(rest).map(Command::Break);
     }
     match ACTIONS.iter().find(|action| !verb.is_empty() && action.command == verb) {
         Some(action) if rest.is_empty() => Ok(Command::Action(action.id)),
@@ -99,6 +105,19 @@ fn write(text: &str, state: &State, now: Duration) -> Result<Command, String> {
     let (path, data) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
     check_path(path)?;
     Ok(Command::Write { node, path: path.to_owned(), data: data.to_owned() })
+}
+
+fn breakage(text: &str) -> Result<Breakage, String> {
+    match text.split_whitespace().collect::<Vec<_>>()[..] {
+        ["panic", "ui"] => Ok(Breakage::PanicUi),
+        ["panic", "task"] => Ok(Breakage::PanicTask),
+        ["panic", "draw"] => Ok(Breakage::PanicDraw),
+        ["hang", "ui", seconds] => {
+            let seconds = seconds.trim_end_matches('s').parse().map_err(|_| "debug hang ui 3s".to_owned())?;
+            Ok(Breakage::Hang(Duration::from_secs(seconds)))
+        }
+        _ => Err("debug panic ui|task|draw, or debug hang ui 3s".into()),
+    }
 }
 
 /// Refuses what no node would take, with the reason.

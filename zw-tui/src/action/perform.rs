@@ -161,6 +161,7 @@ pub fn run_command(state: &mut State, now: Duration, line: &str) -> Result<Vec<E
         Command::Act(act, members) => {
             members.into_iter().flat_map(|member| acts::perform(state, now, act, member)).collect()
         }
+        Command::Break(breakage) => vec![Effect::Break(breakage)],
         Command::Write { node, path, data } => write(state, now, node, path, data),
     })
 }

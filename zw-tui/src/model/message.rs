@@ -130,6 +130,21 @@ pub enum Effect {
     SetMouse(bool),
     /// Paint the whole screen again.
     Repaint,
+    /// Break on purpose, for a test.
+    Break(Breakage),
     /// Give the terminal back and stop until somebody continues us.
     Suspend,
+}
+
+/// How the console breaks on purpose; only with `ZW_TEST_HOOKS=1`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Breakage {
+    /// The loop panics.
+    PanicUi,
+    /// A task panics.
+    PanicTask,
+    /// The next paint panics.
+    PanicDraw,
+    /// The loop hangs for so long.
+    Hang(Duration),
 }

@@ -66,6 +66,8 @@ pub struct State {
     pub undo: VecDeque<acts::Undo>,
     /// Whether the mouse is ours.
     pub mouse: bool,
+    /// Whether tests may break the console on purpose.
+    pub has_test_hooks: bool,
     /// Since when the console is leaving.
     pub leaving: Option<Duration>,
     /// The ordered stop is over, with so many children left.
@@ -212,6 +214,7 @@ impl State {
             history: Vec::new(),
             undo: VecDeque::new(),
             mouse: true,
+            has_test_hooks: false,
             leaving: None,
             stopped: None,
         }

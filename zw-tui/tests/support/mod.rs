@@ -60,6 +60,9 @@ impl Console {
     fn spawn(mut command: CommandBuilder, directory: tempfile::TempDir) -> Console {
         command.env("TERM", "xterm-256color");
         command.env("LANG", "C.UTF-8");
+        command.env("ZW_TEST_HOOKS", "1");
+        // The message of a panic is to be read on the screen.
+        command.env("RUST_BACKTRACE", "0");
         let size = PtySize { cols: SIZE.0, rows: SIZE.1, pixel_width: 0, pixel_height: 0 };
         let pair = native_pty_system().openpty(size).unwrap();
         let child = pair.slave.spawn_command(command).unwrap();
@@ -206,6 +209,8 @@ fn arguments(base: u16, nodes: u8, brokers: u8, directory: &tempfile::TempDir) -
         ("--base-port", base.to_string()),
         ("--broker-base-port", brokers_base.to_string()),
         ("--data", data.to_owned()),
+        // Small: the tests start many nodes.
+        ("--segment-bytes", (16 << 20).to_string()),
     ];
     flags.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value]).collect()
 }
