@@ -185,9 +185,6 @@ pub const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
 /// Pause before a lost peer is dialled again; it doubles with each failure in a row up to [`REDIAL_PAUSE_MAX`].
 pub const REDIAL_PAUSE_MIN: Duration = Duration::from_millis(50);
 /// See [`REDIAL_PAUSE_MIN`].
-///
-/// An election may wait this long for the link between two survivors, one of which has just come back.
-pub const REDIAL_PAUSE_MAX: Duration = Duration::from_millis(200);
 pub const REDIAL_PAUSE_MAX: Duration = Duration::from_millis(250);
 /// Longest wait of a dial to a peer.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
