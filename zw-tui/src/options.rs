@@ -7,9 +7,9 @@ use zw_node::broker::BrokerOptions;
 use zw_node::server::NodeOptions;
 
 /// Most nodes of a local ensemble.
-pub const NODES_MAX: u8 = 15;
+pub const NODES_MAX: u8 = 9;
 /// Most brokers beside it.
-pub const BROKERS_MAX: u8 = 64;
+pub const BROKERS_MAX: u8 = 9;
 const _: () = assert!(NODES_MAX as usize <= zw_core::limits::MEMBERS_MAX);
 
 /// Starts a ZooWeeper ensemble on this machine and shows it: roles, trees, events. Lets you write to it and break it.
