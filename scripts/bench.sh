@@ -19,6 +19,7 @@ secs=${ZW_SECS:-10}
 load() { "$bin/zw" load --json --secs "$secs" "$@"; }
 row() { printf '%-58s %14s\n' "$1" "$2"; }
 rss() { "$bin/zw" status --json | greatest rss_bytes; }
+whole() { number "$1" | cut -d. -f1; }
 mib() { awk -v bytes="$1" 'BEGIN { printf "%.1f MiB", bytes / 1048576 }'; }
 
 build
@@ -33,14 +34,13 @@ follower=$(load --clients 1 --inflight 1 --target followers)
 say "64 clients, 16 requests under way each"
 writes=$(load --clients 64 --inflight 16)
 reads=$(load --clients 64 --inflight 16 --read-percent 100)
-before=$(rss)
 say "making $znodes znodes"
 fill=$("$bin/zw" load --json --create --keep --clients 64 --inflight 16 --writes "$znodes")
 after=$(rss)
 say "writing while every node takes a snapshot"
 snapshots="$work/snapshots.json"
 (sleep 1; "$bin/zw" snapshot --all --json >"$snapshots") &
-during=$(load --clients 8 --inflight 1 --secs 6)
+during=$("$bin/zw" load --json --clients 8 --inflight 1 --secs 6)
 wait $! || { say "a snapshot failed"; cat "$snapshots" >&2; exit 1; }
 "$bin/zw" check >/dev/null
 
@@ -49,11 +49,11 @@ row 'append of 100 bytes + fdatasync, median' "$(number append_fdatasync_p50_ms 
 row 'loopback round trip of 100 bytes, median' "$(number round_trip_p50_ms <<<"$limits") ms"
 row 'write, 1 client x 1, at the leader, median' "$(number p50_ms <<<"$leader") ms"
 row 'write, 1 client x 1, at a follower, median' "$(number p50_ms <<<"$follower") ms"
-row 'writes/s, 64 clients x 16' "$(number ops_per_s <<<"$writes")"
-row 'reads/s, 64 clients x 16' "$(number ops_per_s <<<"$reads")"
-row 'creates/s, 64 clients x 16' "$(number ops_per_s <<<"$fill")"
+row 'writes/s, 64 clients x 16' "$(whole ops_per_s <<<"$writes")"
+row 'reads/s, 64 clients x 16' "$(whole ops_per_s <<<"$reads")"
+row 'creates/s, 64 clients x 16' "$(whole ops_per_s <<<"$fill")"
 row 'resident memory, idle, largest node' "$(mib "$idle")"
-row "resident memory per znode at $znodes znodes" "$(((after - before) / znodes)) bytes"
+row "resident memory per znode at $znodes znodes" "$(((after - idle) / znodes)) bytes"
 row "resident memory at $znodes znodes, largest node" "$(mib "$after")"
 row "longest write while $znodes znodes are snapshotted" "$(number max_ms <<<"$during") ms"
 row 'the slowest of those snapshots' "$(greatest ms <"$snapshots") ms"

@@ -74,10 +74,15 @@ is_gone() { ! kill -0 "$1" 2>/dev/null; }
 
 has_leader() { "$bin/zw" status --json | grep -q '"role":"leader"'; }
 
-# How many nodes take part.
-serving() { "$bin/zw" status --json | grep -oE '"role":"(leader|follower)"' | wc -l; }
-
-all_serve() { [[ $(serving) == "${#ports[@]}" ]]; }
+# Whether one node leads and all others follow it, in one epoch: a node that was paused may think for a moment that it
+# still leads.
+all_serve() {
+    local status
+    status=$("$bin/zw" status --json) || return 1
+    [[ $(grep -o '"role":"leader"' <<<"$status" | wc -l) == 1 ]] &&
+        [[ $(grep -o '"role":"follower"' <<<"$status" | wc -l) == $((${#ports[@]} - 1)) ]] &&
+        [[ $(grep -oE '"epoch":[0-9]+' <<<"$status" | sort -u | wc -l) == 1 ]]
+}
 
 # number NAME: the first number of this name in the JSON on standard input.
 number() { grep -oE "\"$1\":[0-9.]+" | head -n 1 | cut -d: -f2; }

@@ -30,6 +30,7 @@ pub mod prng;
 pub mod process;
 pub mod runner;
 pub mod sabotage;
+mod serving;
 pub mod swarm;
 pub mod trace;
 mod transfer;

@@ -69,7 +69,7 @@ pub(super) struct Options {
 
 /// Where load puts its znodes.
 const ROOT: &str = "/zw-load";
-/// How long a client looks for a server before it gives up.
+/// How long a client looks for a server, and the verification for a quorum, before it gives up.
 const GIVE_UP: Duration = Duration::from_secs(60);
 
 pub(super) async fn run(context: &mut Context, options: Options) -> Result<(), CliError> {
@@ -125,11 +125,15 @@ fn report(context: &mut Context, tally: &Tally, lost: &Result<Option<u64>, CliEr
 }
 
 async fn verified(servers: &[String], ledgers: &[Ledger]) -> Result<Option<u64>, CliError> {
-    let not_verified =
-        |error: &dyn std::fmt::Display| CliError::Unknown(format!("the writes are not verified: {error}"));
-    let client = patient_client(servers).await.map_err(|error| not_verified(&error))?;
-    let lost = verify::lost(&client, ledgers).await.map_err(|error| not_verified(&error))?;
-    Ok(Some(lost))
+    let deadline = Instant::now() + GIVE_UP;
+    loop {
+        let attempt = async { verify::lost(&patient_client(servers).await?, ledgers).await };
+        match attempt.await {
+            Ok(lost) => return Ok(Some(lost)),
+            Err(CliError::Client(error)) if Instant::now() < deadline && verify::is_passing(&error) => {}
+            Err(error) => return Err(CliError::Unknown(format!("the writes are not verified: {error}"))),
+        }
+    }
 }
 
 /// A client that waits through elections: preparing and verifying are no measurements.

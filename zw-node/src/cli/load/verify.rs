@@ -65,8 +65,10 @@ async fn create_all(client: &Client, mut paths: Vec<String>, data: Vec<u8>, dead
 }
 
 /// Whether it may be otherwise a moment later.
-fn is_passing(error: &ClientError) -> bool {
-    !error.outcome_is_known() || matches!(code_of(error), Some(ErrorCode::NoQuorum | ErrorCode::Overloaded))
+pub(super) fn is_passing(error: &ClientError) -> bool {
+    !error.outcome_is_known()
+        || matches!(error, ClientError::NotConnected { .. } | ClientError::Timeout { .. })
+        || matches!(code_of(error), Some(ErrorCode::NoQuorum | ErrorCode::Overloaded))
 }
 
 /// How many acknowledged writes are not found, after a sync.
