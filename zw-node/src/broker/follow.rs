@@ -8,6 +8,7 @@ use super::store::Store;
 use super::view::View;
 use super::{layout, order};
 use std::collections::VecDeque;
+use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::sync::{Arc, RwLock};
@@ -46,13 +47,32 @@ const IN_FLIGHT: usize = 256;
 /// Events asked for at once.
 const PAGE: u32 = 1_000;
 
-/// Follows for ever; reports what goes wrong and tries again. Only a failing disk ends it.
-pub(super) async fn run(port: String, servers: Vec<String>, shared: Arc<Shared>, mut store: Store) -> io::Error {
+/// Follows until `stop`; reports what goes wrong and tries again. Only a failing disk ends it before.
+pub(super) async fn run(
+    port: String,
+    servers: Vec<String>,
+    shared: Arc<Shared>,
+    mut store: Store,
+    mut stop: watch::Receiver<bool>,
+) -> Result<(), io::Error> {
     let mut told = String::new();
-    loop {
-        let error = match follow(&port, &servers, &shared, &mut store).await {
-            FollowError::Store(error) => return error,
-            other => other.to_string(),
+    while !*stop.borrow() {
+        let error = match order::connect(servers.clone(), None).await {
+            Ok(client) => {
+                let ended = tokio::select! {
+                    ended = follow(&port, &client, &shared, &mut store) => Some(ended),
+                    _ = stop.changed() => None,
+                };
+                // It has no session, so there is nothing that could fail.
+                let _ = client.close().await;
+                match ended {
+                    None => return Ok(()),
+                    Some(Err(FollowError::Store(error))) => return Err(error),
+                    Some(Err(error)) => error.to_string(),
+                    Some(Ok(never)) => match never {},
+                }
+            }
+            Err(error) => error.to_string(),
         };
         shared.view.write().expect("no holder of the view panics").in_touch = false;
         if told != error {
@@ -61,23 +81,11 @@ pub(super) async fn run(port: String, servers: Vec<String>, shared: Arc<Shared>,
         }
         sleep(RETRY_PAUSE).await;
     }
+    Ok(())
 }
 
-async fn follow(port: &str, servers: &[String], shared: &Shared, store: &mut Store) -> FollowError {
-    match try_follow(port, servers, shared, store).await {
-        Ok(never) => match never {},
-        Err(error) => error,
-    }
-}
-
-async fn try_follow(
-    port: &str,
-    servers: &[String],
-    shared: &Shared,
-    store: &mut Store,
-) -> Result<std::convert::Infallible, FollowError> {
-    let client = order::connect(servers.to_vec(), None).await?;
-    order::prepare(&client).await?;
+async fn follow(port: &str, client: &Client, shared: &Shared, store: &mut Store) -> Result<Infallible, FollowError> {
+    order::prepare(client).await?;
     let mut watches = [
         client.add_watch(layout::EVENTS, true).await?,
         client.add_watch(layout::CLIENTS, true).await?,
@@ -86,7 +94,7 @@ async fn try_follow(
     client.sync().await?;
     let mut regular = interval(REGULAR_LOOK);
     regular.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut follower = Follower { port, client: &client, shared, store, cursor: String::new() };
+    let mut follower = Follower { port, client, shared, store, cursor: String::new() };
     follower.check_history().await?;
     loop {
         // The first tick comes at once, so everything is looked at in the beginning.

@@ -68,6 +68,7 @@ pub(super) async fn serve(listener: TcpListener, service: Arc<Service>, mut stop
     if timeout(SHUTDOWN_DEADLINE, tracker.wait()).await.is_err() {
         tracing::warn!("requests were still under way at the end");
     }
+    service.orderer.close().await;
 }
 
 async fn connection(socket: TcpStream, service: Arc<Service>, mut stop: watch::Receiver<bool>) {

@@ -31,8 +31,10 @@ use store::{Store, StoreError};
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::time::timeout;
 use view::View;
 use zw_core::ensemble::{Address, EnsembleError};
+use zw_core::limits::SHUTDOWN_DEADLINE;
 
 /// The flags of a broker.
 #[derive(Clone, Debug, Args)]
@@ -118,21 +120,29 @@ async fn broker(options: BrokerOptions) -> Result<(), BrokerError> {
         orderer: Orderer::new(port.clone(), options.servers.clone()),
     };
     let http = tokio::spawn(http::serve(listener, Arc::new(service), stopped.clone()));
-    let registered = tokio::spawn(register::run(port.clone(), address.clone(), options.servers.clone(), stopped));
-    let mut following = tokio::spawn(follow::run(port, options.servers, shared, store));
+    let registered =
+        tokio::spawn(register::run(port.clone(), address.clone(), options.servers.clone(), stopped.clone()));
+    let mut following = tokio::spawn(follow::run(port, options.servers, shared, store, stopped));
     say_listening(&address)?;
 
-    let ended = tokio::select! {
-        _ = terminated => Ok(()),
-        error = &mut following => Err(match error {
-            Ok(error) => BrokerError::Store(format!("{}: {error}", data.display())),
-            Err(defect) => io::Error::other(defect).into(),
-        }),
+    let early = tokio::select! {
+        _ = terminated => None,
+        ended = &mut following => Some(ended),
     };
     stop.send_replace(true);
     let _ = tokio::join!(http, registered);
-    following.abort();
-    ended
+    let ended = match early {
+        Some(ended) => ended,
+        None => match timeout(SHUTDOWN_DEADLINE, following).await {
+            Ok(ended) => ended,
+            // It hangs on a node; what it has taken in is on disk.
+            Err(_) => return Ok(()),
+        },
+    };
+    match ended {
+        Ok(done) => done.map_err(|error| BrokerError::Store(format!("{}: {error}", data.display()))),
+        Err(defect) => Err(io::Error::other(defect).into()),
+    }
 }
 
 /// Tells whoever started the broker. That nobody reads it is no reason to end.

@@ -85,6 +85,14 @@ impl Orderer {
         }
     }
 
+    /// Ends the connections.
+    pub(super) async fn close(&self) {
+        for client in std::mem::take(&mut *self.clients.lock().await).into_values() {
+            // Without a session there is nothing that could fail.
+            let _ = client.close().await;
+        }
+    }
+
     /// `sent` tells, also of an attempt that is given up, whether its write may have gone out.
     async fn attempt(&self, request: &AddScore, request_id: &str, sent: &mut bool) -> Result<Place, Failed> {
         let client = self.client(request.metadata.receiver_ip.as_deref()).await?;
