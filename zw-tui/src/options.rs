@@ -6,8 +6,11 @@ use std::path::PathBuf;
 use zw_node::broker::BrokerOptions;
 use zw_node::server::NodeOptions;
 
-/// Most nodes and most brokers of a local ensemble.
-pub const MEMBERS_MAX: u8 = 9;
+/// Most nodes of a local ensemble.
+pub const NODES_MAX: u8 = 9;
+/// Most brokers beside it.
+pub const BROKERS_MAX: u8 = 9;
+const _: () = assert!(NODES_MAX as usize <= zw_core::limits::MEMBERS_MAX);
 
 /// Starts a ZooWeeper ensemble on this machine and shows it: roles, trees, events. Lets you write to it and break it.
 #[derive(Clone, Debug, Parser)]
@@ -17,16 +20,16 @@ pub struct Options {
     #[command(subcommand)]
     pub child: Option<Child>,
     /// Nodes of the ensemble
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u8).range(1..=i64::from(MEMBERS_MAX)))]
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u8).range(1..=i64::from(NODES_MAX)))]
     pub nodes: u8,
     /// Brokers beside it
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(0..=i64::from(MEMBERS_MAX)))]
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(0..=i64::from(BROKERS_MAX)))]
     pub brokers: u8,
     /// Port of n1; the others follow
-    #[arg(long, default_value_t = 8080, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..65_527))]
+    #[arg(long, default_value_t = 8080, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..65_472))]
     pub base_port: u16,
     /// Port of b1; the others follow
-    #[arg(long, default_value_t = 9090, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..65_527))]
+    #[arg(long, default_value_t = 9090, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..65_472))]
     pub broker_base_port: u16,
     /// Where the nodes keep their data [default: a temporary directory that is removed at the end]
     #[arg(long, value_name = "DIR")]
@@ -95,7 +98,7 @@ mod tests {
         Options::command().debug_assert();
         let parse = |line: &str| Options::try_parse_from(line.split(' '));
         assert!(parse("zw-tui --nodes 9 --brokers 0").is_ok_and(|options| options.check().is_ok()));
-        for wrong in ["--nodes 0", "--nodes 10", "--brokers 10", "--base-port 65530"] {
+        for wrong in ["--nodes 0", "--nodes 16", "--brokers 65", "--base-port 65530"] {
             assert!(parse(&format!("zw-tui {wrong}")).is_err(), "{wrong}");
         }
         assert!(parse("zw-tui --base-port 9088").unwrap().check().unwrap_err().contains("overlap"));

@@ -53,6 +53,8 @@ fn keys_kill_pause_and_revive() {
 fn a_write_is_acknowledged_and_shown_in_the_tree() {
     let mut console = Console::start(3, 0);
     console.wait_for("HEALTHY  quorum 3/3");
+    console.type_keys(":write /missing/pty x\r");
+    console.wait_for("no such znode: /missing; write that one first");
     console.type_keys(":write /pty the-value\r");
     console.wait_for("made /pty");
     console.type_keys("3Gk");
@@ -258,6 +260,29 @@ fn without_a_terminal_it_says_what_to_do_and_starts_nothing() {
     assert!(text.contains("--headless") && text.contains("scripts/deployment.sh"), "{text}");
     assert_eq!(living_with(&data), Vec::<i32>::new());
     assert!(std::fs::read_dir(directory.path()).unwrap().next().is_none(), "something was started");
+}
+
+#[test]
+fn headless_keeps_running_where_a_hang_up_is_to_be_ignored() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().to_str().unwrap().to_owned();
+    let flags = format!("--headless --nodes 1 --brokers 0 --base-port {} --data {data}", free_ports(1));
+    let mut child = Command::new("sh")
+        .args(["-c", &format!("trap '' HUP; exec {} {flags}", env!("CARGO_BIN_EXE_zw-tui"))])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(child.stdout.take().unwrap())).map(Result::unwrap);
+    assert!(lines.any(|line| line.contains("HEALTHY")));
+    kill_process(Pid::from_child(&child), Signal::HUP).unwrap();
+    // The node is a witness: had the signal counted, it would be on its way out and never be seen to end unasked.
+    let node = living_with(&format!("{data}/n1"))[0];
+    kill_process(Pid::from_raw(node).unwrap(), Signal::KILL).unwrap();
+    assert!(lines.any(|line| line.contains("exit 137 (not you)")), "it left");
+    kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
 }
 
 #[test]

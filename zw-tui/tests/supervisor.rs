@@ -138,7 +138,8 @@ fn a_paused_child_stops_politely() {
     let pid = bench.start(N1);
     bench.order(Order::Pause(N1));
     let state = || std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    wait_until("the pause", || state().contains(") T "));
+    // A shell that was just starting its `sleep` shows as D: it waits for that child, which is stopped.
+    wait_until("the pause", || [") T ", ") D "].iter().any(|stopped| state().contains(stopped)));
     bench.order(Order::Stop(N1));
     assert_eq!(bench.exit(), (Exit::Code(0), Asked::Stop));
 }

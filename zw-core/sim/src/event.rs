@@ -36,6 +36,8 @@ pub enum Event {
     Fault(Fault),
     /// A fault with this number ends.
     Heal { fault: u64 },
+    /// A leader that was just established loses power.
+    LeaderDies { node: usize, incarnation: u32 },
     /// A crashed node starts again.
     Restart { node: usize, incarnation: u32 },
     /// A paused node goes on.

@@ -16,6 +16,8 @@ pub enum Fault {
     Crash,
     /// A node will lose power between two effects of its next step.
     CrashBetweenEffects,
+    /// Leaders lose power soon after they have written their marker, as often as not.
+    CrashNewLeader,
     /// All nodes lose power.
     CrashAll,
     /// The nodes are restarted one after the other.
@@ -41,9 +43,10 @@ pub enum Fault {
 }
 
 /// Every class, in the order of the report.
-pub const FAULTS: [Fault; 13] = [
+pub const FAULTS: [Fault; 14] = [
     Fault::Crash,
     Fault::CrashBetweenEffects,
+    Fault::CrashNewLeader,
     Fault::CrashAll,
     Fault::RollingRestart,
     Fault::Pause,
@@ -64,6 +67,7 @@ impl Fault {
         match self {
             Fault::Crash => "crash",
             Fault::CrashBetweenEffects => "crash between effects",
+            Fault::CrashNewLeader => "crash of a new leader",
             Fault::CrashAll => "crash of all",
             Fault::RollingRestart => "rolling restart",
             Fault::Pause => "pause",
@@ -102,6 +106,8 @@ impl World {
         let struck = match fault {
             Fault::Crash => self.crash(node, "power loss"),
             Fault::CrashBetweenEffects => self.arm_crash(node),
+            // Struck by `leader_established`.
+            Fault::CrashNewLeader => false,
             Fault::CrashAll => {
                 let crashed = (0..self.nodes.len()).filter(|node| self.crash(*node, "power loss of all")).count();
                 crashed > 0
@@ -125,6 +131,16 @@ impl World {
         };
         if struck {
             self.counts.add(fault.name());
+        }
+    }
+
+    /// A leader writes its marker: half of them die before or soon after anyone has it, where that fault is enabled.
+    pub(crate) fn leader_established(&mut self, node: usize, incarnation: u32) {
+        self.counts.add("leader established");
+        let enabled = self.options.faults.iter().any(|(fault, _)| *fault == Fault::CrashNewLeader);
+        if enabled && self.fault_prng.chance(500) {
+            let lives = self.fault_prng.exponential(2 * self.options.network.delay_mean + 1_000);
+            self.agenda.after(lives, Event::LeaderDies { node, incarnation });
         }
     }
 

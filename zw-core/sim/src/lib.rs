@@ -6,7 +6,7 @@
 //! (liveness). The same seed gives the same run, byte for byte.
 //!
 //! ```text
-//!   seed ─> swarm (what kind of world)      clock (agenda of events) ─> world ─┬─> process ── network ── links
+//!   seed ─> swarm (what kind of world)      clock (agenda of events) ─> world ─┬─> process, serving ── links ── network
 //!                                                                              ├─> disk (logfile), transfer (snapshots)
 //!   invariants, history (model) <── every effect, delivery and answer ─────────┴─> client, fault, liveness
 //! ```
@@ -30,6 +30,7 @@ pub mod prng;
 pub mod process;
 pub mod runner;
 pub mod sabotage;
+mod serving;
 pub mod swarm;
 pub mod trace;
 mod transfer;

@@ -173,7 +173,8 @@ impl World {
     fn check_record(&mut self, node: usize, record: &Record) -> Verdict {
         let home = &mut self.nodes[node];
         let log = home.disk.appended();
-        let process = home.process.as_ref().expect("a running process writes");
+        let incarnation = home.incarnations;
+        let mut established = false;
         let mut before = Vec::new();
         match record {
             Record::Entry(entry) => {
@@ -182,8 +183,8 @@ impl World {
                 let epoch = entry.zxid().epoch();
                 if entry.is_marker() && log.promise == (Promise { epoch, leader: id_of(node) }) {
                     let (leadership, agreement) = (&mut self.invariants.leadership, &self.invariants.agreement);
-                    leadership.established(node, process.incarnation, epoch, log, agreement)?;
-                    self.counts.add("leader established");
+                    leadership.established(node, incarnation, epoch, log, agreement)?;
+                    established = true;
                 }
             }
             Record::Truncate { after } => {
@@ -198,8 +199,10 @@ impl World {
             }
             Record::Promise(_) => {}
         }
-        let text = format!("{record:?}");
-        self.note(node, || format!("writes {text}"));
+        if established {
+            self.leader_established(node, incarnation);
+        }
+        self.note(node, || format!("writes {record:?}"));
         let home = &mut self.nodes[node];
         home.disk.expect(record).map_err(|error| LogMatching::hole(node, &error))?;
         committed_immutable::check(node, &before, home.disk.appended(), &self.invariants.agreement)

@@ -152,6 +152,8 @@ fn mean(fault: Fault) -> Micros {
     match fault {
         Fault::Crash | Fault::CrashBetweenEffects | Fault::Reset | Fault::Clog => SECOND,
         Fault::Pause | Fault::Isolate | Fault::Halves | Fault::OneWay | Fault::DiskStall => 2 * SECOND,
-        Fault::Swizzle | Fault::CrashAll | Fault::DiskFull | Fault::RollingRestart => 5 * SECOND,
+        Fault::Swizzle | Fault::CrashAll | Fault::DiskFull | Fault::RollingRestart | Fault::CrashNewLeader => {
+            5 * SECOND
+        }
     }
 }

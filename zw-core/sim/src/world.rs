@@ -8,7 +8,7 @@ use crate::clock::{Agenda, Clock, MILLISECOND, Micros, SECOND};
 use crate::counts::Counts;
 use crate::disk::Disk;
 use crate::event::Event;
-use crate::fault::Undo;
+use crate::fault::{Fault, Undo};
 use crate::history::History;
 use crate::invariants::{Invariants, Verdict, Violation};
 use crate::network::Network;
@@ -150,6 +150,10 @@ impl World {
             Event::ClientTimeout { client, request } => self.client_timeout(client, request),
             Event::Fault(fault) => self.strike(fault),
             Event::Heal { fault } => self.heal(fault),
+            Event::LeaderDies { node, incarnation } if self.lives(node, incarnation) && !self.healing => {
+                self.counts.add(Fault::CrashNewLeader.name());
+                self.crash(node, "new leader");
+            }
             Event::Restart { node, incarnation } if self.is_down_since(node, incarnation) => self.start(node)?,
             Event::Probe => self.probe()?,
             // For a process that is gone.

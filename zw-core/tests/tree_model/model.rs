@@ -142,22 +142,24 @@ impl Model {
                 }
                 Ok(Reply::Multi(replies))
             }
-            Command::Reap(reap) => {
-                let node = self.node(&reap.path)?;
-                let (stat, now) = (node.stat, self.time_ms);
-                let over = node.container && node.children_ever > 0
-                    || node.ttl_ms.is_some_and(|ttl_ms| now > stat.mtime_ms + ttl_ms);
-                if stat.num_children > 0 {
-                    return Err(TreeError::NotEmpty(reap.path.clone()));
-                }
-                if !over {
-                    return invalid();
-                }
-                self.remove(zxid, &reap.path, events);
-                Ok(Reply::Done(Done))
-            }
+            Command::Reap(reap) => self.reap(zxid, &reap.path, events),
             other => self.operation(zxid, session, other, events),
         }
+    }
+
+    fn reap(&mut self, zxid: Zxid, path: &str, events: &mut Vec<TreeEvent>) -> Result<Reply, TreeError> {
+        let node = self.node(path)?;
+        let (stat, now) = (node.stat, self.time_ms);
+        let over =
+            node.container && node.children_ever > 0 || node.ttl_ms.is_some_and(|ttl_ms| now > stat.mtime_ms + ttl_ms);
+        if stat.num_children > 0 {
+            return Err(TreeError::NotEmpty(path.to_owned()));
+        }
+        if !over {
+            return invalid();
+        }
+        self.remove(zxid, path, events);
+        Ok(Reply::Done(Done))
     }
 
     fn operation(

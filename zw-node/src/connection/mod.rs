@@ -160,7 +160,7 @@ async fn greet(node: &Arc<Node>, mut socket: TcpStream, mut input: BytesMut) -> 
                 return Ok(());
             }
             send(&mut socket, &welcome).await?;
-            node.peers.connected(node, hello.node, socket).run(node.clone(), input).await;
+            node.peers.run(node, hello.node, socket, input).await;
             Ok(())
         }
         Purpose::Snapshot => bulk::serve(node, socket, &hello, welcome).await,

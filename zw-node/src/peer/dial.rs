@@ -33,7 +33,7 @@ pub(crate) async fn keep_connected(node: Arc<Node>, peer: NodeId) {
             Ok((socket, input)) => {
                 let since = Instant::now();
                 tracing::debug!(%peer, "connected");
-                node.peers.connected(&node, peer, socket).run(node.clone(), input).await;
+                node.peers.run(&node, peer, socket, input).await;
                 if since.elapsed() > CONNECT_TIMEOUT {
                     pause = REDIAL_PAUSE_MIN;
                 }

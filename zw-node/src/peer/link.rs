@@ -16,7 +16,8 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
-use tokio::net::TcpStream;
+use tokio::io::AsyncReadExt;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use zw_core::ids::{LinkId, NodeId};
@@ -24,13 +25,16 @@ use zw_core::limits::{PEER_FRAME_BYTES_MAX, PEER_OUTBOX_BYTES_MAX, PEER_OUTBOX_F
 use zw_core::zab::effects::Input;
 use zw_core::zab::message::Message;
 
+/// Least room for a read from the socket.
+const READ_BYTES_MIN: usize = 8 << 10;
+
 /// A connection to a peer.
 pub(crate) struct Link {
     /// Who is at the other end.
     pub(crate) peer: NodeId,
     /// Its number.
     pub(crate) id: LinkId,
-    socket: TcpStream,
+    socket: OwnedWriteHalf,
     outbox: Mutex<Outbox>,
     filled: Notify,
     closed: CancellationToken,
@@ -55,7 +59,7 @@ struct Chunk {
 }
 
 impl Link {
-    pub(super) fn new(peer: NodeId, id: LinkId, socket: TcpStream, now_ms: u64) -> Link {
+    pub(super) fn new(peer: NodeId, id: LinkId, socket: OwnedWriteHalf, now_ms: u64) -> Link {
         Link {
             peer,
             id,
@@ -110,9 +114,9 @@ impl Link {
     }
 
     /// Works until the connection ends, then tells the core thread. `input` is what was read already.
-    pub(crate) async fn run(self: Arc<Self>, node: Arc<Node>, input: BytesMut) {
+    pub(super) async fn run(self: Arc<Self>, node: Arc<Node>, reader: OwnedReadHalf, input: BytesMut) {
         let ended = tokio::select! {
-            ended = self.read_all(&node, input) => ended,
+            ended = self.read_all(&node, reader, input) => ended,
             ended = self.write_all(&node) => ended,
             () = self.closed.cancelled() => Ok(()),
         };
@@ -124,7 +128,7 @@ impl Link {
         node.inbox.send(CoreInput::Zab(Input::Disconnected { peer: self.peer, link: self.id })).await;
     }
 
-    async fn read_all(&self, node: &Node, mut input: BytesMut) -> io::Result<()> {
+    async fn read_all(&self, node: &Node, mut reader: OwnedReadHalf, mut input: BytesMut) -> io::Result<()> {
         let mut messages = Vec::new();
         loop {
             while let Some(frame) = split_frame(&mut input, PEER_FRAME_BYTES_MAX)? {
@@ -136,25 +140,15 @@ impl Link {
             if !messages.is_empty() {
                 node.inbox.send_all(&mut messages).await;
             }
-            self.fill(&mut input).await?;
+            // Grows with what has come, not with what a frame claims.
+            input.reserve(input.len().clamp(READ_BYTES_MIN, SOCKET_BUFFER_BYTES));
+            if reader.read_buf(&mut input).await? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
             if node.faults.blocks_in(self.peer) {
                 node.faults.wait_while(|faults| faults.blocks_in(self.peer)).await;
             }
             self.heard_ms.store(node.clock.uptime_ms(), Ordering::Relaxed);
-        }
-    }
-
-    async fn fill(&self, input: &mut BytesMut) -> io::Result<()> {
-        // Grows with what has come, not with what a frame claims.
-        input.reserve(input.len().clamp(8 << 10, SOCKET_BUFFER_BYTES));
-        loop {
-            self.socket.readable().await?;
-            match self.socket.try_read_buf(input) {
-                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Ok(_) => return Ok(()),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Err(error),
-            }
         }
     }
 

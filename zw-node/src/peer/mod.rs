@@ -12,10 +12,12 @@ pub(crate) mod link;
 use crate::server::inbox::CoreInput;
 use crate::server::locks::lock;
 use crate::server::node::Node;
+use bytes::BytesMut;
 use link::Link;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use tokio::net::TcpStream;
+use tokio::net::tcp::OwnedWriteHalf;
 use zw_core::ids::{LinkId, NodeId};
 
 /// What is known of each peer.
@@ -42,8 +44,14 @@ pub(crate) struct Peer {
 }
 
 impl Peers {
-    /// Makes a connection the link to `peer` and tells the core thread.
-    pub(crate) fn connected(&self, node: &Node, peer: NodeId, socket: TcpStream) -> Arc<Link> {
+    /// Makes a connection the link to `peer`, tells the core thread, and works until the link ends. `input` is what was
+    /// read already.
+    pub(crate) async fn run(&self, node: &Arc<Node>, peer: NodeId, socket: TcpStream, input: BytesMut) {
+        let (reader, writer) = socket.into_split();
+        self.connected(node, peer, writer).run(node.clone(), reader, input).await;
+    }
+
+    fn connected(&self, node: &Node, peer: NodeId, socket: OwnedWriteHalf) -> Arc<Link> {
         let mut state = lock(&self.state);
         state.last_link += 1;
         let link = Arc::new(Link::new(peer, LinkId(state.last_link), socket, node.clock.uptime_ms()));

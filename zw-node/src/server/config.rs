@@ -136,6 +136,7 @@ impl Config {
         let host = match self.address.host() {
             "localhost" => "127.0.0.1",
             own if all_local => own,
+            own if own.contains(':') => "::",
             _ => "0.0.0.0",
         };
         (host.to_owned(), self.address.port())
@@ -216,5 +217,7 @@ mod tests {
         assert_eq!(config(&["--port", "9000"]).unwrap().bind_address(), ("127.0.0.1".into(), 9000));
         let hosts = config(&["--ensemble", "10.0.0.1:8080,10.0.0.2:8081"]).unwrap();
         assert_eq!(hosts.bind_address(), ("0.0.0.0".into(), 8080));
+        let hosts = config(&["--ensemble", "[fd00::1]:8080,[fd00::2]:8081"]).unwrap();
+        assert_eq!(hosts.bind_address(), ("::".into(), 8080));
     }
 }

@@ -10,7 +10,7 @@ use super::locks::lock;
 use crate::connection::mailbox::Mailbox;
 use crate::peer::link::Link;
 use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
 use zw_core::ids::{NodeId, SessionId, Ticket};
@@ -78,14 +78,14 @@ impl Inbox {
     pub(crate) fn push(&self, input: CoreInput) {
         let mut state = lock(&self.state);
         state.queue.push_back(input);
-        self.wake(&mut state);
+        self.wake(state);
     }
 
     /// The records up to `ticket` are durable.
     pub(crate) fn durable(&self, ticket: Ticket) {
         let mut state = lock(&self.state);
         state.durable = Some(ticket);
-        self.wake(&mut state);
+        self.wake(state);
     }
 
     /// For sockets: waits while the queue is full. Leaves `inputs` empty.
@@ -111,7 +111,7 @@ impl Inbox {
             return false;
         }
         state.queue.extend(inputs.drain(..));
-        self.wake(&mut state);
+        self.wake(state);
         true
     }
 
@@ -133,8 +133,12 @@ impl Inbox {
         }
     }
 
-    fn wake(&self, state: &mut State) {
-        if std::mem::take(&mut state.core_waits) {
+    /// Lets go of the queue and wakes the core thread if it sleeps: in this order, or it would wake only to wait for
+    /// the lock.
+    fn wake(&self, mut state: MutexGuard<'_, State>) {
+        let core_waits = std::mem::take(&mut state.core_waits);
+        drop(state);
+        if core_waits {
             self.filled.notify_one();
         }
     }

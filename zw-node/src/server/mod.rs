@@ -1,7 +1,7 @@
 //! A node: its start, its threads, its end.
 //!
 //! ```text
-//! tokio, 2 workers: accept, links, clients, HTTP     core: Zab and the tree     log: fdatasync     snapshot: now and then
+//! tokio, some workers: accept, links, clients, HTTP     core: Zab and the tree     log: fdatasync     snapshot: now and then
 //! ```
 //!
 //! Reading order: this file, `config`, `core` (the loop), `perform` (the effects), `applier`, `duties`, `pending`; then
@@ -51,8 +51,8 @@ use zw_core::zab::{self, Limits, Timing, Zab};
 pub const EXIT_DIGEST_MISMATCH: i32 = 3;
 /// Exit code of a node one of whose threads found a defect.
 const EXIT_DEFECT: i32 = 101;
-/// Threads for sockets.
-const SOCKET_THREADS: usize = 2;
+/// Most threads for sockets.
+const SOCKET_THREADS_MAX: usize = 4;
 /// Longest wait for the core thread when the node stops; then it goes without.
 const STOP_DEADLINE: Duration = Duration::from_millis(1_500);
 
@@ -129,7 +129,7 @@ pub fn run(options: NodeOptions) -> Result<(), ServerError> {
     let listener = listen(&config)?;
     let (wal, recovered, store, tree) = recover(&config)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(SOCKET_THREADS)
+        .worker_threads(socket_threads())
         .thread_name("sockets")
         .enable_all()
         .build()
@@ -148,6 +148,13 @@ pub fn run(options: NodeOptions) -> Result<(), ServerError> {
     // Tasks that still write a last answer get a moment; the rest is dropped.
     runtime.shutdown_timeout(Duration::from_millis(100));
     ended
+}
+
+/// Half of the cores, for the core thread and the log's want some too. On a small machine that is one: with a second one
+/// every request wakes both, which costs more than it brings.
+fn socket_threads() -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    (cores / 2).clamp(1, SOCKET_THREADS_MAX)
 }
 
 /// Logs to stderr, unless the process logs already.

@@ -156,3 +156,69 @@ impl Pending {
         self.held.drain(..count).map(|held| held.what).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::connection::mailbox::Mailbox;
+    use std::sync::Arc;
+    use zw_core::ids::{ConnectionId, Epoch};
+
+    fn batch(tags: impl IntoIterator<Item = u64>) -> Batch {
+        let mailbox = Arc::new(Mailbox::new(ConnectionId(1)));
+        let writes = tags.into_iter().map(|tag| (tag, Proposal { tag, payload: bytes::Bytes::new() })).collect();
+        Batch { mailbox, writes }
+    }
+
+    fn waiter(sequence: u64) -> Waiter {
+        Waiter { mailbox: Arc::new(Mailbox::new(ConnectionId(1))), sequence }
+    }
+
+    fn sequences(waiters: &[Waiter]) -> Vec<u64> {
+        waiters.iter().map(|waiter| waiter.sequence).collect()
+    }
+
+    #[test]
+    fn each_request_is_answered_once() {
+        let mut pending = Pending::default();
+        let mut proposals = Vec::new();
+        pending.propose(batch(1..=4), &mut proposals);
+        assert_eq!((proposals.len(), pending.len()), (4, 4));
+        assert_eq!(pending.applied(1).map(|waiter| waiter.sequence), Some(1));
+        assert!(pending.applied(1).is_none(), "an entry is answered once");
+        assert_eq!(pending.rejected(2).map(|waiter| waiter.sequence), Some(2));
+        assert_eq!(sequences(&pending.suspended()), [3, 4], "the outcome of the others is unknown");
+        assert!(pending.applied(3).is_none() && pending.len() == 0);
+    }
+
+    #[test]
+    fn what_was_not_proposed_waits_in_order_until_its_deadline() {
+        let mut pending = Pending::default();
+        pending.hold(batch(1..=2), Tick(0));
+        pending.hold_barrier(waiter(3), Tick(5));
+        assert_eq!(pending.next_deadline(), Some(Tick(0).after(REQUEST_DEADLINE)));
+        assert!(pending.overdue(Tick(7)).is_empty());
+        let first = pending.release(1);
+        assert_eq!(first.iter().map(|request| request.waiter().sequence).collect::<Vec<_>>(), [1]);
+        let overdue = pending.overdue(Tick(5).after(REQUEST_DEADLINE));
+        assert_eq!(overdue.iter().map(|request| request.waiter().sequence).collect::<Vec<_>>(), [2, 3]);
+        assert!(!pending.has_held());
+    }
+
+    #[test]
+    fn a_barrier_outlives_its_leader_and_is_answered_once_its_zxid_is_applied() {
+        let at = |counter| Zxid::new(Epoch(1), counter);
+        let mut pending = Pending::default();
+        pending.barrier_asked(7, waiter(1), Tick(0));
+        assert!(pending.suspended().is_empty(), "nothing of a barrier is unknown");
+        assert!(matches!(&pending.release(9)[..], [HeldRequest::Barrier(held)] if held.sequence == 1));
+        pending.barrier_asked(8, waiter(1), Tick(0));
+        pending.barrier_asked(9, waiter(2), Tick(0));
+        pending.barrier_stands(8, at(5));
+        pending.barrier_stands(9, at(6));
+        assert!(pending.synced(at(4)).is_empty());
+        assert_eq!(sequences(&pending.synced(at(5))), [1]);
+        assert_eq!(sequences(&pending.synced(at(9))), [2]);
+        assert_eq!(pending.len(), 0);
+    }
+}

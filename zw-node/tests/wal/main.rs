@@ -343,7 +343,9 @@ fn what_a_killed_process_called_durable_is_there() {
             }
         });
         let thread = thread.unwrap();
-        (first..).for_each(|counter| thread.persist(Ticket(counter + 1), vec![entry(counter, 100)]));
+        for counter in first.. {
+            thread.persist(Ticket(counter + 1), vec![entry(counter, 100)]);
+        }
     }
     let directory = tempfile::tempdir().unwrap();
     let mut durable = 0;

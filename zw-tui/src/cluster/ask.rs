@@ -68,7 +68,12 @@ pub(super) async fn write(node: usize, address: String, mut writes: Receiver<Eff
         let began = Instant::now();
         let result = match set_or_create(&mut line, &path, &data).await {
             Ok((zxid, created, version)) => Ok(Written { created, version, zxid, took: began.elapsed() }),
-            Err(error) => Err(WriteFailure { reason: reason(&error), may_be_done: !error.outcome_is_known() }),
+            Err(error) => {
+                let is_parent_missing = error.code() == Some(ErrorCode::NoNode);
+                let advice = if is_parent_missing { "; write that one first" } else { "" };
+                let reason = format!("{}{advice}", reason(&error));
+                Err(WriteFailure { reason, may_be_done: !error.outcome_is_known() })
+            }
         };
         if messages.send(Msg::Written { node, path, result }).await.is_err() {
             return;

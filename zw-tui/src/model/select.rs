@@ -103,7 +103,11 @@ pub fn node_line(node: &Node, verdict: &Verdict, now: Duration) -> NodeLine {
         zxid: text(status.map(|status| status.applied_zxid.to_string())),
         lag: if face == Face::Leader { ".".into() } else { text(lag) },
         writes: text(node.sight.current(now).and(node.sight.rates()).map(|(writes, _)| short(writes))),
-        fsync: text(status.map(|status| micros(status.fsync_p99_us))),
+        fsync: text(status.map(|status| match status.fsync_p99_us {
+            // It has synced nothing lately.
+            0 => "-".to_owned(),
+            duration => micros(duration),
+        })),
         znodes: text(status.map(|status| short(status.znodes))),
         memory: text(status.map(|status| format!("{}M", status.rss_bytes >> 20))),
         pid: pid(&node.process),

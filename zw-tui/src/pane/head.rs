@@ -54,12 +54,14 @@ pub(super) fn verdict(canvas: &mut Canvas<'_>, state: &State, verdict: &Verdict,
         text.add(format!("  w/s {}", short(most)), Role::Text);
     }
     canvas.line(area, 0, &text);
-    if !verdict.reasons.is_empty() {
-        let count = verdict.reasons.len();
-        let plural = if count == 1 { "" } else { "s" };
-        let why =
-            Text::of(format!("{count} problem{plural}  "), Role::Text).with("!", Role::Key).with(" why ", Role::Dim);
-        canvas.line_right(area, 0, &why, text.width() + 1);
+    let count = verdict.reasons.len();
+    let plural = if count == 1 { "" } else { "s" };
+    let counted = Text::of(format!("{count} problem{plural}  "), Role::Text);
+    for lead in [counted, Text::new()].into_iter().filter(|_| count > 0) {
+        let why = lead.with("!", Role::Key).with(" why ", Role::Dim);
+        if text.width() + why.width() < usize::from(area.width) {
+            return canvas.line_right(area, 0, &why, text.width());
+        }
     }
 }
 

@@ -20,7 +20,8 @@ pub struct Signals {
     terminate: Stream,
     interrupt: Stream,
     quit: Stream,
-    hangup: Stream,
+    /// None if whoever started us wants it ignored, as `nohup` does.
+    hangup: Option<Stream>,
     stop: Stream,
     go_on: Stream,
 }
@@ -35,7 +36,7 @@ impl Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             quit: signal(SignalKind::quit())?,
-            hangup: signal(SignalKind::hangup())?,
+            hangup: if is_ignored(rustix::process::Signal::HUP) { None } else { Some(signal(SignalKind::hangup())?) },
             stop: signal(SignalKind::from_raw(rustix::process::Signal::TSTP.as_raw()))?,
             go_on: signal(SignalKind::from_raw(rustix::process::Signal::CONT.as_raw()))?,
         })
@@ -43,16 +44,30 @@ impl Signals {
 
     /// The next one.
     pub async fn next(&mut self) -> Signal {
+        let hangup = async {
+            match &mut self.hangup {
+                Some(hangup) => hangup.recv().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             Some(()) = self.terminate.recv() => Signal::Leave(15),
             Some(()) = self.interrupt.recv() => Signal::Leave(2),
             Some(()) = self.quit.recv() => Signal::Leave(3),
-            Some(()) = self.hangup.recv() => Signal::Leave(1),
+            Some(()) = hangup => Signal::Leave(1),
             Some(()) = self.stop.recv() => Signal::Suspend,
             Some(()) = self.go_on.recv() => Signal::Continue,
             else => std::future::pending().await,
         }
     }
+}
+
+/// Whether this process was started with the signal ignored; unknown counts as no.
+fn is_ignored(signal: rustix::process::Signal) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    mask >> (signal.as_raw() - 1) & 1 == 1
 }
 
 /// Stops this process and its job, as the shell's Ctrl-Z would; returns when it goes on.

@@ -1,0 +1,223 @@
+//! What the simulator found in the protocol, each as the shortest story of one node that shows it. The seeds are those
+//! of the simulator of that day; a change of its worlds gives them other stories.
+
+#![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
+use std::time::Duration;
+use zw_core::ensemble::{Address, Ensemble};
+use zw_core::ids::{Epoch, LinkId, NodeId, Tick, Ticket, Zxid};
+use zw_core::log::Recovered;
+use zw_core::log::record::{Entry, Promise, Record, SnapshotId};
+use zw_core::zab::effects::{Effect, Input, Now};
+use zw_core::zab::message::{
+    AckEpoch, Append, Candidate, EpochEnd, Hello, Message, NewEpoch, SnapshotOffer, Standing, Vote,
+};
+use zw_core::zab::{Config, Limits, Timing, Zab};
+
+const N1: NodeId = NodeId(1);
+const N2: NodeId = NodeId(2);
+const N3: NodeId = NodeId(3);
+
+/// One member of three, whose peers and disk are played by the test.
+struct Bench {
+    zab: Zab,
+    now: Now,
+    links: u64,
+    ticket: Ticket,
+}
+
+impl Bench {
+    fn new(me: NodeId, disk: &Recovered) -> Bench {
+        let members = (0..3).map(|i| Address::new("localhost", 8080 + i)).collect();
+        let ensemble = Ensemble::new(members).unwrap();
+        let config = Config { me, ensemble, timing: Timing::default(), seed: 1, limits: Limits::default() };
+        let now = Now::default();
+        let mut bench = Bench { zab: Zab::new(config, disk, now), now, links: 0, ticket: Ticket(0) };
+        bench.give(Input::Tick);
+        bench
+    }
+
+    /// One input and its effects; the disk does not answer by itself.
+    fn give(&mut self, input: Input) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        self.zab.step(self.now, input, &mut effects);
+        self.zab.flush(self.now, &mut effects);
+        for effect in &effects {
+            if let Effect::Persist { ticket, .. } = effect {
+                self.ticket = *ticket;
+            }
+        }
+        effects
+    }
+
+    fn connect(&mut self, peer: NodeId) -> LinkId {
+        self.links += 1;
+        let link = LinkId(self.links);
+        self.give(Input::Connected { peer, link });
+        link
+    }
+
+    fn hear(&mut self, peer: NodeId, link: LinkId, message: Message) -> Vec<Effect> {
+        self.give(Input::Message { peer, link, message })
+    }
+
+    fn durable(&mut self) -> Vec<Effect> {
+        let ticket = self.ticket;
+        self.give(Input::Durable { ticket })
+    }
+
+    /// Time passes in steps of a millisecond; all effects of it.
+    fn pass(&mut self, duration: Duration) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        for _ in 0..duration.as_millis() {
+            self.now.tick = Tick(self.now.tick.0 + 1_000);
+            effects.extend(self.give(Input::Tick));
+        }
+        effects
+    }
+
+    /// Node 3 leads after node 2 has voted for it; node 2 is greeted as a follower that promised `promised`.
+    fn lead(&mut self, promised: Epoch) -> LinkId {
+        let link = self.connect(N2);
+        let candidate = Candidate { zxid: self.zab.last_zxid(), node: N3 };
+        self.hear(N2, link, Message::Vote(Vote { round: 1, candidate, standing: Standing::Looking }));
+        self.pass(Duration::from_millis(250));
+        self.hear(N2, link, Message::Hello(Hello { promised, to: N2 }));
+        link
+    }
+}
+
+fn sent(effects: &[Effect]) -> Vec<(NodeId, &Message)> {
+    let messages = effects.iter().filter_map(|effect| match effect {
+        Effect::Send { peer, message, .. } => Some((*peer, message)),
+        _ => None,
+    });
+    messages.collect()
+}
+
+fn zxid(epoch: u32, counter: u64) -> Zxid {
+    Zxid::new(Epoch(epoch), counter)
+}
+
+/// A disk that holds epoch 1 with its marker, promised to node 3.
+fn disk_of_epoch_1() -> Recovered {
+    let mut disk = Recovered::default();
+    disk.replay(Record::Promise(Promise { epoch: Epoch(1), leader: N3 })).unwrap();
+    disk.replay(Record::Entry(Entry::new(zxid(1, 0), 0, b""))).unwrap();
+    disk
+}
+
+/// Seed 0. Heartbeats named an epoch that the leader itself could still forget (D2).
+#[test]
+fn nobody_hears_of_an_epoch_before_the_leader_has_promised_it_durably() {
+    let mut leader = Bench::new(N3, &Recovered::default());
+    leader.lead(Epoch(0));
+    let early = leader.pass(Duration::from_millis(300));
+    let named = sent(&early).iter().any(|(_, m)| matches!(m, Message::Heartbeat(_) | Message::NewEpoch(_)));
+    assert!(!named, "{early:?}");
+    assert!(sent(&leader.durable()).iter().any(|(_, message)| matches!(message, Message::NewEpoch(_))));
+}
+
+/// Seed 333: three million votes in half a second. A node that cannot reach the best candidate raised the round.
+#[test]
+fn a_candidate_out_of_reach_does_not_raise_the_round() {
+    let mut node = Bench::new(N1, &Recovered::default());
+    let link = node.connect(N2);
+    let candidate = Candidate { zxid: Zxid::ZERO, node: N3 };
+    let mut effects = Vec::new();
+    for _ in 0..20 {
+        effects.extend(node.hear(N2, link, Message::Vote(Vote { round: 1, candidate, standing: Standing::Looking })));
+        effects.extend(node.pass(Duration::from_millis(20)));
+    }
+    for (_, message) in sent(&effects) {
+        let Message::Vote(vote) = message else { panic!("{message:?}") };
+        assert_eq!((vote.round, vote.candidate.node), (1, N1));
+    }
+}
+
+/// Seed 201. Two attempts to join on one link could not be told apart, and the leader truncated what it had just sent.
+#[test]
+fn a_follower_that_gives_up_its_leader_closes_the_link() {
+    let mut follower = Bench::new(N1, &Recovered::default());
+    let link = follower.connect(N3);
+    let candidate = Candidate { zxid: Zxid::ZERO, node: N3 };
+    follower.hear(N3, link, Message::Vote(Vote { round: 1, candidate, standing: Standing::Leading }));
+    let effects = follower.pass(Duration::from_secs(1));
+    let closes = effects.iter().any(|e| matches!(e, Effect::Close { peer: N3, link: closed, .. } if *closed == link));
+    assert!(closes, "{effects:?}");
+}
+
+/// Seed 867. A member that came back behind a half-open link was never spoken to, so nobody noticed.
+#[test]
+fn a_leader_tells_who_does_not_follow_that_it_leads() {
+    let mut leader = Bench::new(N3, &Recovered::default());
+    leader.lead(Epoch(0));
+    leader.connect(N1);
+    let effects = leader.pass(Duration::from_millis(300));
+    let told = sent(&effects)
+        .into_iter()
+        .filter(|(to, m)| *to == N1 && matches!(m, Message::Vote(vote) if vote.standing == Standing::Leading));
+    assert!(told.count() >= 2);
+}
+
+/// Seeds 1190 and 3588. A follower that lacked nothing was sent nothing, acknowledged nothing, and nothing was committed.
+#[test]
+fn a_follower_that_lacks_nothing_is_synchronised_too() {
+    let mut leader = Bench::new(N3, &disk_of_epoch_1());
+    let link = leader.lead(Epoch(1));
+    leader.durable();
+    let ack = |last_zxid| AckEpoch { epoch: Epoch(2), last_zxid, epoch_ends: vec![EpochEnd(last_zxid)] };
+    leader.hear(N2, link, Message::AckEpoch(ack(zxid(1, 0))));
+    assert_eq!(leader.zab.last_zxid(), zxid(2, 0), "the leader is established");
+    let link = leader.connect(N2);
+    let promised = Epoch(2);
+    leader.hear(N2, link, Message::Hello(Hello { promised, to: N3 }));
+    leader.durable();
+    let effects = leader.hear(N2, link, Message::AckEpoch(ack(zxid(2, 0))));
+    let appends: Vec<&Append> = sent(&effects)
+        .iter()
+        .filter_map(|(_, message)| match message {
+            Message::Append(append) => Some(append),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(appends.iter().map(|append| append.previous).collect::<Vec<_>>(), [zxid(2, 0)]);
+}
+
+/// Seeds 1979, 2497 and 2922. The own promise to an epoch that was given up counted for the raised one.
+#[test]
+fn an_own_promise_counts_for_its_own_epoch_only() {
+    let mut leader = Bench::new(N3, &Recovered::default());
+    let link = leader.lead(Epoch(0));
+    let first = leader.ticket;
+    leader.hear(N2, link, Message::Hello(Hello { promised: Epoch(7), to: N1 }));
+    assert!(leader.ticket > first && leader.zab.epoch() == Epoch(8), "the epoch is raised");
+    leader.give(Input::Durable { ticket: first });
+    let ack = AckEpoch { epoch: Epoch(8), last_zxid: Zxid::ZERO, epoch_ends: Vec::new() };
+    leader.hear(N2, link, Message::AckEpoch(ack));
+    assert_eq!(leader.zab.last_zxid(), Zxid::ZERO, "led with a promise that is not on the disk");
+    leader.durable();
+    assert_eq!(leader.zab.last_zxid(), zxid(8, 0));
+}
+
+/// Seed 8155. The peer that was asked for a snapshot lived in a later epoch when it answered.
+#[test]
+fn a_snapshot_of_an_epoch_that_was_not_promised_is_discarded() {
+    let mut follower = Bench::new(N1, &Recovered::default());
+    let link = follower.connect(N3);
+    let candidate = Candidate { zxid: Zxid::ZERO, node: N3 };
+    follower.hear(N3, link, Message::Vote(Vote { round: 1, candidate, standing: Standing::Leading }));
+    follower.hear(N3, link, Message::NewEpoch(NewEpoch { epoch: Epoch(4) }));
+    follower.durable();
+    let offer = SnapshotOffer { epoch: Epoch(4), zxid: zxid(3, 9) };
+    let effects = follower.hear(N3, link, Message::SnapshotOffer(offer));
+    assert!(effects.iter().any(|effect| matches!(effect, Effect::FetchSnapshot { .. })));
+    let later = SnapshotId { zxid: zxid(5, 6), digest: 0 };
+    let effects = follower.give(Input::SnapshotReceived { snapshot: later });
+    assert_eq!(effects, [Effect::Discard { snapshot: later }]);
+    let again = follower.pass(Duration::from_millis(300));
+    assert!(again.iter().any(|effect| matches!(effect, Effect::FetchSnapshot { .. })), "it is fetched again");
+    let usable = SnapshotId { zxid: zxid(3, 10), digest: 0 };
+    let effects = follower.give(Input::SnapshotReceived { snapshot: usable });
+    assert!(effects.contains(&Effect::Reset { snapshot: usable }));
+}
