@@ -171,6 +171,20 @@ fn wrong_requests_are_told_what_is_wrong() {
 }
 
 #[test]
+fn what_somebody_writes_by_hand_stops_no_broker() {
+    let brokers = Brokers::start(1, 2);
+    let all = brokers.clients(&[0, 1]);
+    add(brokers.ports[0], &all, 1, "a");
+    for path in ["/events/zzz", "/events/e9999999999", "/events/a", "/clients/somebody"] {
+        brokers.cluster.text(&["create", path, "no event"]);
+    }
+    brokers.cluster.text(&["create", "-s", "/events/e", "no event"]);
+    add(brokers.ports[1], &all, 2, "b");
+    add(brokers.ports[0], &all, 3, "c");
+    brokers.same_data(&[0, 1], 3);
+}
+
+#[test]
 fn without_a_quorum_the_answer_is_honest_and_the_data_stay() {
     let mut brokers = Brokers::start(3, 1);
     let all = brokers.clients(&[0]);

@@ -187,30 +187,16 @@ impl Follower<'_> {
 
     /// Takes in what comes after the last event; `oldest_too` drops what the ensemble does not keep any more.
     async fn look_at_events(&mut self, oldest_too: bool) -> Result<(), FollowError> {
+        let mut after = self.cursor.clone();
         loop {
-            let page = self.client.children_page(events_after(self.cursor.clone(), PAGE)).await?;
-            let events: Vec<Ordered> = self
-                .read_all(&page.names, layout::event)
-                .await?
-                .into_iter()
-                .filter_map(|(name, (data, zxid))| match serde_json::from_slice::<Event>(&data) {
-                    Ok(event) => Some(Ordered { name, zxid, event }),
-                    Err(error) => {
-                        tracing::warn!("{} is no event and is left out: {error}", layout::event(&name));
-                        None
-                    }
-                })
-                .collect();
-            if !events.is_empty() {
-                tokio::task::block_in_place(|| self.store.append(&events))?;
+            let mut page = self.client.children_page(events_after(after.clone(), PAGE)).await?;
+            if let Some(last) = page.names.last() {
+                after.clone_from(last);
             }
-            let last_zxid = {
-                let mut view = self.shared.view.write().expect("no holder of the view panics");
-                events.into_iter().for_each(|event| view.push(event));
-                view.in_touch = true;
-                view.last_zxid()
-            };
-            self.shared.reached.send_replace(last_zxid);
+            // What somebody made here by hand must not move the cursor beyond the events to come.
+            page.names.retain(|name| layout::is_event_name(name, page.stat.cversion));
+            let read = self.read_all(&page.names, layout::event).await?;
+            self.take_in(read)?;
             if let Some(last) = page.names.last() {
                 self.cursor.clone_from(last);
             }
@@ -224,13 +210,39 @@ impl Follower<'_> {
         Ok(())
     }
 
+    /// Stores and shows the next events. What is no event, or stands where the order does not allow it, is left out.
+    fn take_in(&mut self, read: Vec<(String, (bytes::Bytes, u64))>) -> io::Result<()> {
+        let mut last_zxid = self.shared.view.read().expect("no holder of the view panics").last_zxid();
+        let mut events = Vec::new();
+        for (name, (data, zxid)) in read {
+            match serde_json::from_slice::<Event>(&data) {
+                Ok(event) if zxid >= last_zxid => {
+                    last_zxid = zxid;
+                    events.push(Ordered { name, zxid, event });
+                }
+                Ok(_) => tracing::warn!("{} is out of order and is left out", layout::event(&name)),
+                Err(error) => tracing::warn!("{} is no event and is left out: {error}", layout::event(&name)),
+            }
+        }
+        if !events.is_empty() {
+            tokio::task::block_in_place(|| self.store.append(&events))?;
+        }
+        let mut view = self.shared.view.write().expect("no holder of the view panics");
+        events.into_iter().for_each(|event| view.push(event));
+        view.in_touch = true;
+        drop(view);
+        self.shared.reached.send_replace(last_zxid);
+        Ok(())
+    }
+
     /// Drops what the ensemble does not keep any more, and deletes what it need not keep if that is this broker's turn.
     async fn drop_old(&mut self) -> Result<(), FollowError> {
-        let oldest = self.client.children_page(events_after(String::new(), 1)).await?;
+        let oldest = self.client.children_page(events_after(layout::EVENT_NAME.to_owned(), 1)).await?;
         let surplus: Vec<(String, String)> = {
             let mut view = self.shared.view.write().expect("no holder of the view panics");
-            if let Some(name) = oldest.names.first() {
-                view.drop_before(name);
+            match oldest.names.first() {
+                Some(name) => view.drop_before(name),
+                None => view.drop_all(),
             }
             if self.store.is_bloated() {
                 let history = view.history.clone();

@@ -19,6 +19,16 @@ pub(super) const REQUESTS: &str = "/requests";
 /// What a sequential event's path begins with.
 pub(super) const EVENT_PREFIX: &str = "/events/e";
 
+/// What an event's name begins with; its number follows.
+pub(super) const EVENT_NAME: &str = "e";
+
+/// Whether the ensemble may have given this name to an event, when it has made `made` names at most.
+pub(super) fn is_event_name(name: &str, made: i32) -> bool {
+    let number = name.strip_prefix(EVENT_NAME).filter(|number| number.len() == 10);
+    let number = number.filter(|number| number.bytes().all(|byte| byte.is_ascii_digit()));
+    number.and_then(|number| number.parse::<i32>().ok()).is_some_and(|number| number <= made)
+}
+
 /// A broker that is alive.
 pub(super) fn broker(port: &str) -> String {
     format!("{BROKERS}/{port}")
@@ -42,4 +52,18 @@ pub(super) fn event(name: &str) -> String {
 /// A request that is done.
 pub(super) fn request(id: &str) -> String {
     format!("{REQUESTS}/{id}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_names_of_the_ensemble_are_events() {
+        assert!(is_event_name("e0000000007", 7) && is_event_name("e0000000000", 0));
+        for wrong in ["", "e", "e7", "x0000000001", "e000000000a", "e00000000001", "e0000000008", "e9999999999", "zzz"]
+        {
+            assert!(!is_event_name(wrong, 7), "{wrong}");
+        }
+    }
 }

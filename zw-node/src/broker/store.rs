@@ -169,7 +169,7 @@ fn take_line(stored: &mut Stored, number: usize, line: &[u8]) -> Result<(), Stri
         return Ok(());
     }
     let event: Ordered = serde_json::from_slice(line).map_err(|error| error.to_string())?;
-    if stored.events.last().is_some_and(|last| last.name >= event.name || last.zxid >= event.zxid) {
+    if stored.events.last().is_some_and(|last| last.name >= event.name || last.zxid > event.zxid) {
         return Err("out of order".into());
     }
     stored.events.push(event);

@@ -43,7 +43,7 @@ impl View {
     /// If it does not come after the last one: then the order would differ between brokers.
     pub(super) fn push(&mut self, event: Ordered) {
         assert!(event.name.as_str() > self.last_name(), "{} comes after {}", event.name, self.last_name());
-        assert!(event.zxid > self.last_zxid(), "the zxids rise with the names");
+        assert!(event.zxid >= self.last_zxid(), "the zxids rise with the names");
         self.events.push_back(event);
     }
 
@@ -52,6 +52,11 @@ impl View {
         while self.events.front().is_some_and(|first| first.name.as_str() < name) {
             self.events.pop_front();
         }
+    }
+
+    /// Drops all events: the ensemble keeps none.
+    pub(super) fn drop_all(&mut self) {
+        self.events.clear();
     }
 
     /// All events, whoever they belong to.
