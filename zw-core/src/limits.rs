@@ -186,6 +186,8 @@ pub const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
 pub const REDIAL_PAUSE_MIN: Duration = Duration::from_millis(50);
 /// See [`REDIAL_PAUSE_MIN`].
 pub const REDIAL_PAUSE_MAX: Duration = Duration::from_millis(250);
+/// A peer's host that acknowledges nothing for so long is taken for dead.
+pub const DEAD_HOST_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longest wait of a dial to a peer.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Longest silence of either side in the transfer of a snapshot.

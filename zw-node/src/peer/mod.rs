@@ -15,10 +15,12 @@ use crate::server::node::Node;
 use bytes::BytesMut;
 use link::Link;
 use std::collections::BTreeMap;
+use std::io;
 use std::sync::{Arc, Mutex};
 use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedWriteHalf;
 use zw_core::ids::{LinkId, NodeId};
+use zw_core::limits::DEAD_HOST_TIMEOUT;
 
 /// What is known of each peer.
 #[derive(Default)]
@@ -47,6 +49,9 @@ impl Peers {
     /// Makes a connection the link to `peer`, tells the core thread, and works until the link ends. `input` is what was
     /// read already.
     pub(crate) async fn run(&self, node: &Arc<Node>, peer: NodeId, socket: TcpStream, input: BytesMut) {
+        if let Err(error) = notice_dead_host(&socket) {
+            tracing::warn!(%peer, %error, "a lost host may go unnoticed for minutes: the system takes no time limits");
+        }
         let (reader, writer) = socket.into_split();
         self.connected(node, peer, writer).run(node.clone(), reader, input).await;
     }
@@ -102,4 +107,16 @@ impl Peers {
     pub(crate) fn problems(&self) -> Vec<String> {
         lock(&self.state).peers.values().filter_map(|peer| peer.problem.clone()).collect()
     }
+}
+
+/// Has the system end the connection when the other host does not answer: one that lost power says no farewell, and a
+/// link between two followers is silent for hours.
+fn notice_dead_host(socket: &TcpStream) -> io::Result<()> {
+    use rustix::net::sockopt;
+    sockopt::set_socket_keepalive(socket, true)?;
+    sockopt::set_tcp_keepidle(socket, DEAD_HOST_TIMEOUT)?;
+    sockopt::set_tcp_keepintvl(socket, DEAD_HOST_TIMEOUT)?;
+    #[cfg(target_os = "linux")]
+    sockopt::set_tcp_user_timeout(socket, u32::try_from(DEAD_HOST_TIMEOUT.as_millis()).unwrap_or(u32::MAX))?;
+    Ok(())
 }
