@@ -50,6 +50,18 @@ impl Zab {
 
     /// The stuck promise (protocol.md 2.7): a follower promised a later epoch to a candidate that failed. The leader
     /// goes above it together with the followers it has, without an election.
+    ///
+    /// Rate-limited; what came too soon is done at a later heartbeat.
+    pub(super) fn raise_epoch_for_the_stuck(&mut self) {
+        let me = self.config.me;
+        let Phase::Leading(leading) = &self.phase else { return };
+        let Some(epoch) = leading.epoch() else { return };
+        let own = Promise { epoch, leader: me };
+        if leading.hellos.values().any(|promise| promise.epoch >= epoch && *promise != own) {
+            self.raise_epoch();
+        }
+    }
+
     fn raise_epoch(&mut self) {
         let tick = self.now.tick;
         let pause = self.config.timing.follower_timeout;

@@ -14,6 +14,9 @@ use super::{Phase, Zab};
 use crate::ids::{NodeId, Tick};
 use std::collections::BTreeMap;
 
+/// No honest round comes near: beyond it a round is not followed, so that counting on never overflows.
+const ROUND_MAX: u64 = u64::MAX / 2;
+
 /// The state of a node without a leader.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Looking {
@@ -110,7 +113,7 @@ impl Zab {
         // would keep all others from ever agreeing.
         let reachable = vote.candidate.node == self.config.me || self.links.contains_key(&vote.candidate.node);
         if vote.round > self.round {
-            self.round = vote.round;
+            self.round = vote.round.min(ROUND_MAX);
             let own = self.own_candidacy();
             if let Phase::Looking(looking) = &mut self.phase {
                 looking.votes.clear();

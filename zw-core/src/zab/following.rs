@@ -11,7 +11,7 @@ use super::message::{
     SnapshotOffer, Truncate,
 };
 use super::{Phase, Zab};
-use crate::ids::{Epoch, LinkId, NodeId, SessionId, Tick, Zxid};
+use crate::ids::{EPOCH_MAX, Epoch, LinkId, NodeId, SessionId, Tick, Zxid};
 use crate::limits::{APPEND_BYTES_MAX, BARRIERS_MAX, TOUCHED_SESSIONS_MAX, WAITING_DIGESTS_MAX};
 use crate::log::record::{Promise, Record, SnapshotId};
 use std::collections::{BTreeSet, VecDeque};
@@ -108,8 +108,10 @@ impl Zab {
 
     /// The same for what belongs to an epoch: only the promised one counts.
     fn hear_epoch(&mut self, peer: NodeId, epoch: Epoch) -> Option<&mut Following> {
-        let promised = self.promise == Promise { epoch, leader: peer };
-        self.hear_leader(peer).filter(|following| promised && following.stage != Stage::Joining)
+        if self.promise != (Promise { epoch, leader: peer }) {
+            return None;
+        }
+        self.hear_leader(peer).filter(|following| following.stage != Stage::Joining)
     }
 
     /// Rule D3.
@@ -117,6 +119,10 @@ impl Zab {
         let promise = Promise { epoch, leader: peer };
         let acceptable = epoch > self.promise.epoch || promise == self.promise;
         if self.hear_leader(peer).is_none() {
+            return;
+        }
+        if epoch.0 >= EPOCH_MAX {
+            self.close(peer, "an epoch that cannot be", effects);
             return;
         }
         if !acceptable {
@@ -168,6 +174,8 @@ impl Zab {
         let zxid = offer.zxid;
         let Some(following) = self.hear_epoch(peer, offer.epoch) else { return };
         following.stage = Stage::Fetching { zxid, retry_at: None };
+        // S5: too far behind to serve; and what it proposed may lie inside the snapshot.
+        self.suspend("this node is too far behind and fetches a snapshot", effects);
         effects.push(Effect::FetchSnapshot { peer, zxid });
     }
 

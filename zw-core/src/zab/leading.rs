@@ -126,6 +126,7 @@ impl Zab {
             self.abdicate("the quorum is silent", effects);
             return;
         }
+        self.raise_epoch_for_the_stuck();
         self.send_heartbeats(effects);
         self.tell_strangers(effects);
     }

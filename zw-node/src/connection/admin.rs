@@ -11,10 +11,12 @@ use zw_core::wire::client::{Answer, ErrorCode, ErrorReply, Operation, Ping};
 impl Connection {
     /// Answers at once, without the core thread.
     pub(super) fn administer(&mut self, id: u32, operation: Operation) {
+        // These answers carry no zxid of their own: they are given without regard to the watch events on their way, and
+        // a client must not take them for a sign that it has seen those.
         match operation {
             Operation::Status(_) => {
                 let status = self.node.status();
-                self.answer(id, status.applied_zxid, Answer::Status(Box::new(status)));
+                self.answer(id, Zxid::ZERO, Answer::Status(Box::new(status)));
             }
             Operation::Sessions(_) => {
                 let sessions = self.node.sessions();
@@ -34,7 +36,7 @@ impl Connection {
                     Ok((digest, znodes)) => Answer::Digest(DigestReply { zxid: tree.applied(), digest, znodes }),
                     Err(error) => Answer::Error(ErrorReply::from(&error)),
                 };
-                self.answer(id, tree.applied(), answer);
+                self.answer(id, Zxid::ZERO, answer);
             }
             Operation::DigestAt(zxid) => self.digest_at(id, zxid),
             Operation::Fault(fault) => self.set_fault(id, fault),
@@ -48,11 +50,11 @@ impl Connection {
             (tree.applied(), tree.digest(), tree.znodes())
         };
         if zxid == Zxid::ZERO || zxid == applied {
-            return self.answer(id, applied, Answer::Digest(DigestReply { zxid: applied, digest: own, znodes }));
+            return self.answer(id, Zxid::ZERO, Answer::Digest(DigestReply { zxid: applied, digest: own, znodes }));
         }
         let remembered = lock(&self.node.digests).at(zxid);
         match remembered {
-            Some(digest) => self.answer(id, applied, Answer::Digest(DigestReply { zxid, digest, znodes: 0 })),
+            Some(digest) => self.answer(id, Zxid::ZERO, Answer::Digest(DigestReply { zxid, digest, znodes: 0 })),
             None => {
                 let message = format!(
                     "no digest of {zxid} is remembered here: ask for a recent zxid whose counter is a multiple of \

@@ -22,6 +22,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use zw_core::ids::{LinkId, NodeId};
 use zw_core::limits::{PEER_FRAME_BYTES_MAX, PEER_OUTBOX_BYTES_MAX, PEER_OUTBOX_FRAMES_MAX, SOCKET_BUFFER_BYTES};
+use zw_core::tree::command::Envelope;
 use zw_core::zab::effects::Input;
 use zw_core::zab::message::Message;
 
@@ -135,6 +136,7 @@ impl Link {
                 let message = Message::decode_frame(&frame).map_err(|error| {
                     io::Error::new(io::ErrorKind::InvalidData, format!("closed for what it sent: {error}"))
                 })?;
+                check_forward(&message)?;
                 messages.push(CoreInput::message(self.peer, self, message));
             }
             if !messages.is_empty() {
@@ -185,6 +187,17 @@ impl Link {
         }
         Ok(())
     }
+}
+
+/// Refuses forwarded bytes that are no command: once in the log they would stop every node.
+fn check_forward(message: &Message) -> io::Result<()> {
+    let Message::Forward(forward) = message else { return Ok(()) };
+    for proposal in &forward.proposals {
+        Envelope::decode(&proposal.payload).map_err(|error| {
+            io::Error::new(io::ErrorKind::InvalidData, format!("closed for a command that is none: {error}"))
+        })?;
+    }
+    Ok(())
 }
 
 /// Takes a whole frame, without its length, off `input`; none if more must come.

@@ -137,7 +137,7 @@ pub fn run(options: NodeOptions) -> Result<(), ServerError> {
     let interval_bytes = config.snapshot_interval_bytes;
     let zab = |now: Now, seed: u64| Zab::new(zab_config(&config, seed), &recovered, now);
     let (node, zab) = make_node(config.clone(), tree, zab)?;
-    let snapshotter = snapshotter::Snapshotter::new(store, interval_bytes);
+    let snapshotter = snapshotter::Snapshotter::new(store, interval_bytes, recovered.snapshot);
     let (log, disk_delay) = start_log(&node, wal)?;
     let core = core::Core::new(node.clone(), zab, log, snapshotter);
     let core = start_core(core)?;

@@ -90,11 +90,14 @@ impl Core {
         let place = self.received.iter().position(|(id, _)| *id == snapshot);
         let (_, tree) = self.received.swap_remove(place.expect("a reset follows the snapshot's receipt"));
         assert_eq!((tree.applied(), tree.digest()), (snapshot.zxid, snapshot.digest), "the snapshot was verified");
-        *write(&self.node.tree) = *tree;
+        // The clients go before anybody can read the new tree: they would see data whose watches have not fired.
+        let mut shown = write(&self.node.tree);
+        self.node.clients.close_all("this node was brought up to date with a snapshot; connect again");
+        *shown = *tree;
+        drop(shown);
         lock(&self.node.digests).clear();
         self.digests_to_compare.retain(|(zxid, _)| *zxid > snapshot.zxid);
         self.snapshotter.installed(snapshot);
-        self.node.clients.close_all("this node was brought up to date with a snapshot; connect again");
         let facts = Facts { zxid: snapshot.zxid, text: "installed".into(), ..Facts::default() };
         self.node.trace.record(TraceKind::Snapshot, facts);
         tracing::info!(zxid = %snapshot.zxid, "brought up to date with a snapshot");

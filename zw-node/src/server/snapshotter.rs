@@ -14,6 +14,10 @@ use std::sync::Arc;
 use zw_core::log::record::SnapshotId;
 use zw_core::wire::admin::TraceKind;
 
+/// How far the thread stands back (the `nice` value).
+#[cfg(target_os = "linux")]
+const SNAPSHOT_NICENESS: i32 = 10;
+
 /// The core thread's side of it.
 pub(super) struct Snapshotter {
     store: Arc<SnapshotStore>,
@@ -22,13 +26,14 @@ pub(super) struct Snapshotter {
     logged_bytes: u64,
     last_bytes: u64,
     running: bool,
-    /// The last snapshot that the log builds on.
-    current: Option<SnapshotId>,
+    /// The newest snapshot that the log builds on, or may build on.
+    current: SnapshotId,
     waiters: Vec<Waiter>,
 }
 
 impl Snapshotter {
-    pub(super) fn new(store: SnapshotStore, interval_bytes: u64) -> Snapshotter {
+    /// `current` is the snapshot that the node started from.
+    pub(super) fn new(store: SnapshotStore, interval_bytes: u64, current: SnapshotId) -> Snapshotter {
         let store = Arc::new(store);
         Snapshotter {
             store,
@@ -36,7 +41,7 @@ impl Snapshotter {
             logged_bytes: 0,
             last_bytes: 0,
             running: false,
-            current: None,
+            current,
             waiters: Vec::new(),
         }
     }
@@ -62,6 +67,7 @@ impl Snapshotter {
         self.logged_bytes = 0;
         let (node, store) = (node.clone(), self.store.clone());
         let work = move || {
+            yield_to_others();
             let tree = read(&node.tree).clone();
             let taken = store.write(tree).map_err(|error| error.to_string());
             if let Ok((snapshot, _)) = &taken {
@@ -83,7 +89,7 @@ impl Snapshotter {
         match taken {
             Ok((snapshot, bytes)) => {
                 self.last_bytes = *bytes;
-                self.current = Some(*snapshot);
+                self.note_current(*snapshot);
                 tracing::info!(zxid = %snapshot.zxid, bytes, "snapshot taken");
             }
             Err(error) => tracing::error!(error, "no snapshot taken; the log is kept instead"),
@@ -93,17 +99,32 @@ impl Snapshotter {
 
     /// A snapshot of another node became the tree.
     pub(super) fn installed(&mut self, snapshot: SnapshotId) {
-        self.current = Some(snapshot);
+        self.note_current(snapshot);
         self.logged_bytes = 0;
     }
 
-    /// A received snapshot is of no use.
+    fn note_current(&mut self, snapshot: SnapshotId) {
+        if snapshot.zxid > self.current.zxid {
+            self.current = snapshot;
+        }
+    }
+
+    /// A received snapshot is of no use. One that the log may build on stays: the store removes old files by itself.
     pub(super) fn discard(&self, snapshot: SnapshotId) {
-        if self.current == Some(snapshot) {
+        if snapshot.zxid <= self.current.zxid {
             return;
         }
         if let Err(error) = self.store.remove(snapshot) {
             tracing::warn!(%error, "cannot delete a snapshot that is of no use");
         }
+    }
+}
+
+/// Puts this thread behind the others: a snapshot may be late, a write may not.
+fn yield_to_others() {
+    // On Linux the priority is the thread's own; elsewhere it would be the whole process's.
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::setpriority_process(None, SNAPSHOT_NICENESS) {
+        tracing::debug!(%error, "snapshots run at full priority");
     }
 }
