@@ -25,7 +25,7 @@ const UNFINISHED_EXTENSION: &str = ".snapshot.new";
 /// Files that stay: the newest and, because its record may not be durable yet, the two that the log knows.
 const FILES_KEPT: usize = 3;
 /// Bytes after which a file that is being written is synced, so that the log's own syncs never wait for a whole one.
-const SYNC_BYTES: usize = 1 << 20;
+const SYNC_BYTES: usize = 4 << 20;
 
 /// The snapshots of a node, in its data directory.
 #[derive(Debug)]

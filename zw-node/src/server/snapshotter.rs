@@ -14,10 +14,6 @@ use std::sync::Arc;
 use zw_core::log::record::SnapshotId;
 use zw_core::wire::admin::TraceKind;
 
-/// How far the thread stands back (the `nice` value).
-#[cfg(target_os = "linux")]
-const SNAPSHOT_NICENESS: i32 = 10;
-
 /// The core thread's side of it.
 pub(super) struct Snapshotter {
     store: Arc<SnapshotStore>,
@@ -67,7 +63,6 @@ impl Snapshotter {
         self.logged_bytes = 0;
         let (node, store) = (node.clone(), self.store.clone());
         let work = move || {
-            yield_to_others();
             let tree = read(&node.tree).clone();
             let taken = store.write(tree).map_err(|error| error.to_string());
             if let Ok((snapshot, _)) = &taken {
@@ -117,14 +112,5 @@ impl Snapshotter {
         if let Err(error) = self.store.remove(snapshot) {
             tracing::warn!(%error, "cannot delete a snapshot that is of no use");
         }
-    }
-}
-
-/// Puts this thread behind the others: a snapshot may be late, a write may not.
-fn yield_to_others() {
-    // On Linux the priority is the thread's own; elsewhere it would be the whole process's.
-    #[cfg(target_os = "linux")]
-    if let Err(error) = rustix::process::setpriority_process(None, SNAPSHOT_NICENESS) {
-        tracing::debug!(%error, "snapshots run at full priority");
     }
 }
