@@ -37,7 +37,7 @@ reads=$(load --clients 64 --inflight 16 --read-percent 100)
 say "making $znodes znodes"
 fill=$("$bin/zw" load --json --create --keep --clients 64 --inflight 16 --writes "$znodes")
 after=$(rss)
-say "writing while every node takes a snapshot"
+say "writing while one node after the other takes a snapshot"
 snapshots="$work/snapshots.json"
 (sleep 1; "$bin/zw" snapshot --all --json >"$snapshots") &
 during=$("$bin/zw" load --json --clients 8 --inflight 1 --secs 6)

@@ -22,7 +22,7 @@ did=${did:-killed}
 
 leads_elsewhere() {
     local leader
-    leader=$("$bin/zw" status --json | tr '{' '\n' | grep '"role":"leader"' | text address)
+    leader=$("$bin/zw" status --json | nodes | grep '"role":"leader"' | text address)
     [[ -n $leader && $leader != "$1" ]]
 }
 
@@ -32,6 +32,9 @@ say "3 nodes on ${ports[*]}; load begins"
 # SIGTERM ends the load when the rounds are done; it then verifies and reports as usual.
 "$bin/zw" load --json --clients 6 --inflight 4 --secs 3600 --request-timeout 1s >"$work/load.json" 2>"$work/load.log" &
 load=$!
+# However this ends, the load ends too.
+end_load() { [[ -z $load ]] || kill -KILL "$load" 2>/dev/null || true; }
+trap 'end_load; stop_ensemble' EXIT
 wait_for 30 "the load is under way" "$bin/zw" ls /zw-load
 
 for ((round = 1; round <= times; round++)); do
@@ -55,6 +58,7 @@ done
 status=0
 kill -TERM "$load" 2>/dev/null || say "the load ended before it was asked to"
 wait "$load" || status=$?
+load=
 cat "$work/load.json"
 cat "$work/load.log" >&2
 ((status == 0)) || { say "the load ended with exit code $status"; exit 1; }

@@ -39,7 +39,8 @@ start_ensemble() {
     trap stop_ensemble EXIT
     trap 'exit 130' INT TERM
     ports=() pids=()
-    base=$((20000 + RANDOM % 20000))
+    # Below the ports that the system gives to outgoing connections: those keep theirs from a node for a minute.
+    base=$((10000 + RANDOM % 20000))
     while ((${#ports[@]} < count)); do
         if port_is_free "$base"; then ports+=("$base"); fi
         base=$((base + 1))
@@ -48,7 +49,7 @@ start_ensemble() {
     servers=${servers%,}
     export ZW_SERVERS=$servers
     for ((index = 0; index < count; index++)); do start_node "$index"; done
-    wait_for 20 "a leader is elected" has_leader
+    wait_for 20 "a leader is elected" has_leader || { tail -n 2 "$work"/*.log >&2; return 1; }
 }
 
 start_node() {
@@ -83,6 +84,9 @@ all_serve() {
         [[ $(grep -o '"role":"follower"' <<<"$status" | wc -l) == $((${#ports[@]} - 1)) ]] &&
         [[ $(grep -oE '"epoch":[0-9]+' <<<"$status" | sort -u | wc -l) == 1 ]]
 }
+
+# nodes: what `zw status --json` prints, a line for each node.
+nodes() { sed 's/{"address"/\n&/g'; }
 
 # number NAME: the first number of this name in the JSON on standard input.
 number() { grep -oE "\"$1\":[0-9.]+" | head -n 1 | cut -d: -f2; }

@@ -106,6 +106,10 @@ pub const PEER_OUTBOX_BYTES_MAX: usize = 32 * MIB;
 pub const SNAPSHOT_TRANSFERS_MAX: usize = 2;
 /// Fault leases that a node holds.
 pub const FAULT_LEASES_MAX: usize = 64;
+/// Nodes that are no members and greet as such, of which a node remembers why it refused them.
+pub const STRANGERS_MAX: usize = 16;
+/// Commands or barriers that one frame between peers refuses, asks for or answers.
+pub const TAGS_PER_FRAME_MAX: usize = 64 * KIB;
 /// Digests of its own past that a node remembers, one each [`DIGEST_INTERVAL`].
 pub const DIGESTS_REMEMBERED_MAX: usize = 256;
 
@@ -130,11 +134,11 @@ pub const WINDOW_BYTES_MAX: usize = 8 * MIB;
 pub const WINDOW_RECORDS_MAX: usize = 16 * KIB;
 /// Read barriers that wait for a quorum's echo.
 pub const BARRIERS_MAX: usize = 64 * KIB;
-/// Epoch ends that a node reports and keeps (rule D4); older ones are dropped, which costs a snapshot at worst.
+/// Epoch ends that a node reports (rule D4), and keeps beyond those of its retained log.
 pub const EPOCH_ENDS_MAX: usize = 256;
 /// Applied records that stay in memory for followers that are behind; beyond it they get a snapshot.
 pub const RETAINED_LOG_BYTES_MAX: usize = 16 * MIB;
-/// The same while a follower fetches a snapshot: it needs what comes after it.
+/// The same while a connected follower was not sent them yet, or fetches a snapshot that they follow.
 pub const PINNED_LOG_BYTES_MAX: usize = 256 * MIB;
 /// Entries that one flush delivers; the rest follows at once.
 pub const DELIVER_BATCH_MAX: usize = 4 * KIB;
@@ -177,6 +181,9 @@ pub const BROKER_CONNECTIONS_MAX: usize = 1_024;
 
 // Waits.
 
+/// Longest duration that a command line takes.
+pub const DURATION_FLAG_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
 /// Longest time in which a broker tries to have an event ordered.
 pub const BROKER_ORDER_DEADLINE: Duration = Duration::from_secs(5);
 
@@ -186,6 +193,12 @@ pub const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
 pub const REDIAL_PAUSE_MIN: Duration = Duration::from_millis(50);
 /// See [`REDIAL_PAUSE_MIN`].
 pub const REDIAL_PAUSE_MAX: Duration = Duration::from_millis(250);
+/// Between two introductions of a member to one that should dial it and does not.
+pub const INTRODUCTION_PAUSE: Duration = Duration::from_secs(1);
+/// A problem with a peer that does not come again for so long is taken for mended.
+pub const PROBLEM_LAPSE: Duration = Duration::from_secs(10);
+/// Between two lines of the log about one who greets as a member and cannot be worked with, in milliseconds.
+pub const PROBLEM_PAUSE_MS: u64 = 1_000;
 /// A peer's host that acknowledges nothing for so long is taken for dead.
 pub const DEAD_HOST_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longest wait of a dial to a peer.
@@ -197,6 +210,8 @@ pub const REQUEST_DEADLINE: Duration = Duration::from_secs(3);
 /// How long a client bears a node that owes it an answer and says nothing. Above [`REQUEST_DEADLINE`], so that a node
 /// without a quorum can say so; a short session timeout makes it shorter.
 pub const SILENCE_MAX: Duration = Duration::from_secs(4);
+/// How long a client that was told of no quorum by one node waits for another, which answers at once if it has one.
+pub const SECOND_OPINION_TIMEOUT: Duration = Duration::from_millis(500);
 /// How often a client without a session shows that it lives.
 pub const PING_INTERVAL: Duration = Duration::from_secs(2);
 /// First and longest pause of a client between two rounds over its servers.
@@ -217,6 +232,7 @@ const _: () = {
     assert!(WINDOW_BYTES_MAX > APPEND_BYTES_MAX + COMMAND_BYTES_MAX, "a window holds an append");
     assert!(PINNED_LOG_BYTES_MAX > RETAINED_LOG_BYTES_MAX, "pinning keeps more");
     assert!(UNCOMMITTED_BYTES_MAX > WINDOW_BYTES_MAX, "admission never starves a window");
+    assert!(TAGS_PER_FRAME_MAX * 9 + KIB < PEER_FRAME_BYTES_MAX, "a full frame of tags fits");
     assert!(SEGMENT_BYTES > 4 * (BATCH_BYTES_MAX + COMMAND_BYTES_MAX) as u64, "a segment holds several batches");
     assert!(CHILDREN_PAGE_BYTES_MAX + CHILDREN_PAGE_MAX * 8 < CLIENT_FRAME_BYTES_MAX, "a page fits a frame");
     assert!(
@@ -226,6 +242,10 @@ const _: () = {
     assert!(SESSIONS_MAX * 40 < ANSWER_FRAME_BYTES_MAX, "all sessions fit a frame");
     assert!(PEER_OUTBOX_BYTES_MAX > WINDOW_BYTES_MAX + PEER_FRAME_BYTES_MAX, "a window fits a peer's outbox");
     assert!(REARM_BYTES_MAX + PATH_BYTES_MAX + 64 * KIB < CLIENT_FRAME_BYTES_MAX, "a re-arming fits a frame");
+    assert!(
+        PROBLEM_LAPSE.as_millis() > 2 * (INTRODUCTION_PAUSE.as_millis() + CONNECT_TIMEOUT.as_millis()),
+        "a problem that stands is met again before it lapses"
+    );
     assert!(SILENCE_MAX.as_millis() > REQUEST_DEADLINE.as_millis(), "a node without a quorum can say so");
     assert!(4 * (PATH_BYTES_MAX + 8) < CHUNK_KEY_BYTES_MAX, "a full chunk can be cut in two");
     assert!(SNAPSHOT_CHUNK_BYTES < PEER_FRAME_BYTES_MAX, "a chunk fits a frame");

@@ -103,7 +103,9 @@ fn dependencies_point_one_way() {
     let sources = sources();
     let mut findings = lines_with(&sources, &["zw-core/"], &["zw_node", "zw_tui"]);
     findings.extend(lines_with(&sources, &["zw-core/sim/"], &["zw_core::client"]));
-    findings.extend(lines_with(&sources, &["zw-node/"], &["zw_tui", "zw_sim"]));
+    // Its tests may: the black box judges by the simulator's oracles.
+    findings.extend(lines_with(&sources, &["zw-node/src/"], &["zw_sim"]));
+    findings.extend(lines_with(&sources, &["zw-node/"], &["zw_tui"]));
     findings.extend(lines_with(&sources, &["zw-tui/"], &["zw_sim"]));
     findings.extend(lines_with(&sources, &["zw-core/src/zab/"], &["crate::tree", "crate::wire", "crate::client"]));
     findings.extend(lines_with(&sources, &["zw-core/src/log/"], &["crate::zab", "crate::tree", "crate::wire"]));

@@ -5,6 +5,7 @@
 
 use bytes::Bytes;
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::time::Duration;
 use zw_core::ensemble::{Address, Ensemble};
 use zw_core::ids::{Epoch, LinkId, NodeId, Tick, Zxid};
 use zw_core::log::Recovered;
@@ -29,6 +30,7 @@ struct Cluster {
     queue: VecDeque<(NodeId, Input)>,
     now: Now,
     limits: Limits,
+    timing: Timing,
     /// What was delivered up to each snapshot that was fetched.
     fetched: HashMap<SnapshotId, Vec<Entry>>,
 }
@@ -39,6 +41,10 @@ impl Cluster {
     }
 
     fn with_limits(size: u16, limits: Limits) -> Cluster {
+        Cluster::with(size, limits, Timing::default())
+    }
+
+    fn with(size: u16, limits: Limits, timing: Timing) -> Cluster {
         let members = (0..size).map(|i| Address::new("localhost", 8080 + i)).collect();
         let ensemble = Ensemble::new(members).unwrap();
         let (nodes, links, queue) = (BTreeMap::new(), BTreeMap::new(), VecDeque::new());
@@ -50,6 +56,7 @@ impl Cluster {
             queue,
             now: Now::default(),
             limits,
+            timing,
             fetched: HashMap::new(),
         };
         for id in cluster.ensemble.ids() {
@@ -60,11 +67,8 @@ impl Cluster {
 
     fn start(&mut self, id: NodeId, disk: Recovered) {
         let ensemble = self.ensemble.clone();
-        let zab = Zab::new(
-            Config { me: id, ensemble, timing: Timing::default(), seed: 7, limits: self.limits },
-            &disk,
-            self.now,
-        );
+        let zab =
+            Zab::new(Config { me: id, ensemble, timing: self.timing, seed: 7, limits: self.limits }, &disk, self.now);
         let others: Vec<NodeId> = self.nodes.keys().copied().collect();
         self.nodes.insert(id, Node { zab, disk, delivered: Vec::new(), answers: Vec::new() });
         self.queue.push_back((id, Input::Tick));
@@ -120,12 +124,12 @@ impl Cluster {
                 self.queue.push_back((peer, Input::Message { peer: id, link, message }));
             }
             Effect::Deliver { entries } => node.delivered.extend(entries),
-            Effect::FetchSnapshot { peer, zxid } => {
+            Effect::FetchSnapshot { fetch, peer, zxid } => {
                 let state = self.nodes[&peer].delivered.clone();
                 let snapshot = SnapshotId { zxid: state.last().unwrap().zxid(), digest: 0 };
                 assert!(snapshot.zxid >= zxid, "the leader can give what it offers");
                 self.fetched.insert(snapshot, state);
-                self.queue.push_back((id, Input::SnapshotReceived { snapshot }));
+                self.queue.push_back((id, Input::SnapshotReceived { fetch, snapshot }));
             }
             Effect::Reset { snapshot } => node.delivered.clone_from(&self.fetched[&snapshot]),
             Effect::Close { reason, .. } => panic!("{id} closes a link on a perfect network: {reason}"),
@@ -275,8 +279,49 @@ fn a_stuck_promise_raises_the_epoch_without_an_election() {
 }
 
 #[test]
+fn a_candidate_that_never_met_a_dead_member_leads_before_its_followers_give_up() {
+    let timing = Timing {
+        heartbeat: Duration::from_millis(20),
+        follower_timeout: Duration::from_millis(60),
+        settle_at_start: Duration::from_millis(200),
+        ..Timing::default()
+    };
+    let mut cluster = Cluster::with(3, Limits::default(), timing);
+    cluster.until("everybody serves", Cluster::all_serve);
+    cluster.kill(N1);
+    let disk = cluster.kill(N3);
+    cluster.start(N3, disk);
+    // A follower that gives up closes its link, which no link of this cluster survives.
+    cluster.until("both serve", Cluster::all_serve);
+    assert_eq!(cluster.leader(), N3);
+}
+
+#[test]
+fn a_member_that_missed_hundreds_of_epochs_goes_on_from_its_log() {
+    let mut cluster = Cluster::with_limits(3, Limits { counter_max: 1, ..Limits::default() });
+    cluster.until("everybody serves", Cluster::all_serve);
+    cluster.propose(N3, "a");
+    cluster.until("a is everywhere", |c| c.nodes.keys().all(|id| c.commands(*id) == ["a"]));
+    cluster.cut(N1, N2);
+    cluster.cut(N1, N3);
+    let missed = u32::try_from(zw_core::limits::EPOCH_ENDS_MAX).unwrap() + 20;
+    while cluster.nodes[&N3].zab.epoch().0 < missed {
+        let before = cluster.nodes[&N3].zab.epoch();
+        cluster.propose(N3, "b");
+        cluster.propose(N3, "c");
+        let serves = |c: &Cluster| c.nodes[&N2].zab.is_serving() && c.nodes[&N3].zab.is_serving();
+        cluster.until("a new epoch serves", |c| serves(c) && c.nodes[&N3].zab.epoch() > before);
+    }
+    cluster.connect(N1, N2);
+    cluster.connect(N1, N3);
+    cluster.until("it has everything and serves", |c| c.all_serve() && c.commands(N1) == c.commands(N3));
+    assert_eq!(cluster.nodes[&N1].disk.snapshot.zxid, Zxid::ZERO, "from the log, not from a snapshot");
+}
+
+#[test]
 fn a_follower_behind_the_retained_log_gets_a_snapshot() {
-    let mut cluster = Cluster::with_limits(3, Limits { retained_log_bytes: 0, ..Limits::default() });
+    let mut cluster =
+        Cluster::with_limits(3, Limits { retained_log_bytes: 0, pinned_log_bytes: 0, ..Limits::default() });
     cluster.until("everybody serves", Cluster::all_serve);
     let disk = cluster.kill(N1);
     cluster.propose(N2, "a");

@@ -8,9 +8,10 @@ use zw_core::ensemble::{Address, Ensemble};
 use zw_core::ids::{Epoch, LinkId, NodeId, Tick, Ticket, Zxid};
 use zw_core::log::Recovered;
 use zw_core::log::record::{Entry, Promise, Record, SnapshotId};
-use zw_core::zab::effects::{Effect, Input, Now};
+use zw_core::zab::effects::{Effect, FetchId, Input, Now, Proposal, Rejection};
 use zw_core::zab::message::{
-    AckEpoch, Append, Candidate, EpochEnd, Hello, Message, NewEpoch, SnapshotOffer, Standing, Vote,
+    AckEpoch, Append, BarrierReply, BarrierRequest, Candidate, EpochEnd, Forward, ForwardReply, Hello, Message,
+    NewEpoch, SnapshotOffer, Standing, Vote,
 };
 use zw_core::zab::{Config, Limits, Timing, Zab};
 
@@ -74,6 +75,27 @@ impl Bench {
             effects.extend(self.give(Input::Tick));
         }
         effects
+    }
+
+    /// Node 1 follows node 3 in epoch 4, whose marker is committed.
+    fn follow_epoch_4(&mut self) -> LinkId {
+        let link = self.promise_epoch_4();
+        let entries = vec![Entry::new(zxid(4, 0), 0, b"")];
+        let append = Append { epoch: Epoch(4), previous: Zxid::ZERO, commit: zxid(4, 0), entries };
+        self.hear(N3, link, Message::Append(append));
+        self.durable();
+        assert!(self.zab.is_serving());
+        link
+    }
+
+    /// Node 1 has promised epoch 4 to node 3.
+    fn promise_epoch_4(&mut self) -> LinkId {
+        let link = self.connect(N3);
+        let candidate = Candidate { zxid: Zxid::ZERO, node: N3 };
+        self.hear(N3, link, Message::Vote(Vote { round: 1, candidate, standing: Standing::Leading }));
+        self.hear(N3, link, Message::NewEpoch(NewEpoch { epoch: Epoch(4) }));
+        self.durable();
+        link
     }
 
     /// Node 3 leads after node 2 has voted for it; node 2 is greeted as a follower that promised `promised`.
@@ -200,24 +222,111 @@ fn an_own_promise_counts_for_its_own_epoch_only() {
     assert_eq!(leader.zab.last_zxid(), zxid(8, 0));
 }
 
+/// A frame for each refused command filled the outbox of a healthy link, which was then closed as too slow.
+#[test]
+fn what_is_refused_together_is_told_together() {
+    let mut leader = Bench::new(N3, &Recovered::default());
+    let link = leader.lead(Epoch(0));
+    let proposals = |tags: std::ops::Range<u64>| {
+        let proposals = tags.map(|tag| Proposal { tag, payload: bytes::Bytes::new() }).collect();
+        Input::Message { peer: N2, link, message: Message::Forward(Forward { proposals }) }
+    };
+    let mut effects = Vec::new();
+    for input in [
+        proposals(0..3_000),
+        proposals(3_000..6_000),
+        Input::Message {
+            peer: N2,
+            link,
+            message: Message::BarrierRequest(BarrierRequest { tags: vec![6_000, 6_001] }),
+        },
+    ] {
+        leader.zab.step(leader.now, input, &mut effects);
+    }
+    leader.zab.flush(leader.now, &mut effects);
+    let tags = (0..6_002).collect();
+    let refused = Message::ForwardReply(ForwardReply { tags, why: Rejection::NoQuorum });
+    assert_eq!(sent(&effects), [(N2, &refused)]);
+}
+
+/// The same for barriers, in both directions.
+#[test]
+fn barriers_that_come_together_are_asked_and_answered_together() {
+    let mut follower = Bench::new(N1, &Recovered::default());
+    let link = follower.follow_epoch_4();
+    let mut effects = Vec::new();
+    for tag in 1..=5_000 {
+        follower.zab.step(follower.now, Input::ReadBarrier { tag }, &mut effects);
+    }
+    follower.zab.flush(follower.now, &mut effects);
+    let tags: Vec<u64> = (1..=5_000).collect();
+    assert_eq!(sent(&effects), [(N3, &Message::BarrierRequest(BarrierRequest { tags: tags.clone() }))]);
+    let reply = BarrierReply { tags: [&[9_999], &tags[..]].concat(), zxid: zxid(4, 0) };
+    let stood = follower.hear(N3, link, Message::BarrierReply(reply.clone()));
+    let expected: Vec<Effect> = tags.iter().map(|tag| Effect::Barrier { tag: *tag, zxid: zxid(4, 0) }).collect();
+    assert_eq!(stood, expected, "those that were asked for, each once");
+    assert_eq!(follower.hear(N3, link, Message::BarrierReply(reply)), []);
+}
+
 /// Seed 8155. The peer that was asked for a snapshot lived in a later epoch when it answered.
 #[test]
 fn a_snapshot_of_an_epoch_that_was_not_promised_is_discarded() {
     let mut follower = Bench::new(N1, &Recovered::default());
-    let link = follower.connect(N3);
-    let candidate = Candidate { zxid: Zxid::ZERO, node: N3 };
-    follower.hear(N3, link, Message::Vote(Vote { round: 1, candidate, standing: Standing::Leading }));
-    follower.hear(N3, link, Message::NewEpoch(NewEpoch { epoch: Epoch(4) }));
-    follower.durable();
+    let link = follower.promise_epoch_4();
     let offer = SnapshotOffer { epoch: Epoch(4), zxid: zxid(3, 9) };
-    let effects = follower.hear(N3, link, Message::SnapshotOffer(offer));
-    assert!(effects.iter().any(|effect| matches!(effect, Effect::FetchSnapshot { .. })));
+    let first = fetched(&follower.hear(N3, link, Message::SnapshotOffer(offer))).unwrap();
     let later = SnapshotId { zxid: zxid(5, 6), digest: 0 };
-    let effects = follower.give(Input::SnapshotReceived { snapshot: later });
+    let effects = follower.give(Input::SnapshotReceived { fetch: first, snapshot: later });
     assert_eq!(effects, [Effect::Discard { snapshot: later }]);
-    let again = follower.pass(Duration::from_millis(300));
-    assert!(again.iter().any(|effect| matches!(effect, Effect::FetchSnapshot { .. })), "it is fetched again");
+    let again = fetched(&follower.pass(Duration::from_millis(300))).expect("it is fetched again");
     let usable = SnapshotId { zxid: zxid(3, 10), digest: 0 };
-    let effects = follower.give(Input::SnapshotReceived { snapshot: usable });
+    let effects = follower.give(Input::SnapshotReceived { fetch: again, snapshot: usable });
     assert!(effects.contains(&Effect::Reset { snapshot: usable }));
+}
+
+fn fetched(effects: &[Effect]) -> Option<FetchId> {
+    effects.iter().find_map(|effect| match effect {
+        Effect::FetchSnapshot { fetch, .. } => Some(*fetch),
+        _ => None,
+    })
+}
+
+/// The late failure of a fetch that was given up made the node fetch a third time beside the second; and its late success
+/// replaced the tree under the second one's feet.
+#[test]
+fn the_outcome_of_a_fetch_that_was_given_up_changes_nothing() {
+    let mut follower = Bench::new(N1, &Recovered::default());
+    let link = follower.promise_epoch_4();
+    let offer = |zxid| Message::SnapshotOffer(SnapshotOffer { epoch: Epoch(4), zxid });
+    let first = fetched(&follower.hear(N3, link, offer(zxid(3, 9)))).unwrap();
+    let second = fetched(&follower.hear(N3, link, offer(zxid(3, 20)))).unwrap();
+    assert!(second > first);
+    follower.give(Input::SnapshotFailed { fetch: first });
+    assert_eq!(fetched(&follower.pass(Duration::from_millis(300))), None, "the second one is still under way");
+    let old = SnapshotId { zxid: zxid(3, 30), digest: 0 };
+    assert_eq!(
+        follower.give(Input::SnapshotReceived { fetch: first, snapshot: old }),
+        [Effect::Discard { snapshot: old }]
+    );
+    let effects = follower.give(Input::SnapshotReceived { fetch: second, snapshot: old });
+    assert!(effects.contains(&Effect::Reset { snapshot: old }));
+}
+
+/// What a follower has proposed may lie inside the snapshot that it needs: nobody may wait for it after that.
+#[test]
+fn a_follower_that_needs_a_snapshot_gives_up_what_it_proposed_before_it_fetches() {
+    let mut follower = Bench::new(N1, &Recovered::default());
+    let link = follower.follow_epoch_4();
+    let proposals = vec![Proposal { tag: 7, payload: bytes::Bytes::new() }];
+    assert!(matches!(sent(&follower.give(Input::Propose { proposals }))[..], [(N3, Message::Forward(_))]));
+    let offer = SnapshotOffer { epoch: Epoch(4), zxid: zxid(4, 90) };
+    let effects = follower.hear(N3, link, Message::SnapshotOffer(offer));
+    assert!(matches!(&effects[..2], [Effect::Suspend { .. }, Effect::FetchSnapshot { .. }]), "{effects:?}");
+    let proposals = vec![Proposal { tag: 8, payload: bytes::Bytes::new() }];
+    let effects = follower.give(Input::Propose { proposals });
+    assert_eq!(
+        effects,
+        [Effect::Reject { tag: 8, why: Rejection::NoQuorum }],
+        "what comes later is refused for certain"
+    );
 }

@@ -2,6 +2,7 @@
 
 pub mod broker;
 pub mod cli;
+mod command_line;
 mod connection;
 mod http;
 pub mod parent;

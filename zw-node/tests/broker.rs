@@ -4,9 +4,13 @@
 
 mod cluster;
 
-use cluster::{Cluster, Process, free_ports, http, try_http, wait_for};
+use cluster::{Cluster, PATIENCE, Process, free_ports, http, try_http, wait_for};
 use serde_json::{Value, json};
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::process::Command;
+use std::time::Instant;
+use zw_core::limits::{HTTP_HEAD_BYTES_MAX, SHUTDOWN_DEADLINE};
 
 struct Brokers {
     cluster: Cluster,
@@ -154,11 +158,13 @@ fn wrong_requests_are_told_what_is_wrong() {
     let good = event("9090", 1, "x");
     for (body, reason) in [
         ("{", "wrong JSON"),
+        ("[]", "write an object with metadata, gameResults"),
         (&good.replace("Minute", "Minutes"), "unknown field"),
         (&good.replace("\"Player\":\"Messi\",", ""), "missing field"),
         (&good.replace("2-1", "two"), "Score"),
         (&good.replace("\"9090\"", "\"\""), "Clients"),
         (&good.replace("{\"Clients\"", "{\"ReceiverIp\":\"1\",\"Clients\""), "the nodes are"),
+        (&good.replace("{\"Clients\"", "{\"ReceiverIp\":\"localhost:1\",\"Clients\""), "write a node's port alone"),
     ] {
         let (code, answer) = http(port, "POST", "/addScore", body);
         let answer: Value = serde_json::from_str(&answer).unwrap();
@@ -168,6 +174,42 @@ fn wrong_requests_are_told_what_is_wrong() {
     assert_eq!(http(port, "GET", "/addScore", "").0, 405);
     assert_eq!(http(port, "GET", "/nothing", "").0, 404);
     assert_eq!(http(port, "GET", "/data", ""), (200, "[]".to_owned()), "nothing of it was taken");
+    for port in [port, brokers.cluster.ports[0]] {
+        assert_eq!(status_of_endless_headers(port), "HTTP/1.1 431", "port {port}");
+    }
+}
+
+/// Sends a head that goes on for ever, slowly enough for the answer to come; gives the first words of that.
+fn status_of_endless_headers(port: u16) -> String {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    let mut reader = stream.try_clone().unwrap();
+    reader.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.write_all(b"GET /status HTTP/1.1\r\nHost: x\r\nEndless: ").unwrap();
+    // A little above the limit, and no more: what comes after the answer would have the connection reset.
+    stream.write_all(&vec![b'x'; HTTP_HEAD_BYTES_MAX]).unwrap();
+    let mut first = [0; 12];
+    reader.read_exact(&mut first).unwrap();
+    String::from_utf8(first.to_vec()).unwrap()
+}
+
+#[test]
+fn a_broker_without_an_ensemble_says_what_to_do() {
+    let (port, nobody) = (free_ports(1)[0], format!("127.0.0.1:{}", free_ports(1)[0]));
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("log");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_zw-broker"));
+    command.args(["--port", &port.to_string(), "--servers", &nobody, "--data"]).arg(dir.path());
+    command.stderr(std::fs::File::create(&log).unwrap());
+    let mut broker = Process::start(command);
+    let logged = || std::fs::read_to_string(&log).unwrap();
+    wait_for("the broker says what to do", || logged().contains("--servers") && logged().contains(&nobody));
+    assert!(!logged().contains('\u{1b}'), "no colours in a file: {:?}", logged());
+
+    let pid = rustix::process::Pid::from_raw(i32::try_from(broker.id()).unwrap()).unwrap();
+    let begin = Instant::now();
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    assert_eq!(broker.wait(), Some(0));
+    assert!(begin.elapsed() < SHUTDOWN_DEADLINE / 2, "it waits for nodes that are not there: {:?}", begin.elapsed());
 }
 
 #[test]
@@ -196,6 +238,11 @@ fn without_a_quorum_the_answer_is_honest_and_the_data_stay() {
     let outcome = answer["Outcome"].as_str().unwrap();
     assert!((code, outcome) == (503, "not done") || (code, outcome) == (504, "unknown"), "{code} {body}");
     assert_eq!(brokers.data(0).len(), 1);
+    // The node that is left is one that shows nothing: that it was reached and why it refuses is the reason.
+    brokers.cluster.kill_node(2);
+    brokers.cluster.start_node(2);
+    let (code, body) = http(brokers.ports[0], "POST", "/addScore", &event(&all, 2, "b"));
+    assert!(code == 503 && body.contains("no leader with a quorum") && !body.contains("no server"), "{code} {body}");
     brokers.cluster.start_node(0);
     brokers.cluster.start_node(1);
     brokers.cluster.wait_until_whole();

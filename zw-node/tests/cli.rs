@@ -4,16 +4,18 @@
 
 mod cluster;
 
-use cluster::{Cluster, free_ports, wait_for, write_file, zw, zw_command};
+use cluster::{Cluster, PATIENCE, free_ports, wait_for, write_file, zw, zw_command};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Write};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
+use std::time::Instant;
 
 #[test]
 fn the_verbs_of_znodes() {
     let cluster = Cluster::start(1);
     assert_eq!(cluster.text(&["create", "/goals", "0-0"]), "/goals\n");
-    assert_eq!(cluster.text(&["get", "/goals"]), "0-0\n");
+    assert_eq!(cluster.text(&["get", "/goals"]), "0-0", "a pipe gets the bytes and nothing else");
+    assert!(cluster.text(&["get", "-s", "/goals"]).starts_with("0-0\n"), "a Stat begins a line");
     assert_eq!(cluster.json(&["set", "/goals", "1-0"])["stat"]["version"], 1);
     let got = cluster.json(&["get", "/goals"]);
     assert_eq!((&got["data"], &got["stat"]["data_length"]), (&json!("1-0"), &json!(3)));
@@ -45,6 +47,12 @@ fn exit_codes_and_reasons() {
     refused(&["delete", "-r", "/none"], "/none");
     refused(&["create", "/none/x"], "/none");
     refused(&["create", "no-slash"], "path");
+    refused(&["get", "/a//b"], "has an empty name");
+    refused(&["stat", "/a/"], "must not end with a slash");
+    refused(&["ls", "/a/"], "must not end with a slash");
+    refused(&["delete", "/a/"], "must not end with a slash");
+    refused(&["create", "-p", "/parent//child"], "has an empty name");
+    refused(&["stat", "/parent"], "no such znode");
     cluster.text(&["create", "/a", "0"]);
     cluster.text(&["create", "/a/b"]);
     refused(&["create", "/a"], "exists");
@@ -58,9 +66,129 @@ fn exit_codes_and_reasons() {
     let (code, error) = cluster.fails(&["--servers", "nonsense", "get", "/a"]);
     assert!(code == 2 && error.contains("nonsense"), "{error}");
     let nobody = format!("127.0.0.1:{}", free_ports(1)[0]);
-    let output = zw(&nobody, &["--timeout", "300ms", "get", "/a"]);
-    let error = String::from_utf8(output.stderr).unwrap();
-    assert!(output.status.code() == Some(1) && error.contains(&nobody), "{error}");
+    for verb in [&["get", "/a"][..], &["status"], &["metadata"], &["snapshot"], &["load"]] {
+        let output = zw(&nobody, &[&["--timeout", "300ms"], verb].concat());
+        let error = String::from_utf8(output.stderr).unwrap();
+        let helps = error.contains(&nobody) && error.contains("--servers") && error.contains("ZW_SERVERS");
+        assert!(output.status.code() == Some(1) && helps, "{verb:?}: {error}");
+    }
+}
+
+#[test]
+fn errors_are_json_for_who_asks_for_json() {
+    let cluster = Cluster::start(1);
+    for (arguments, kind, code) in [
+        (&["get", "/none"][..], "no_node", 1),
+        (&["stat", "/none"], "no_node", 1),
+        (&["get", "/none/"], "invalid_path", 1),
+        (&["set", "/", "x", "--version", "7"], "bad_version", 1),
+        (&["delete", "-r", "/"], "usage", 2),
+        (&["frobnicate"], "usage", 2),
+        (&["get"], "usage", 2),
+        (&["--timeout", "x", "sync"], "usage", 2),
+        (&["--servers", "nonsense", "sync"], "usage", 2),
+    ] {
+        let (exit, error) = cluster.fails(&[arguments, &["--json"]].concat());
+        let error: Value = serde_json::from_str(&error).unwrap_or_else(|_| panic!("{arguments:?}: {error}"));
+        assert_eq!((exit, &error["kind"], &error["exit_code"]), (code, &json!(kind), &json!(code)), "{error}");
+        assert!(error["error"].as_str().is_some_and(|text| !text.is_empty() && !text.contains('\n')), "{error}");
+    }
+}
+
+#[test]
+fn the_whole_tree_goes_only_on_demand() {
+    let cluster = Cluster::start(1);
+    cluster.text(&["create", "-p", "/a/b"]);
+    let (code, error) = cluster.fails(&["delete", "-r", "/"]);
+    assert!(code == 2 && error.contains("--yes"), "{error}");
+    assert_eq!(cluster.text(&["ls"]), "a\n");
+    assert_eq!(cluster.text(&["delete", "-r", "/", "--yes"]), "deleted 2 znodes\n");
+    assert_eq!(cluster.text(&["ls"]), "");
+}
+
+#[test]
+fn programs_tell_wrong_flags_from_what_the_machine_refuses() {
+    let port = free_ports(1)[0].to_string();
+    let run = |program: &str, flags: &[&str]| {
+        let output = Command::new(program).args(["--port", &port]).args(flags).output().unwrap();
+        (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let file = write_file(dir.path(), "file", "");
+    let (node, broker) = (env!("CARGO_BIN_EXE_zw-node"), env!("CARGO_BIN_EXE_zw-broker"));
+    for (program, flags, code, help) in [
+        (node, ["--ensemble", "nonsense"], 2, "HOST:PORT"),
+        (node, ["--ensemble", "a:1"], 2, "--ensemble"),
+        (node, ["--log-level", "a=b=c"], 2, "info"),
+        (node, ["--log-level", "loud"], 2, "use error, warn, info, debug or trace"),
+        (node, ["--advertise", "127.0.0.1:1"], 2, "leave --port out"),
+        (node, ["--heartbeat", "x"], 2, "for example 500ms"),
+        (node, ["--data", &file], 1, "--data"),
+        (broker, ["--servers", "nonsense"], 2, "HOST:PORT"),
+        (broker, ["--log-level", "a=b=c"], 2, "info"),
+        (broker, ["--log-level", "loud"], 2, "use error, warn, info, debug or trace"),
+        (broker, ["--data", &file], 1, "--data"),
+    ] {
+        let (exit, error) = run(program, &flags);
+        assert!(exit == code && error.contains(help), "{flags:?}: {exit} {error}");
+        assert!(!error.contains('\u{1b}'), "no colours outside a terminal: {error:?}");
+    }
+}
+
+#[test]
+fn load_without_a_quorum_says_so_and_ends() {
+    let mut cluster = Cluster::start(3);
+    cluster.kill_node(0);
+    cluster.kill_node(1);
+    let begin = Instant::now();
+    let output = cluster.zw(&["load", "--secs", "0.5", "--json"]);
+    assert!(begin.elapsed() < PATIENCE / 2, "a short run waits a short time: {:?}", begin.elapsed());
+    assert_eq!(output.status.code(), Some(1));
+    let result: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&result["ops"], &result["lost"]), (&json!(0), &Value::Null), "{result}");
+    let told: Vec<Value> = output
+        .stderr
+        .split(|byte| *byte == b'\n')
+        .filter(|line| !line.is_empty())
+        .map(|line| serde_json::from_slice(line).unwrap())
+        .collect();
+    let [note, error] = told.as_slice() else { panic!("{told:?}") };
+    let gone = format!("127.0.0.1:{}", cluster.ports[0]);
+    for text in [&note["note"], &error["error"], &result["reason"]] {
+        let text = text.as_str().unwrap();
+        assert!(text.contains("no leader") && text.contains("2 of 3 members unreachable"), "{text}");
+        assert!(text.contains(&gone), "{text}");
+    }
+}
+
+#[test]
+fn load_on_a_target_that_is_silent_names_it_and_leaves_nothing() {
+    let cluster = Cluster::start(1);
+    let nobody = format!("127.0.0.1:{}", free_ports(1)[0]);
+    let begin = Instant::now();
+    let (code, error) = cluster.fails(&["load", "--target", &nobody, "--secs", "60"]);
+    assert!(begin.elapsed() < PATIENCE / 2, "it need not run for its whole time: {:?}", begin.elapsed());
+    assert!(code == 1 && error.contains(&format!("the target {nobody} does not answer")), "{code} {error}");
+    assert_eq!(cluster.text(&["ls", "-R", "/"]), "");
+    // One that takes connections, and not a word more.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = silent.local_addr().unwrap().to_string();
+    let (code, error) = cluster.fails(&["load", "--target", &address, "--secs", "60"]);
+    assert!(code == 1 && error.contains(&address), "{code} {error}");
+    assert_eq!(cluster.text(&["ls", "-R", "/"]), "");
+}
+
+#[test]
+fn a_session_without_a_quorum_is_refused_with_the_quorums_reason() {
+    let mut cluster = Cluster::start(3);
+    cluster.kill_node(0);
+    cluster.kill_node(1);
+    let begin = Instant::now();
+    let (code, error) = cluster.fails(&["create", "-e", "/a", "--json", "--timeout", "60s"]);
+    assert!(begin.elapsed() < PATIENCE / 2, "it need not wait for its own timeout: {:?}", begin.elapsed());
+    let error: Value = serde_json::from_str(&error).unwrap();
+    assert_eq!((code, &error["kind"]), (1, &json!("no_quorum")), "{error}");
+    assert!(error["error"].as_str().unwrap().contains("no leader with a quorum"), "{error}");
 }
 
 #[test]
@@ -69,7 +197,7 @@ fn a_multi_is_done_whole_or_names_the_line() {
     let file =
         write_file(cluster.dir.path(), "good", "# two\ncreate /m \"a b\"\ncreate /m/x\nset /m c 0\ncheck /m 1\n");
     assert_eq!(cluster.text(&["multi", &file]), "4 operations done\n");
-    assert_eq!(cluster.text(&["get", "/m"]), "c\n");
+    assert_eq!(cluster.text(&["get", "/m"]), "c");
     let file = write_file(cluster.dir.path(), "late", "create /n\n\ndelete /m/x\ncheck /m 9\n");
     let (code, error) = cluster.fails(&["multi", &file]);
     assert!(code == 1 && error.contains("line 4"), "{error}");
@@ -165,7 +293,12 @@ fn status_check_and_kill_leader_see_every_node() {
     let status = cluster.status();
     assert_eq!((&status[index]["role"], &status[index]["epoch"]), (&json!("unreachable"), &Value::Null));
     assert!(cluster.text(&["status"]).contains("unreachable"));
-    assert_eq!(cluster.json(&["check"])["agree"], true, "of the nodes that were reached");
+    let check = cluster.zw(&["check", "--json"]);
+    let told = String::from_utf8(check.stderr).unwrap();
+    assert!(told.contains("1 of 3 members unreachable") && told.contains(address), "{told}");
+    let check: Value = serde_json::from_slice(&check.stdout).unwrap();
+    let expected = (&json!(true), &json!([address]));
+    assert_eq!((&check["agree"], &check["unreachable"]), expected, "of the nodes that were reached");
     cluster.start_node(index);
     cluster.wait_until_whole();
     let check = cluster.json(&["check"]);

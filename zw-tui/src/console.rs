@@ -7,6 +7,7 @@ use crate::launch::{DataDirectory, Launch};
 use crate::model::State;
 use crate::model::message::Msg;
 use crate::options::Options;
+use crate::preflight;
 use crate::run::Console;
 use crate::supervisor::{RunFile, Supervisor};
 use crate::term::capabilities::Environment;
@@ -19,6 +20,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use tokio::runtime::Runtime;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tracing_subscriber::EnvFilter;
 
@@ -72,8 +74,10 @@ struct Parts {
 
 fn start(options: &Options) -> Result<u8, String> {
     panic::install().map_err(|error| format!("cannot install the panic hook: {error}"))?;
-    let data = DataDirectory::choose(options.data.as_deref())
-        .map_err(|error| format!("cannot make the data directory: {error}"))?;
+    let data = DataDirectory::choose(options.data.as_deref()).map_err(|error| match &options.data {
+        Some(path) => format!("cannot make the data directory {}: {error}; give another with --data", path.display()),
+        None => format!("cannot make a temporary directory: {error}; give one with --data"),
+    })?;
     let parts = match assemble(options, data.clone()) {
         Ok(parts) => parts,
         Err(reason) => {
@@ -87,15 +91,19 @@ fn start(options: &Options) -> Result<u8, String> {
 fn assemble(options: &Options, data: DataDirectory) -> Result<Parts, String> {
     let (run_file, left) = RunFile::take(&data.path).map_err(|error| error.to_string())?;
     let log = options.log.clone().unwrap_or_else(|| data.path.join("console.log"));
-    start_log(&log).map_err(|error| format!("cannot write the log {}: {error}", log.display()))?;
+    start_log(&log)
+        .map_err(|error| format!("cannot write the log {}: {error}; give another with --log", log.display()))?;
     let launch = Launch::new(options, data.clone());
+    preflight::check(&launch).map_err(|error| error.to_string())?;
     let children = launch.plans.len();
     let (sender, messages) = channel(MESSAGES_MAX);
     let reports = sender.clone();
     let report = move |report| {
-        // Full only if the loop hangs and hundreds of children changed; then the watchdogs end it all.
-        if let Err(error) = reports.try_send(Msg::Supervisor(report)) {
-            tracing::error!(%error, "a report of the supervisor is lost");
+        match reports.try_send(Msg::Supervisor(report)) {
+            // The loop has ended already, with the terminal mostly; the children are on their way.
+            Ok(()) | Err(TrySendError::Closed(_)) => {}
+            // Only if the loop hangs and hundreds of children changed; then the watchdogs end it all.
+            Err(TrySendError::Full(_)) => tracing::error!("a report of the supervisor is lost"),
         }
     };
     let supervisor = Supervisor::start(run_file, launch.plans, report).map_err(|error| error.to_string())?;
@@ -167,8 +175,9 @@ fn with_screen(options: &Options, parts: Parts) -> Result<u8, String> {
 
 fn without_screen(parts: Parts) -> u8 {
     let Parts { state, supervisor, messages, signals, ending, children, workers, cluster } = parts;
-    let outcome =
-        catch_unwind(AssertUnwindSafe(|| workers.block_on(headless::run(state, &supervisor, messages, signals))));
+    let outcome = catch_unwind(AssertUnwindSafe(|| {
+        workers.block_on(headless::run(state, &supervisor, &ending, messages, signals))
+    }));
     drop(cluster);
     finish(&ending, children, outcome, workers)
 }
@@ -179,7 +188,7 @@ fn finish(ending: &Ending, children: usize, outcome: std::thread::Result<io::Res
         Err(_) => ending.begin(panic::PANIC_CODE),
         // The terminal is gone, mostly; the hang-up watchdog is about to see it too.
         Ok(Err(error)) => {
-            tracing::error!(%error, "the console ends");
+            tracing::info!(%error, "the terminal is gone, the console ends");
             ending.begin(129);
         }
         Ok(Ok(())) => {}

@@ -1,20 +1,27 @@
 //! The same ensemble without a screen: what happens goes to stdout as lines, until a signal ends it.
 
+use crate::console::ERROR_CODE;
+use crate::ending::Ending;
 use crate::model::message::{Effect, Msg};
 use crate::model::select::clock;
 use crate::model::verdict::{Verdict, judge};
-use crate::model::{State, select, update};
+use crate::model::{Observed, State, select, update};
 use crate::supervisor::{Order, Supervisor};
-use crate::term::panic;
 use crate::term::signals::Signal;
+use crate::term::{guard, panic};
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::Receiver;
 
-/// Runs until a signal asks to leave and all children are gone.
+/// Runs until a signal asks to leave and all children are gone. Leaves by itself, as a failure, if a child does not
+/// start.
+///
+/// # Errors
+/// A task panicked.
 pub async fn run(
     mut state: State,
     supervisor: &Supervisor,
+    ending: &Ending,
     mut messages: Receiver<Msg>,
     mut signals: Receiver<Signal>,
 ) -> io::Result<()> {
@@ -45,24 +52,44 @@ pub async fn run(
         let now = began.elapsed();
         if let Some(message) = message {
             let shown = state.events.total();
-            let words = match &message {
-                Msg::Supervisor(report) => supervisor.last_words(report).map(Msg::Note),
-                _ => None,
-            };
-            for message in [Some(message), words].into_iter().flatten() {
-                for effect in update::update(&mut state, now, message) {
-                    if let Effect::Supervise(order) = effect {
-                        supervisor.order(order);
-                    }
-                }
-            }
+            apply(&mut state, now, message, supervisor);
             print_events(&state, shown);
+            if let Some(reason) = why_not_started(&state) {
+                ending.begin(ERROR_CODE);
+                guard::say(&format!("zw-tui: {reason}"));
+                apply(&mut state, now, Msg::Leave, supervisor);
+            }
         }
         if state.leaving.is_none() {
             print_verdict(judge(&state, now), now, &mut last);
         }
     }
     Ok(())
+}
+
+fn apply(state: &mut State, now: Duration, message: Msg, supervisor: &Supervisor) {
+    for effect in update::update(state, now, message) {
+        if let Effect::Supervise(order) = effect {
+            supervisor.order(order);
+        }
+    }
+}
+
+/// Nobody is at the keys to mend a child that ended before it ever listened, and an ensemble without it is not what was
+/// asked for.
+fn why_not_started(state: &State) -> Option<String> {
+    if state.leaving.is_some() {
+        return None;
+    }
+    state.members().find_map(|member| {
+        let process = state.process(member).filter(|process| !process.has_listened)?;
+        let reason = match (process.failure(), &process.observed) {
+            (Some(failure), _) => failure.words(member),
+            (None, Observed::Exited(exit, _)) => format!("{member} ended before it listened ({exit})"),
+            _ => return None,
+        };
+        Some(format!("{reason}. The others are stopped too"))
+    })
 }
 
 fn print_events(state: &State, shown: u64) {
@@ -77,7 +104,8 @@ fn print_events(state: &State, shown: u64) {
 fn print_verdict(verdict: Verdict, now: Duration, last: &mut Option<String>) {
     let leader = verdict.leader.map_or_else(|| "none".to_owned(), |leader| format!("n{leader}"));
     let Verdict { word, serving, members, epoch, .. } = verdict;
-    let line = format!("{}  quorum {serving}/{members}  leader {leader}  epoch {epoch}", word.text());
+    let line =
+        format!("{}  quorum {serving}/{members}  leader {leader}  epoch {}", word.text(), select::or_dash(epoch));
     if last.as_ref() != Some(&line) {
         print_line(&format!("{} zw  {line}", clock(now)));
         *last = Some(line);

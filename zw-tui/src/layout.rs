@@ -199,6 +199,14 @@ pub fn tree_parts(area: Rect, is_framed: bool) -> (Rect, Rect) {
     (rows.left, value)
 }
 
+/// All but the last row, and the last row.
+#[must_use]
+pub fn without_last_row(area: Rect) -> (Rect, Rect) {
+    let mut rows = Rows { left: area };
+    let last = rows.bottom(1);
+    (rows.left, last)
+}
+
 /// What a frame of one cell leaves.
 #[must_use]
 pub fn inside_frame(area: Rect) -> Rect {

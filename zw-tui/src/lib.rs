@@ -24,6 +24,7 @@ pub mod member;
 pub mod model;
 pub mod options;
 pub mod pane;
+pub mod preflight;
 pub mod run;
 pub mod supervisor;
 pub mod term;

@@ -3,28 +3,28 @@
 use clap::Parser;
 use std::error::Error;
 use std::process::ExitCode;
-use tracing_subscriber::EnvFilter;
+use zw_node::broker::{self, BrokerError};
+use zw_node::server::{self, ServerError};
 use zw_tui::options::{Child, Options};
 
 fn main() -> ExitCode {
     let options = Options::parse();
     match options.child {
         None => ExitCode::from(zw_tui::console::run(&options)),
-        Some(Child::Node(node)) => as_child("zw-node", zw_node::server::run(node)),
-        Some(Child::Broker(broker)) => {
-            let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-            tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
-            as_child("zw-broker", zw_node::broker::run(broker))
-        }
+        Some(Child::Node(node)) => as_child("zw-node", || server::run(node), ServerError::exit_code),
+        Some(Child::Broker(options)) => as_child("zw-broker", || broker::run(options), BrokerError::exit_code),
     }
 }
 
-fn as_child(name: &str, outcome: Result<(), impl Error>) -> ExitCode {
-    match outcome {
+fn as_child<E: Error>(name: &str, run: impl FnOnce() -> Result<(), E>, exit_code: impl Fn(&E) -> u8) -> ExitCode {
+    // A child runs the console's program through a link, and ps and top would call it by the link's name. Threads take
+    // the name over from here. It is for people only, so a system without it is as good.
+    let _ = std::fs::write("/proc/self/comm", name);
+    match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{name}: {error}");
-            ExitCode::FAILURE
+            ExitCode::from(exit_code(&error))
         }
     }
 }

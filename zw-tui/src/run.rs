@@ -196,15 +196,7 @@ impl Loop {
 
     fn on_message(&mut self, message: Msg) -> io::Result<()> {
         let now = self.now();
-        let words = match &message {
-            Msg::Supervisor(report) => self.console.supervisor.last_words(report),
-            _ => None,
-        };
-        let mut effects = update::update(&mut self.console.state, now, message);
-        if let Some(words) = words {
-            effects.extend(update::update(&mut self.console.state, now, Msg::Note(words)));
-        }
-        for effect in effects {
+        for effect in update::update(&mut self.console.state, now, message) {
             self.perform(effect)?;
         }
         if self.console.state.leaving.is_some() {
@@ -227,7 +219,7 @@ impl Loop {
                 self.come_back()?;
             }
             Effect::Break(breakage) => self.break_on_purpose(breakage),
-            Effect::Children { .. } | Effect::Value { .. } | Effect::Write { .. } => {
+            Effect::Children { .. } | Effect::Value { .. } | Effect::Write { .. } | Effect::Redial { .. } => {
                 self.console.cluster.perform(effect);
             }
         }

@@ -72,6 +72,7 @@ impl Theme {
             Face::Syncing => (Color::Blue, Modifier::UNDERLINED),
             Face::Paused => (Color::Gray, Modifier::DIM.union(Modifier::REVERSED)),
             Face::Down => (Color::Red, Modifier::DIM),
+            Face::Failed => (Color::LightRed, Modifier::BOLD),
             Face::Unknown => (Color::DarkGray, Modifier::DIM),
         };
         if self.color { Style::new().fg(color) } else { Style::new() }.add_modifier(match (self.color, face) {
@@ -93,6 +94,7 @@ impl Theme {
             Face::Syncing => ("↻", "s"),
             Face::Paused => ("‖", "="),
             Face::Down => ("✗", "x"),
+            Face::Failed => ("!", "!"),
             Face::Unknown => ("·", "~"),
             Face::Up => ("▲", "+"),
         };
@@ -126,7 +128,7 @@ impl Theme {
 mod tests {
     use super::*;
 
-    const FACES: [Face; 9] = [
+    const FACES: [Face; 10] = [
         Face::Leader,
         Face::Follower,
         Face::Observer,
@@ -134,6 +136,7 @@ mod tests {
         Face::Syncing,
         Face::Paused,
         Face::Down,
+        Face::Failed,
         Face::Unknown,
         Face::Up,
     ];

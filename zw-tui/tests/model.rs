@@ -15,6 +15,8 @@ use zw_tui::key::{Code, Key};
 use zw_tui::member::Member;
 use zw_tui::model::events::EVENTS_MAX;
 use zw_tui::model::message::{Effect, Msg, WriteFailure, Written};
+use zw_tui::model::overlay::Overlay;
+use zw_tui::model::select::node_line;
 use zw_tui::model::update::update;
 use zw_tui::model::verdict::{Word, judge};
 use zw_tui::model::{Pane, State};
@@ -67,8 +69,12 @@ fn change() -> impl Strategy<Value = Change> {
         Just(Change::Paused),
         Just(Change::Resumed),
         Just(Change::GraceOver),
-        any::<i32>().prop_map(|code| Change::Exited { exit: Exit::Code(code), asked: Asked::Nothing }),
-        Just(Change::Exited { exit: Exit::Signal(9), asked: Asked::Kill }),
+        (any::<i32>(), prop::option::of(".*")).prop_map(|(code, words)| Change::Exited {
+            exit: Exit::Code(code),
+            asked: Asked::Nothing,
+            words
+        }),
+        Just(Change::Exited { exit: Exit::Signal(9), asked: Asked::Kill, words: None }),
         ".*".prop_map(Change::Failed),
         ".*".prop_map(Change::Refused),
     ]
@@ -261,6 +267,7 @@ const SECOND: Duration = Duration::from_secs(1);
 #[test]
 fn the_verdict_follows_what_is_seen() {
     let mut state = started();
+    assert_eq!(judge(&self::state(), SECOND).word, Word::Unknown, "nobody was started yet: nobody is missing");
     assert_eq!(judge(&state, SECOND).word, Word::Unknown, "nobody has answered");
     serving(&mut state, SECOND, &[0, 1, 2, 3]);
     let verdict = judge(&state, SECOND);
@@ -283,7 +290,7 @@ fn a_killed_leader_means_an_election_and_three_dead_nodes_no_quorum() {
     let mut state = started();
     serving(&mut state, SECOND, &[0, 1, 2, 3]);
     let dead = |state: &mut State, node| {
-        let change = Change::Exited { exit: Exit::Signal(9), asked: Asked::Kill };
+        let change = Change::Exited { exit: Exit::Signal(9), asked: Asked::Kill, words: None };
         update(state, SECOND, Msg::Supervisor(Report { member: Some(Member::Node(node)), change }));
     };
     dead(&mut state, 5);
@@ -299,6 +306,177 @@ fn a_killed_leader_means_an_election_and_three_dead_nodes_no_quorum() {
     assert!(verdict.reasons.iter().any(|reason| reason.contains("n5 is down (exit 137)")), "{:?}", verdict.reasons);
 }
 
+fn ended(state: &mut State, member: Member, exit: Exit, asked: Asked, words: Option<&str>) {
+    let change = Change::Exited { exit, asked, words: words.map(str::to_owned) };
+    update(state, SECOND, Msg::Supervisor(Report { member: Some(member), change }));
+}
+
+#[test]
+fn a_node_that_failed_speaks_for_itself_and_no_revival_is_proposed() {
+    let mut state = started();
+    serving(&mut state, SECOND, &[0, 1, 2, 3]);
+    let words = "/data/n1/identity is damaged: move the directory away";
+    ended(&mut state, Member::Node(1), Exit::Code(1), Asked::Nothing, Some(words));
+    ended(&mut state, Member::Node(2), Exit::Signal(9), Asked::Nothing, None);
+    ended(&mut state, Member::Broker(1), Exit::Code(3), Asked::Nothing, None);
+    let verdict = judge(&state, SECOND);
+    let own = format!("n1 failed (exit 1): {words}");
+    assert!(verdict.reasons.contains(&own), "{:?}", verdict.reasons);
+    assert!(verdict.reasons.contains(&"n2 is down (exit 137): R revives it".to_owned()), "somebody else's doing");
+    let silent = "b1 failed (exit 3) and said nothing".to_owned();
+    assert!(verdict.reasons.contains(&silent), "{:?}", verdict.reasons);
+    let line = node_line(&state.nodes[0], &verdict, SECOND);
+    assert_eq!((line.face.word(), line.state.as_str()), ("FAILED", "identity is damaged: move the directory away"));
+    assert_eq!(node_line(&state.nodes[1], &verdict, SECOND).face.word(), "DOWN");
+    assert!(state.events.iter().any(|event| event.text == format!("said last: {words}")));
+
+    // When only failed nodes are missing, the quorum does not come back with R either.
+    let mut state = started();
+    for node in 1..=3 {
+        ended(&mut state, Member::Node(node), Exit::Code(1), Asked::Nothing, Some("the log is damaged"));
+    }
+    let verdict = judge(&state, SECOND);
+    assert_eq!(verdict.word, Word::NoQuorum);
+    assert!(verdict.reasons.iter().all(|reason| !reason.contains("R revives")), "{:?}", verdict.reasons);
+
+    // A new life begins without the old one's complaint.
+    let change = Change::Spawned { pid: 7 };
+    update(&mut state, SECOND, Msg::Supervisor(Report { member: Some(Member::Node(1)), change }));
+    assert_eq!(state.nodes[0].process.failure(), None);
+}
+
+#[test]
+fn an_act_on_several_answers_for_each() {
+    let mut state = started();
+    ended(&mut state, Member::Node(2), Exit::Signal(9), Asked::Kill, None);
+    let type_line = |state: &mut State, line: &str| {
+        line.chars().for_each(|key| {
+            update(state, SECOND, Msg::Key(Key::char(key)));
+        });
+        update(state, SECOND, Msg::Key(Key::plain(Code::Enter)))
+    };
+    let effects = type_line(&mut state, ":kill n1 n2 b1");
+    let kill = |member| Effect::Supervise(Order::Kill(member));
+    assert_eq!(effects, [kill(Member::Node(1)), kill(Member::Broker(1))]);
+    let toast = state.toast.as_ref().unwrap();
+    assert!(toast.text.contains("kill n1 b1") && toast.text.ends_with("n2 does not run"), "{}", toast.text);
+    assert_eq!(toast.until, None, "it waits to be read");
+}
+
+#[test]
+fn a_wrong_command_stays_with_what_is_expected() {
+    for (line, help) in
+        [("write", "write [n2] /path data"), ("write goals 3", "write /goals 3"), ("stop x", "n1 to n5")]
+    {
+        let mut state = started();
+        for key in format!(":{line}").chars() {
+            update(&mut state, SECOND, Msg::Key(Key::char(key)));
+        }
+        assert_eq!(update(&mut state, SECOND, Msg::Key(Key::plain(Code::Enter))), []);
+        match &state.overlay {
+            Some(Overlay::Command { input, error: Some(error), .. }) => {
+                assert!(input.text() == line && error.contains(help), "{line}: {error}");
+            }
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn q_closes_what_lies_on_top_before_it_leaves() {
+    for key in ['?', '!'] {
+        let mut state = started();
+        update(&mut state, SECOND, Msg::Key(Key::char(key)));
+        assert_eq!(update(&mut state, SECOND, Msg::Key(Key::char('q'))), []);
+        assert_eq!((&state.overlay, state.leaving), (&None, None), "{key}");
+        update(&mut state, SECOND, Msg::Key(Key::char('q')));
+        assert!(state.leaving.is_some());
+    }
+    // Where text is typed it is a letter.
+    for key in [':', 'W'] {
+        let mut state = started();
+        update(&mut state, SECOND, Msg::Key(Key::char(key)));
+        update(&mut state, SECOND, Msg::Key(Key::char('q')));
+        assert!(state.overlay.is_some() && state.leaving.is_none(), "{key}");
+    }
+}
+
+#[test]
+fn what_was_known_stays_known_when_all_nodes_are_down() {
+    let mut state = state();
+    assert_eq!((judge(&state, SECOND).epoch, judge(&state, SECOND).committed), (None, None));
+    state = started();
+    serving(&mut state, SECOND, &[0, 1, 2, 3]);
+    for node in 1..=5 {
+        ended(&mut state, Member::Node(node), Exit::Signal(9), Asked::Kill, None);
+    }
+    let verdict = judge(&state, SECOND * 60);
+    assert_eq!((verdict.epoch, verdict.committed), (Some(Epoch(2)), Some(Zxid::ZERO)));
+    let advice = "too few nodes for a quorum: writes are refused after 3 s; R revives or resumes nodes";
+    assert_eq!(verdict.reasons[0], advice);
+}
+
+#[test]
+fn a_write_through_a_node_that_is_down_says_so_and_who_would_take_it() {
+    let mut state = started();
+    serving(&mut state, SECOND, &[1, 2, 3]);
+    ended(&mut state, Member::Node(1), Exit::Signal(9), Asked::Kill, None);
+    let type_keys = |state: &mut State, keys: &str| {
+        keys.chars().for_each(|key| {
+            update(state, SECOND, Msg::Key(Key::char(key)));
+        });
+        update(state, SECOND, Msg::Key(Key::plain(Code::Enter)))
+    };
+    assert_eq!(type_keys(&mut state, ":write /x 7"), []);
+    match &state.overlay {
+        Some(Overlay::Command { error: Some(error), .. }) => {
+            assert_eq!(error, "n1 is down: R revives it, or write through n2: write n2 /x 7");
+        }
+        other => panic!("{other:?}"),
+    }
+    update(&mut state, SECOND, Msg::Key(Key::plain(Code::Esc)));
+    type_keys(&mut state, "Wx");
+    assert_eq!(type_keys(&mut state, "7"), []);
+    match &state.overlay {
+        Some(Overlay::Write(form)) => {
+            assert_eq!(form.error.as_deref(), Some("n1 is down: R revives it, or write through n2"));
+            assert!(!form.is_sent);
+        }
+        other => panic!("{other:?}"),
+    }
+    update(&mut state, SECOND, Msg::Key(Key::plain(Code::Esc)));
+    let effects = type_keys(&mut state, ":write n2 /x 7");
+    assert_eq!(effects, [Effect::Write { node: 1, path: "/x".into(), data: Bytes::from_static(b"7") }]);
+}
+
+#[test]
+fn the_tree_of_a_revived_node_is_read_again_by_itself() {
+    let mut state = started();
+    serving(&mut state, SECOND, &[0, 1, 2, 3]);
+    let refused = |state: &mut State| {
+        let (path, after) = ("/".to_owned(), String::new());
+        let result = Err("the server closed the connection".to_owned());
+        update(state, SECOND, Msg::Children { node: 0, path: path.clone(), after, result });
+        update(state, SECOND, Msg::Value { node: 0, path, result: Err("no answer".into()) });
+    };
+    refused(&mut state);
+    ended(&mut state, Member::Node(1), Exit::Signal(9), Asked::Kill, None);
+    let change = Change::Spawned { pid: 7 };
+    let effects = update(&mut state, SECOND, Msg::Supervisor(Report { member: Some(Member::Node(1)), change }));
+    assert_eq!(effects, [Effect::Redial { node: 0 }]);
+    assert_eq!(state.tree.error, None);
+    let asked = |state: &mut State| {
+        let status = Box::new(state.nodes[1].sight.status.as_deref().unwrap().clone());
+        update(state, SECOND, Msg::Status { node: 0, status, round_trip: Duration::ZERO })
+    };
+    let effects = asked(&mut state);
+    assert!(effects.iter().any(|effect| matches!(effect, Effect::Children { node: 0, .. })), "{effects:?}");
+    assert_eq!(asked(&mut state), [], "once at a time");
+    refused(&mut state);
+    let effects = asked(&mut state);
+    assert!(effects.iter().any(|effect| matches!(effect, Effect::Children { node: 0, .. })), "{effects:?}");
+}
+
 #[test]
 fn acts_say_what_they_want_done_and_undo_takes_them_back() {
     let mut state = started();
@@ -308,7 +486,7 @@ fn acts_say_what_they_want_done_and_undo_takes_them_back() {
     assert_eq!(key(&mut state, 'R'), [], "it runs");
     key(&mut state, 'j');
     assert_eq!(key(&mut state, 'K'), [Effect::Supervise(Order::Kill(Member::Node(2)))]);
-    let change = Change::Exited { exit: Exit::Signal(9), asked: Asked::Kill };
+    let change = Change::Exited { exit: Exit::Signal(9), asked: Asked::Kill, words: None };
     update(&mut state, SECOND, Msg::Supervisor(Report { member: Some(Member::Node(2)), change }));
     assert_eq!(key(&mut state, 'K'), [], "it is dead already");
     assert_eq!(key(&mut state, 'U'), [Effect::Supervise(Order::Start(Member::Node(2)))]);

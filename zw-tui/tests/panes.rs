@@ -168,8 +168,8 @@ fn degraded() -> Script {
     script.keys("jj").keys("P").keys("j").after(1_000).keys("K");
     script.change(Member::Node(3), Change::Paused);
     script.change(Member::Node(4), Change::Stopping);
-    script.change(Member::Node(4), Change::Exited { exit: Exit::Signal(9), asked: Asked::Kill });
-    script.change(Member::Broker(3), Change::Exited { exit: Exit::Code(101), asked: Asked::Nothing });
+    script.change(Member::Node(4), Change::Exited { exit: Exit::Signal(9), asked: Asked::Kill, words: None });
+    script.change(Member::Broker(3), Change::Exited { exit: Exit::Code(101), asked: Asked::Nothing, words: None });
     script.after(8_000);
     for node in [0, 1] {
         script.status(node, NodeRole::Follower, 5, 1_058);
@@ -219,6 +219,64 @@ fn why() {
     let mut script = degraded();
     script.keys("!");
     insta::assert_snapshot!(script.screens(&ASCII));
+}
+
+/// What a node prints of a damaged log.
+const DAMAGED: &str = "/var/lib/zooweeper/data/n2/0000000000000001.wal: the block at 4096 is damaged, and blocks after \
+    it are not. This log cannot be used. The node does not start with it, because it could forget what it has \
+    acknowledged. If the other members hold a quorum without this one, move the directory away and start the node with \
+    an empty one: it gets everything from them. Never do that on several members at once";
+
+#[test]
+fn why_with_a_node_that_failed() {
+    let mut script = healthy();
+    let exited = Change::Exited { exit: Exit::Code(1), asked: Asked::Nothing, words: Some(DAMAGED.into()) };
+    script.change(Member::Node(2), exited).after(200).serving();
+    let nodes = script.screens(&ASCII);
+    script.keys("!");
+    insta::assert_snapshot!(format!("{nodes}\n{}", script.screens(&ASCII)));
+}
+
+#[test]
+fn a_long_explanation_scrolls() {
+    let mut script = healthy();
+    for node in 1..=4 {
+        let exited = Change::Exited { exit: Exit::Code(1), asked: Asked::Nothing, words: Some(DAMAGED.into()) };
+        script.change(Member::Node(node), exited);
+    }
+    script.keys("!");
+    assert!(!text(&script.buffer(&ASCII, 80, 24)).contains("n4 failed"));
+    script.keys("jjjjjjjj");
+    assert!(text(&script.buffer(&ASCII, 80, 24)).contains("n4 failed"));
+    script.keys("kkkkkkkk");
+    assert!(text(&script.buffer(&ASCII, 80, 24)).contains("n1 failed"));
+    script.key(Code::Esc);
+    assert!(!text(&script.buffer(&ASCII, 80, 24)).contains("Why"));
+}
+
+/// The words on a screen, wherever its lines are broken.
+fn words(buffer: &Buffer) -> String {
+    let rows = buffer.content().chunks(usize::from(buffer.area.width));
+    let rows = rows.map(|row| row.iter().map(|cell| cell.symbol()).collect::<String>().trim().to_owned());
+    rows.collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn a_message_is_whole_at_any_width() {
+    let mut command = healthy();
+    command.keys(":write goals 3").key(Code::Enter);
+    let mut toast = healthy();
+    let failure = zw_tui::model::message::WriteFailure {
+        reason: "no such znode: /missing; write that one first".into(),
+        may_be_done: false,
+    };
+    toast.tell(Msg::Written { node: 0, path: "/missing/a".into(), result: Err(failure) });
+    for (width, height) in [(160, 45), (80, 24), (64, 16), (50, 20), (40, 12), (34, 9), (20, 8)] {
+        let screen = words(&command.buffer(&ASCII, width, height));
+        assert!(screen.contains("a path begins with /: write /goals 3"), "{width}x{height}: {screen}");
+        let screen = words(&toast.buffer(&ASCII, width, height));
+        assert!(screen.contains("no such znode: /missing; write that one first"), "{width}x{height}: {screen}");
+    }
 }
 
 #[test]
@@ -310,6 +368,38 @@ fn the_smallest_screens_show_every_node() {
     let text = text(&degraded().buffer(&ASCII, 20, 5));
     for shown in ["DEGRADED", "q3/5", "n1f", "n2f", "n3=", "n4x", "n5L"] {
         assert!(text.contains(shown), "{shown} is missing: {text}");
+    }
+}
+
+#[test]
+fn the_tree_of_a_node_that_is_down_says_so_and_no_raw_error() {
+    let mut script = healthy();
+    script.change(Member::Node(1), Change::Exited { exit: Exit::Signal(9), asked: Asked::Kill, words: None });
+    let raw = || "Connection refused (os error 111)".to_owned();
+    script.tell(Msg::Children { node: 0, path: "/".into(), after: String::new(), result: Err(raw()) });
+    script.tell(Msg::Value { node: 0, path: "/goals".into(), result: Err(raw()) });
+    for (width, height) in [(160, 45), (80, 24)] {
+        let shown = text(&script.buffer(&ASCII, width, height));
+        assert!(shown.contains(" n1 is down ") && !shown.contains("os error"), "{width}x{height} {shown}");
+    }
+}
+
+#[test]
+fn the_mark_is_where_the_acts_go() {
+    for brokers in [3, 20] {
+        let mut script = Script::new(5, brokers);
+        script.started().serving();
+        for size in [(160, 45), (80, 24), (40, 12)] {
+            let shown = text(&script.buffer(&ASCII, size.0, size.1));
+            assert!(shown.contains("> n1") && !shown.contains(">b1") && !shown.contains("> b1"), "{size:?} {shown}");
+        }
+        script.keys("2").keys(&"j".repeat(usize::from(brokers) - 1));
+        for size in [(160, 45), (80, 24), (40, 12)] {
+            let shown = text(&script.buffer(&ASCII, size.0, size.1));
+            let marked = [format!("> b{brokers}"), format!(">b{brokers}")];
+            assert!(marked.iter().any(|mark| shown.contains(mark)), "{size:?} {shown}");
+            assert!(!shown.contains("> n1"), "{size:?}: K does not act on n1: {shown}");
+        }
     }
 }
 

@@ -16,6 +16,12 @@ fn it_starts_shows_the_ensemble_and_quits_without_a_trace() {
     console.wait_for("HEALTHY  quorum 3/3");
     console.wait_for("b1 ");
     assert_eq!(living_with(console.data()).len(), 5, "the console, three nodes and a broker");
+    for (member, name) in [("n1", "zw-node"), ("n3", "zw-node"), ("b1", "zw-broker")] {
+        let pid = living_with(&format!("{}/{member}", console.data()))[0];
+        let read = |file: &str| std::fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap();
+        assert_eq!(read("comm").trim(), name, "what ps and top call {member}");
+        assert!(read("cmdline").starts_with(&format!("{name}\0")), "{member}");
+    }
     let modes = console.modes();
     assert!(modes.alternate_screen && modes.mouse && modes.paste && modes.cursor_hidden && !modes.canonical);
     console.type_keys("q");
@@ -69,6 +75,32 @@ fn a_write_is_acknowledged_and_shown_in_the_tree() {
     console.type_keys("\r");
     console.wait_for("made /form");
     console.wait_for("HEALTHY  quorum 3/3");
+    console.type_keys("q");
+    assert_eq!(console.exit_code(), 0);
+}
+
+#[test]
+fn the_tree_of_a_revived_node_shows_what_was_written_while_it_was_away() {
+    let mut console = Console::start(3, 0);
+    console.wait_for("HEALTHY  quorum 3/3");
+    console.type_keys(":write n1 /before x\r");
+    console.wait_for("made /before");
+    console.type_keys("K");
+    console.wait_for(" n1 is down ");
+    console.wait_for("quorum 2/3");
+    console.type_keys(":write /x 7\r");
+    console.wait_for("n1 is down: R revives it, or write through");
+    console.type_keys("\x1b");
+    console.wait_until_gone("R revives it, or");
+    console.type_keys("U");
+    console.wait_for("HEALTHY  quorum 3/3");
+    console.type_keys(":write n2 /after x\r");
+    console.wait_for("made /after");
+    console.wait_for("after      ");
+    console.wait_until_gone("closed the connection");
+    // Over a connection to its new life.
+    console.type_keys(":write n1 /again x\r");
+    console.wait_for("made /again");
     console.type_keys("q");
     assert_eq!(console.exit_code(), 0);
 }
@@ -137,6 +169,9 @@ fn a_terminal_that_goes_away_ends_it_with_and_without_the_signal() {
         let data = console.data().to_owned();
         console.hang_up();
         wait_until("the end of all processes", || living_with(&data).is_empty());
+        // An orderly end is no error.
+        let log = std::fs::read_to_string(format!("{data}/console.log")).unwrap();
+        assert!(!log.contains("ERROR"), "{log}");
     }
 }
 
@@ -220,18 +255,91 @@ fn any_size_and_keys_in_pieces() {
 }
 
 #[test]
-fn a_taken_port_is_named_and_the_others_start() {
+fn a_port_that_is_taken_meanwhile_is_named_and_the_others_serve() {
     let base = free_ports(3);
-    let listener = std::net::TcpListener::bind(("127.0.0.1", base + 2)).unwrap();
     let mut console = Console::start_at(base, 3, 0);
+    console.wait_for("HEALTHY  quorum 3/3");
+    console.type_keys(":kill n3\r");
+    console.wait_for("exit 137 (you)");
+    let listener = std::net::TcpListener::bind(("127.0.0.1", base + 2)).unwrap();
+    console.type_keys("GR");
     console.wait_for(&format!("port {} is taken by", base + 2));
+    console.wait_for("FAILED");
     console.wait_for("DEGRADED  quorum 2/3");
     drop(listener);
-    console.type_keys("GR");
+    console.type_keys("R");
     console.wait_for("HEALTHY  quorum 3/3");
     console.type_keys("q");
     assert_eq!(console.exit_code(), 0);
     console.assert_nothing_left();
+}
+
+#[test]
+fn taken_ports_are_named_before_the_first_screen_and_nothing_is_started() {
+    let base = free_ports(3);
+    let _listeners = [0, 2].map(|offset| std::net::TcpListener::bind(("127.0.0.1", base + offset)).unwrap());
+    let mut console = Console::start_at(base, 3, 0);
+    assert_eq!(console.exit_code(), 1);
+    console.wait_for(&format!("zw-tui: port {base} is taken by"));
+    console.wait_for(&format!(", and so is {}; free them, or choose other ports with --base-port", base + 2));
+    console.assert_nothing_left();
+    assert!(!std::path::Path::new(console.data()).join("n2").exists(), "a node was started");
+    // Nor without a screen.
+    let (code, text) = headless(base, 3, console.data());
+    assert!(code == Some(1) && text.contains(&format!("port {base} is taken by")), "{code:?} {text}");
+}
+
+/// Runs without a screen, until it ends by itself.
+fn headless(base: u16, nodes: u8, data: &str) -> (Option<i32>, String) {
+    let (base, nodes) = (base.to_string(), nodes.to_string());
+    let flags = ["--headless", "--nodes", &nodes, "--brokers", "0", "--base-port", &base, "--data", data];
+    let output = Command::new(env!("CARGO_BIN_EXE_zw-tui")).args(flags).stdin(Stdio::null()).output().unwrap();
+    assert_eq!(living_with(data), Vec::<i32>::new());
+    (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+#[test]
+fn data_of_another_ensemble_is_refused_in_terms_of_the_flags() {
+    let base = free_ports(3);
+    let mut console = Console::start_at(base, 3, 0);
+    console.wait_for("HEALTHY  quorum 3/3");
+    console.type_keys("q");
+    assert_eq!(console.exit_code(), 0);
+    let moved = free_ports(3);
+    for (base_now, nodes) in [(moved, 3), (base, 2)] {
+        let (code, text) = headless(base_now, nodes, console.data());
+        assert_eq!(code, Some(1), "{text}");
+        let now = format!("the data of an ensemble of 3 nodes from port {base}, and the flags ask for {nodes} nodes");
+        assert!(text.contains(&now) && text.contains(&format!("start it with --nodes 3 --base-port {base}")), "{text}");
+        assert!(!text.contains("--ensemble"), "{text}");
+    }
+    let n1 = std::path::Path::new(console.data()).join("n1");
+    std::fs::rename(&n1, n1.with_file_name("n0")).unwrap();
+    std::fs::rename(n1.with_file_name("n2"), &n1).unwrap();
+    let (code, text) = headless(base, 3, console.data());
+    assert!(code == Some(1) && text.contains("is the data of node 2, not of n1"), "{code:?} {text}");
+}
+
+#[test]
+fn a_node_with_a_damaged_log_says_so_on_the_screen_and_ends_it_without_one() {
+    let base = free_ports(3);
+    let mut console = Console::start_at(base, 3, 0);
+    console.wait_for("HEALTHY  quorum 3/3");
+    console.type_keys(":kill n2\r");
+    console.wait_for("exit 137 (you)");
+    std::fs::write(std::path::Path::new(console.data()).join("n2/identity"), "damaged").unwrap();
+    console.type_keys("U");
+    console.wait_for("FAILED");
+    console.wait_for("identity is damaged");
+    console.type_keys("!");
+    // What the node advises, and not to start it as it is.
+    console.wait_for("it gets everything from them");
+    assert!(!console.text().contains("R revives"), "{}", console.text());
+    console.type_keys("qq");
+    assert_eq!(console.exit_code(), 0);
+    let (code, text) = headless(base, 3, console.data());
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("zw-tui: n2 failed (exit 1)") && text.contains("move the directory away"), "{text}");
 }
 
 #[test]

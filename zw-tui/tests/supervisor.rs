@@ -59,7 +59,7 @@ impl Bench {
 
     fn exit(&self) -> (Exit, Asked) {
         self.wait(|report| match report.change {
-            Change::Exited { exit, asked } => Some((exit, asked)),
+            Change::Exited { exit, asked, .. } => Some((exit, asked)),
             _ => None,
         })
     }
@@ -193,6 +193,28 @@ fn a_taken_port_and_a_missing_program_fail_with_the_reason() {
     let reason = failure(Order::Start(N1));
     assert!(reason.contains(&port.to_string()) && reason.contains("pid"), "{reason}");
     assert!(failure(Order::Start(Member::Node(2))).contains("/nonexistent/program"));
+}
+
+#[test]
+fn what_a_child_said_last_comes_with_its_end_if_that_is_its_own_error() {
+    let fails = "echo 'sh: cannot go on' >&2; exit 3";
+    let once = "test -e \"$0.done\" && exit 4; touch \"$0.done\"; echo 'sh: the first time' >&2; exit 3";
+    let killed = "echo 'sh: all is well' >&2; kill -9 $$";
+    let bench = Bench::new(&[fails, once, killed]);
+    let words = |number| {
+        bench.order(Order::Start(Member::Node(number)));
+        bench.wait(|report| match &report.change {
+            Change::Exited { words, .. } => Some(words.clone()),
+            _ => None,
+        })
+    };
+    // Many times: the last words never come too late.
+    for _ in 0..20 {
+        assert_eq!(words(1).as_deref(), Some("cannot go on"));
+    }
+    assert_eq!(words(2).as_deref(), Some("the first time"));
+    assert_eq!(words(2), None, "those of an earlier life are not its words");
+    assert_eq!(words(3), None, "it was ended by somebody");
 }
 
 #[test]

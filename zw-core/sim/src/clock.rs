@@ -1,7 +1,7 @@
 //! Time: one simulated clock for the world, the heap of what is to come, and a skewed clock for each node.
 //!
 //! Fault model: a node's monotonic clock starts anywhere and drifts up to 500 parts per million; its wall clock is off
-//! by up to some seconds. Neither ever goes back within a process. Nothing but the heap moves time.
+//! by up to some seconds. Both may jump forward. Neither ever goes back within a process. Nothing but the heap moves time.
 
 use crate::event::Event;
 use crate::prng::Prng;
@@ -68,6 +68,7 @@ pub struct Clock {
     start_tick: u64,
     drift_ppm: i64,
     wall_ms: u64,
+    jumped: Micros,
 }
 
 impl Clock {
@@ -81,6 +82,7 @@ impl Clock {
             start_tick,
             drift_ppm: if skewed { drift } else { 0 },
             wall_ms: 1_700_000_000_000 + if skewed { wall_off } else { 0 },
+            jumped: 0,
         }
     }
 
@@ -90,6 +92,19 @@ impl Clock {
         let drift = i128::from(now) * i128::from(self.drift_ppm) / 1_000_000;
         let elapsed = u64::try_from(i128::from(now) + drift).expect("a drift is far smaller than the time");
         Now { tick: Tick(self.start_tick + elapsed), wall_ms: self.wall_ms + now / MILLISECOND }
+    }
+
+    /// Both clocks go forward by so many microseconds at once.
+    pub fn jump(&mut self, by: Micros) {
+        self.start_tick += by;
+        self.wall_ms += by / MILLISECOND;
+        self.jumped += by;
+    }
+
+    /// How far both clocks have jumped in all.
+    #[must_use]
+    pub fn jumped(&self) -> Micros {
+        self.jumped
     }
 
     /// The earliest world time at which this clock shows `tick` or later.
@@ -119,6 +134,16 @@ mod tests {
         assert_eq!(order, [Event::Wake { client: 1 }, Event::Wake { client: 2 }]);
         assert_eq!(agenda.now(), 10);
         assert_eq!(agenda.next_before(21), Some(Event::Probe));
+    }
+
+    #[test]
+    fn a_jump_moves_both_clocks_forward() {
+        let mut clock = Clock::new(&mut Prng::new(1), true);
+        let before = clock.read(SECOND);
+        clock.jump(5 * SECOND);
+        let after = clock.read(SECOND);
+        assert_eq!((after.tick.0 - before.tick.0, after.wall_ms - before.wall_ms), (5 * SECOND, 5_000));
+        assert!(clock.time_of(after.tick) <= SECOND + 1);
     }
 
     #[test]

@@ -2,8 +2,9 @@
 //!
 //! Fault model: what was handed over is not durable until the write in progress ends. At a power loss everything that
 //! waited behind that write is gone, and of the write itself there is what [`LogFile`] leaves. Durable bytes stay as
-//! they are. A snapshot file is there as a whole or not at all
-//! (temporary name, fsync, rename, fsync of the directory), and may be there without the log's record of it.
+//! they are, unless they rot (see `rot`). A write or a sync may fail: then the process must end, and of what was being
+//! written there is anything, as after a power loss. A snapshot file is there as a whole or not at all (temporary name,
+//! fsync, rename, fsync of the directory, and only then the log's record), and may be there without that record.
 //!
 //! The truth that the invariants look at is [`Disk::durable`]: never what the node believes, and checked against what
 //! the product's recovery makes of the bytes.
@@ -11,8 +12,9 @@
 use crate::clock::{MILLISECOND, Micros};
 use crate::logfile::LogFile;
 use crate::prng::Prng;
+use crate::rot::{Rot, is_rotten_snapshot_refused};
 use crate::sabotage::Sabotage;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use zw_core::ids::{NodeId, Ticket, Zxid};
 use zw_core::log::Recovered;
 use zw_core::log::record::{Promise, Record, SnapshotId};
@@ -43,8 +45,29 @@ pub struct Disk {
     waiting: VecDeque<(Ticket, Vec<Record>)>,
     writing: Vec<(Ticket, Vec<Record>)>,
     snapshots: BTreeMap<Zxid, (SnapshotId, Tree)>,
+    /// Snapshots whose files have rotten.
+    rotten: BTreeSet<Zxid>,
+    /// Snapshots whose names are not durable: the directory was not synced.
+    unnamed: BTreeSet<Zxid>,
+    /// Why no process can start from this disk any more.
+    refusal: Option<String>,
+    fails_log: bool,
+    fails_snapshot: bool,
     stalled_until: Micros,
     sabotage: Option<Sabotage>,
+}
+
+/// What a power loss has left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loss {
+    /// Of the write in progress nothing or everything.
+    Whole,
+    /// A part of it.
+    Torn,
+    /// Nothing that a process could start from: the log is damaged, and that was noticed.
+    Refused,
+    /// A log that ends too early: its last write is damaged, which looks like a torn tail.
+    LooksTorn,
 }
 
 impl Disk {
@@ -60,6 +83,11 @@ impl Disk {
             waiting: VecDeque::new(),
             writing: Vec::new(),
             snapshots: BTreeMap::new(),
+            rotten: BTreeSet::new(),
+            unnamed: BTreeSet::new(),
+            refusal: None,
+            fails_log: false,
+            fails_snapshot: false,
             stalled_until: 0,
             sabotage,
         }
@@ -95,6 +123,10 @@ impl Disk {
         match self.sabotage {
             Some(Sabotage::SkipPromise) => records.retain(|record| !matches!(record, Record::Promise(_))),
             Some(Sabotage::DropTruncate) => records.retain(|record| !matches!(record, Record::Truncate { .. })),
+            Some(Sabotage::SwapRecords) if records.len() > 1 => {
+                let last = records.len() - 1;
+                records.swap(last - 1, last);
+            }
             _ => {}
         }
         records
@@ -113,6 +145,12 @@ impl Disk {
         Some(takes + self.stalled_until.saturating_sub(now))
     }
 
+    /// The last ticket that is not durable.
+    #[must_use]
+    pub fn last_ticket(&self) -> Option<Ticket> {
+        self.waiting.back().or(self.writing.last()).map(|(ticket, _)| *ticket)
+    }
+
     /// The write in progress is durable; answers its last ticket.
     ///
     /// # Errors
@@ -121,6 +159,9 @@ impl Disk {
         let written = std::mem::take(&mut self.writing);
         let ticket = written.last().map(|(ticket, _)| *ticket).expect("a write that ends was started");
         let records: Vec<Record> = written.into_iter().flat_map(|(_, records)| records).collect();
+        if std::mem::take(&mut self.fails_log) && self.sabotage == Some(Sabotage::IgnoreDiskError) {
+            return Ok(ticket);
+        }
         self.file.write(&records);
         records.into_iter().try_for_each(|record| self.keep(record))?;
         Ok(ticket)
@@ -139,6 +180,7 @@ impl Disk {
             let named = self.durable.snapshot.zxid;
             let before = self.snapshots.range(..named).next_back().map_or(named, |(zxid, _)| *zxid);
             self.snapshots.retain(|zxid, _| *zxid >= before);
+            self.rotten.retain(|zxid| *zxid >= before);
         }
         Ok(())
     }
@@ -150,6 +192,10 @@ impl Disk {
 
     /// A snapshot file is complete and durable.
     pub fn keep_snapshot(&mut self, snapshot: SnapshotId, tree: Tree) {
+        if self.sabotage == Some(Sabotage::LoseDirectoryFsync) {
+            self.unnamed.insert(snapshot.zxid);
+        }
+        self.rotten.remove(&snapshot.zxid);
         self.snapshots.insert(snapshot.zxid, (snapshot, tree));
     }
 
@@ -157,6 +203,7 @@ impl Disk {
     pub fn discard_snapshot(&mut self, snapshot: SnapshotId) {
         if self.appended.snapshot != snapshot && self.durable.snapshot != snapshot {
             self.snapshots.remove(&snapshot.zxid);
+            self.rotten.remove(&snapshot.zxid);
         }
     }
 
@@ -169,21 +216,32 @@ impl Disk {
         self.snapshots.get(&snapshot.zxid).filter(|(id, _)| *id == snapshot).map(|(_, tree)| tree.clone())
     }
 
+    /// The oldest snapshot file that is there, with its tree.
+    #[must_use]
+    pub fn oldest_snapshot(&self) -> Option<(SnapshotId, Tree)> {
+        self.snapshots.first_key_value().map(|(_, (id, tree))| (*id, tree.clone()))
+    }
+
     /// The disk takes no write to its end before `until`.
     pub fn stall(&mut self, until: Micros) {
         self.stalled_until = self.stalled_until.max(until);
     }
 
-    /// Power is lost; answers whether a part of a write survived.
+    /// Power is lost; answers what is left.
     ///
     /// # Errors
-    /// What is read back is not what is durable and a prefix of the write in progress.
-    pub fn lose_power(&mut self) -> Result<bool, String> {
+    /// What is read back is not what is durable and a prefix of the write in progress; or damage is not noticed.
+    pub fn lose_power(&mut self) -> Result<Loss, String> {
         self.waiting.clear();
         self.stalled_until = 0;
+        (self.fails_log, self.fails_snapshot) = (false, false);
         let written: Vec<Record> = std::mem::take(&mut self.writing).into_iter().flat_map(|(_, r)| r).collect();
         self.file.lose_power(&written, &mut self.prng);
-        let found = self.file.recover()?;
+        self.lose_names();
+        if let Some(loss) = self.notice_damage()? {
+            return Ok(loss);
+        }
+        let found = self.recover_log()?;
         let mut survived = 0;
         if self.sabotage.is_some_and(Sabotage::damages_log) {
             self.durable = found;
@@ -200,7 +258,111 @@ impl Disk {
             _ => {}
         }
         self.appended = self.durable.clone();
-        Ok(0 < survived && survived < written.len())
+        Ok(if 0 < survived && survived < written.len() { Loss::Torn } else { Loss::Whole })
+    }
+
+    /// Reads the log back, and once more after a recovery that was itself cut short.
+    fn recover_log(&mut self) -> Result<Recovered, String> {
+        let mut interrupted = self.file.clone();
+        let found = self.file.recover()?;
+        interrupted.interrupt_recovery(&mut self.prng);
+        let again = interrupted.recover()?;
+        if again == found {
+            return Ok(found);
+        }
+        let (found, again) = (found.last_zxid(), again.last_zxid());
+        Err(format!("recovery found a log up to {found}, and after a crash in its middle one up to {again}"))
+    }
+
+    /// What damage does to a start; nothing if there is none.
+    fn notice_damage(&mut self) -> Result<Option<Loss>, String> {
+        let Some(damage) = self.file.damage().cloned() else { return Ok(None) };
+        let found = match self.file.clone().recover() {
+            Err(_) if self.sabotage == Some(Sabotage::CutDamage) => {
+                self.file.cut_at_damage();
+                return Ok(None);
+            }
+            Err(refusal) => {
+                self.refusal = Some(refusal);
+                return Ok(Some(Loss::Refused));
+            }
+            Ok(found) => found,
+        };
+        if self.file.is_last_write_damaged() {
+            self.refusal = Some("the last write is damaged".to_owned());
+            return Ok(Some(Loss::LooksTorn));
+        }
+        Err(format!("the damage {damage:?} is not noticed; the log found ends at {}", found.last_zxid()))
+    }
+
+    /// Names in a directory that was not synced may be gone: what a correct order makes impossible.
+    fn lose_names(&mut self) {
+        if self.sabotage != Some(Sabotage::LoseDirectoryFsync) {
+            return;
+        }
+        for zxid in std::mem::take(&mut self.unnamed) {
+            if self.prng.chance(300) {
+                self.snapshots.remove(&zxid);
+            }
+        }
+        if self.prng.chance(300) {
+            self.file.lose_newest_segment();
+        }
+    }
+
+    /// Damages the log; answers whether anything changed.
+    pub(crate) fn rot_log(&mut self, rot: Rot) -> bool {
+        self.refusal.is_none() && self.file.rot(rot, &mut self.prng)
+    }
+
+    /// Damages the file of the snapshot that the log builds on, if there is one.
+    pub(crate) fn rot_snapshot(&mut self) -> bool {
+        let named = self.durable.snapshot.zxid;
+        self.snapshots.contains_key(&named) && self.rotten.insert(named)
+    }
+
+    /// The next write fails: of the log, or of a snapshot file.
+    pub(crate) fn fail_next(&mut self, of_log: bool) {
+        *(if of_log { &mut self.fails_log } else { &mut self.fails_snapshot }) = true;
+    }
+
+    /// Whether the write that ends now has failed.
+    #[must_use]
+    pub(crate) fn has_failed(&self) -> bool {
+        self.fails_log && self.sabotage != Some(Sabotage::IgnoreDiskError)
+    }
+
+    /// Whether the snapshot file that ends now has failed.
+    pub(crate) fn has_snapshot_failed(&mut self) -> bool {
+        std::mem::take(&mut self.fails_snapshot)
+    }
+
+    /// Whether anything durable is damaged, noticed or not.
+    #[must_use]
+    pub fn is_damaged(&self) -> bool {
+        self.refusal.is_some() || self.file.damage().is_some() || !self.rotten.is_empty()
+    }
+
+    /// Why no process can start from this disk.
+    #[must_use]
+    pub fn refusal(&self) -> Option<&str> {
+        self.refusal.as_deref()
+    }
+
+    /// A process that starts reads the snapshot that the log builds on; if that is rotten, it must not start.
+    ///
+    /// # Errors
+    /// The rotten file is taken for whole.
+    pub(crate) fn read_snapshot(&mut self) -> Result<(), String> {
+        let Some((id, tree)) = self.snapshots.get(&self.durable.snapshot.zxid) else { return Ok(()) };
+        if !self.rotten.contains(&id.zxid) {
+            return Ok(());
+        }
+        if !is_rotten_snapshot_refused(tree.clone(), &mut self.prng) {
+            return Err(format!("a changed bit in the file of {id:?} is not noticed"));
+        }
+        self.refusal = Some(format!("the snapshot {} is damaged", id.zxid));
+        Ok(())
     }
 
     /// How many of the records that were being written are in what was read back.
@@ -242,6 +404,7 @@ impl Disk {
         self.options.latency_min = self.options.latency_min.min(2 * MILLISECOND);
         self.options.slow_per_mille = 0;
         self.stalled_until = 0;
+        (self.fails_log, self.fails_snapshot) = (false, false);
     }
 }
 

@@ -3,6 +3,8 @@
 #![expect(missing_docs, reason = "the fields are explained where the enum is")]
 
 use crate::fault::Fault;
+use zw_core::ids::ConnectionId;
+use zw_core::zab::effects::FetchId;
 
 /// One event. Nodes are numbered from 0 here; an `incarnation` names one run of a node's process, so that what was
 /// scheduled for a process that crashed is dropped.
@@ -21,13 +23,15 @@ pub enum Event {
     /// The node's own snapshot is on disk.
     SnapshotWritten { node: usize, incarnation: u32 },
     /// A snapshot transfer makes its next step.
-    Transfer { node: usize, incarnation: u32, number: u64 },
+    Transfer { node: usize, incarnation: u32, fetch: FetchId },
     /// A client considers what to do.
     Wake { client: usize },
     /// A client's request reaches its node.
     Request { client: usize, request: u64 },
-    /// An answer reaches its client.
-    Reply { client: usize, request: u64 },
+    /// The next of what was sent back reaches its client.
+    Return { client: usize, connection: ConnectionId },
+    /// A node learns that a client has left its connection.
+    Detached { node: usize, incarnation: u32, connection: ConnectionId },
     /// A client gives up on a request.
     ClientTimeout { client: usize, request: u64 },
     /// A node refuses what still waits for a leader.

@@ -2,11 +2,12 @@
 //!
 //! Fault model: classes are independent; each that the seed enables strikes at exponentially distributed intervals
 //! and, where it lasts, heals by itself. Any number may be in force at once, and any number of nodes may be down: an
-//! ensemble without a quorum must stall, not lie. Wiped disks and damage to durable bytes are not injected here: Zab
-//! cannot survive them without a quorum of intact disks, and a node stops at such damage by itself.
+//! ensemble without a quorum must stall, not lie. Durable bytes are damaged on so few nodes that a quorum stays whole
+//! (see `rot`): Zab cannot survive more. Disks are not wiped.
 
 use crate::clock::{Micros, SECOND};
 use crate::event::Event;
+use crate::rot::Rot;
 use crate::world::World;
 
 /// A class of faults.
@@ -40,10 +41,20 @@ pub enum Fault {
     DiskStall,
     /// A disk has no space for a while.
     DiskFull,
+    /// The next write to a log or to a snapshot fails.
+    DiskError,
+    /// Durable bytes of a log change.
+    BitRot,
+    /// What was written to one place of a log lands on another one as well.
+    MisdirectedWrite,
+    /// The snapshot that a log builds on becomes unreadable.
+    SnapshotRot,
+    /// Both clocks of a node jump forward.
+    ClockJump,
 }
 
 /// Every class, in the order of the report.
-pub const FAULTS: [Fault; 14] = [
+pub const FAULTS: [Fault; 19] = [
     Fault::Crash,
     Fault::CrashBetweenEffects,
     Fault::CrashNewLeader,
@@ -58,6 +69,11 @@ pub const FAULTS: [Fault; 14] = [
     Fault::Reset,
     Fault::DiskStall,
     Fault::DiskFull,
+    Fault::DiskError,
+    Fault::BitRot,
+    Fault::MisdirectedWrite,
+    Fault::SnapshotRot,
+    Fault::ClockJump,
 ];
 
 impl Fault {
@@ -79,6 +95,11 @@ impl Fault {
             Fault::Reset => "connection reset",
             Fault::DiskStall => "disk stall",
             Fault::DiskFull => "disk full",
+            Fault::DiskError => "disk error",
+            Fault::BitRot => "bit rot",
+            Fault::MisdirectedWrite => "misdirected write",
+            Fault::SnapshotRot => "snapshot rot",
+            Fault::ClockJump => "clock jump",
         }
     }
 }
@@ -128,9 +149,15 @@ impl World {
             Fault::Reset => self.reset_connection(),
             Fault::DiskStall => self.stall_disk(node),
             Fault::DiskFull => self.fill_disk(node),
+            Fault::DiskError => self.fail_disk(node),
+            Fault::BitRot => self.rot_log(node, Rot::Bits),
+            Fault::MisdirectedWrite => self.rot_log(node, Rot::Misdirected),
+            Fault::SnapshotRot => self.rot_snapshot(node),
+            Fault::ClockJump => self.jump_clock(node),
         };
         if struck {
             self.counts.add(fault.name());
+            self.disturb();
         }
     }
 
@@ -146,6 +173,7 @@ impl World {
 
     /// Ends the fault numbered `fault`.
     pub(crate) fn heal(&mut self, fault: u64) {
+        self.disturb();
         match self.undo.remove(&fault) {
             Some(Undo::Links(links)) => self.unblock(&links),
             Some(Undo::DiskSpace(node)) => self.disk_space(node, false),

@@ -14,25 +14,65 @@ use crate::invariants::{Verdict, Violation, ensure};
 use crate::model::Model;
 use bytes::Bytes;
 use zw_core::ids::{NodeId, Zxid};
-use zw_core::tree::command::{Command, Reply, Stat, TreeError};
+use zw_core::tree::command::{Envelope, Reply, Stat, TreeError, TreeEvent};
+use zw_core::tree::{Applied, Page};
 
 /// The oracle of the clients' history.
 #[derive(Default)]
 pub struct History {
     model: Model,
+    events: Vec<TreeEvent>,
     acknowledged: Vec<Zxid>,
 }
 
-/// What a read answered: data and stat, or that there is no such znode.
-pub type ReadResult = Result<(Bytes, Stat), TreeError>;
+/// What a read looks at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// Data and Stat.
+    Get,
+    /// Stat, or that there is no such znode.
+    Exists,
+    /// Children after a name, at most so many (0: as many as a page holds).
+    Children {
+        /// The name.
+        after: String,
+        /// How many.
+        limit: usize,
+    },
+}
+
+/// What a read answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ReadResult {
+    /// To [`Look::Get`].
+    Data(Result<(Bytes, Stat), TreeError>),
+    /// To [`Look::Exists`].
+    Stat(Result<Option<Stat>, TreeError>),
+    /// To [`Look::Children`].
+    Children(Result<Page, TreeError>),
+}
 
 impl History {
-    /// An entry is committed, with the reply that the first tree gave.
+    /// An entry is committed, with what the first tree made of it.
     ///
     /// # Errors
-    /// The model gives another reply.
-    pub fn committed(&mut self, zxid: Zxid, command: &Command, reply: &Result<Reply, TreeError>) -> Verdict {
-        self.model.apply(zxid, command, reply).map_err(|wrong| Violation::new("SequentialSpecification", wrong))
+    /// The model makes something else of it.
+    pub fn committed(&mut self, zxid: Zxid, time_ms: u64, envelope: &Envelope, applied: &Applied) -> Verdict {
+        self.events.extend(applied.events.iter().cloned());
+        let verdict = self.model.apply(zxid, time_ms, envelope, applied);
+        verdict.map_err(|wrong| Violation::new("SequentialSpecification", wrong))
+    }
+
+    /// The naive tree with its past.
+    #[must_use]
+    pub fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// All events of all committed entries, in their order.
+    #[must_use]
+    pub fn events(&self) -> &[TreeEvent] {
+        &self.events
     }
 
     /// A write is acknowledged; `floor` is the greatest zxid that was delivered anywhere when it began.
@@ -60,23 +100,39 @@ impl History {
         Ok(())
     }
 
-    /// A read is answered at `zxid`; `floor` is what it must not be older than.
+    /// A read of `path` is answered at `zxid`; `floor` is what it must not be older than.
     ///
     /// # Errors
     /// It is older, or its content is not that of its zxid.
-    pub fn read(&self, property: &'static str, path: &str, zxid: Zxid, result: &ReadResult, floor: Zxid) -> Verdict {
+    pub fn read(
+        &self,
+        property: &'static str,
+        (path, look): (&str, &Look),
+        zxid: Zxid,
+        result: &ReadResult,
+        floor: Zxid,
+    ) -> Verdict {
         ensure!(zxid >= floor, property, "a read of {path} at {zxid} must not be older than {floor}");
-        let expected = self.model.at(zxid, path).map(|znode| (&znode.data, znode.version, znode.czxid, znode.mzxid));
-        let found = match result {
-            Ok((data, stat)) => Some((data, stat.version, stat.czxid, stat.mzxid)),
-            Err(TreeError::NoNode(_)) => None,
-            Err(error) => {
-                ensure!(false, "ReadContent", "a read of {path} at {zxid} fails: {error}");
-                None
-            }
-        };
-        ensure!(expected == found, "ReadContent", "{path} at {zxid} is read as {found:?}, not {expected:?}");
+        let expected = self.expected(path, look, zxid);
+        ensure!(expected == *result, "ReadContent", "{path} at {zxid} is read as {result:?}, not {expected:?}");
         Ok(())
+    }
+
+    fn expected(&self, path: &str, look: &Look, zxid: Zxid) -> ReadResult {
+        let znode = self.model.at(zxid, path);
+        let found = || znode.ok_or_else(|| TreeError::NoNode(path.to_owned()));
+        match look {
+            Look::Get => ReadResult::Data(found().map(|znode| (znode.data.clone(), znode.stat))),
+            Look::Exists => ReadResult::Stat(Ok(znode.map(|znode| znode.stat))),
+            Look::Children { after, limit } => ReadResult::Children(found().map(|znode| {
+                let later = self.model.children_at(zxid, path).into_iter().filter(|name| *name > after.as_str());
+                let mut names: Vec<String> = later.map(str::to_owned).collect();
+                let most = if *limit == 0 { usize::MAX } else { *limit };
+                let more = names.len() > most;
+                names.truncate(most);
+                Page { names, stats: Vec::new(), stat: znode.stat, more }
+            })),
+        }
     }
 
     /// All writes acknowledged so far.

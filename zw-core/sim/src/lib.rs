@@ -13,6 +13,8 @@
 //!
 //! Start with `world`, then `process`; each file begins with its fault model.
 
+pub mod blackbox;
+pub mod catalogue;
 pub mod client;
 pub mod clock;
 pub mod counts;
@@ -21,6 +23,7 @@ pub mod event;
 pub mod fault;
 pub mod history;
 pub mod invariants;
+pub mod linearizability;
 mod links;
 mod liveness;
 pub mod logfile;
@@ -28,9 +31,12 @@ pub mod model;
 pub mod network;
 pub mod prng;
 pub mod process;
+pub mod rot;
 pub mod runner;
 pub mod sabotage;
 mod serving;
+mod sessions;
+mod storage;
 pub mod swarm;
 pub mod trace;
 mod transfer;

@@ -77,8 +77,9 @@ impl World {
                 process.expect("only a process dials").dials.remove(&peer);
                 self.connected(node, peer, connection);
             }
-            Packet::Data(message) if link.is_some() => {
+            Packet::Data(mut message) if link.is_some() => {
                 let link = link.expect("it was just looked at");
+                self.misread(node, &mut message);
                 self.push(node, Input::Message { peer: id_of(peer), link, message });
             }
             Packet::Close => {
@@ -101,6 +102,7 @@ impl World {
         let link = LinkId(process.last_link);
         process.links.insert(peer, (connection, link));
         self.counts.add("connection");
+        self.disturb();
         self.push(node, Input::Connected { peer: id_of(peer), link });
     }
 
@@ -140,6 +142,20 @@ impl World {
         Ok(())
     }
 
+    /// Changes a message that arrives, as the sabotage wants.
+    fn misread(&mut self, node: usize, message: &mut Message) {
+        let (Some(Sabotage::IgnorePrevious), Message::Append(append)) = (self.options.sabotage, message) else {
+            return;
+        };
+        // A marker may follow anything, so only what is missing before one is not noticed by the counters.
+        let marker = append.entries.iter().position(|entry| entry.is_marker()).unwrap_or_default();
+        if marker > 0 && self.fault_prng.chance(300) {
+            append.entries.drain(..marker);
+            let process = self.nodes[node].process.as_ref();
+            append.previous = process.map_or(append.previous, |process| process.zab.last_zxid());
+        }
+    }
+
     /// Changes a message as the sabotage wants.
     fn alter(&self, node: usize, message: &mut Message) {
         let Some(sabotage) = self.options.sabotage else { return };
@@ -148,6 +164,7 @@ impl World {
             (Sabotage::AckReceived, Message::Ack(ack)) => ack.zxid = disk.appended().last_zxid(),
             (Sabotage::EarlyCommit, Message::Append(append)) => append.commit = disk.appended().last_zxid(),
             (Sabotage::EarlyCommit, Message::Heartbeat(beat)) => beat.commit = disk.appended().last_zxid(),
+            (Sabotage::LoseTouches, Message::HeartbeatAck(ack)) => ack.touched.clear(),
             (Sabotage::UnderstateLog, Message::AckEpoch(ack)) => ack.last_zxid = disk.durable().snapshot.zxid,
             _ => {}
         }
@@ -230,6 +247,12 @@ impl World {
     /// The write in progress is on disk.
     pub(crate) fn synced(&mut self, node: usize) -> Verdict {
         ensure!(!self.sabotaged(Sabotage::Canary), "Canary", "this sabotage fails at the first write");
+        if self.nodes[node].disk.has_failed() {
+            // Whatever the kernel kept of it: the process must not go on.
+            self.counts.add("process ended by a disk error");
+            self.crash(node, "a write of the log failed");
+            return Ok(());
+        }
         let ticket = self.nodes[node].disk.finish_write().map_err(|error| LogMatching::hole(node, &error))?;
         self.counts.add("write synced");
         self.note(node, || format!("has everything up to ticket {ticket} on disk"));

@@ -1,14 +1,16 @@
 //! The bytes of one node's log: the product's own layout and its own recovery, on files that a power loss can tear.
 //!
-//! Fault model: what was synced stays. Of the one write in progress any subset of its sectors is there, or a prefix of
+//! Fault model: what was synced stays, but for the damage of `rot`. Of the one write in progress any subset of its sectors is there, or a prefix of
 //! its bytes, or all, or nothing; a write that spans segments is several writes, each synced before the next. A new
 //! segment is a recycled one that still holds old blocks, or zeros.
 //!
 //! Invariant: recovery finds exactly what was synced, and of the write in progress a prefix of its records.
 
 use crate::prng::Prng;
+use crate::rot::Damage;
 use bytes::Bytes;
 use std::collections::BTreeMap;
+use std::ops::Range;
 use zw_core::ids::{NodeId, Zxid};
 use zw_core::log::Recovered;
 use zw_core::log::block::{LogId, START_BYTES, Start};
@@ -26,7 +28,10 @@ pub struct LogFile {
     log: LogId,
     node: NodeId,
     segment_bytes: u64,
-    segments: BTreeMap<u64, Vec<u8>>,
+    pub(crate) segments: BTreeMap<u64, Vec<u8>>,
+    /// Where each synced write of the live segments went.
+    pub(crate) writes: BTreeMap<u64, Vec<Range<usize>>>,
+    pub(crate) damage: Option<Damage>,
     /// A dropped segment, to be used again.
     spare: Option<Vec<u8>>,
     tail: Tail,
@@ -41,9 +46,9 @@ impl LogFile {
         let start = Start { node, promise: Promise::default(), last: Zxid::ZERO, snapshot: SnapshotId::default() };
         let (tail, outline) = (Tail::new(log, node), Outline::new(1, &start));
         let layout = tail.lay_out(&[], segment_bytes, &outline, Vec::new());
-        let mut file = LogFile { log, node, segment_bytes, segments: BTreeMap::new(), spare: None, tail, outline };
-        file.put(&layout.bytes);
-        file.tail.advance(&layout);
+        let (segments, writes) = (BTreeMap::new(), BTreeMap::new());
+        let mut file = LogFile { log, node, segment_bytes, segments, writes, damage: None, spare: None, tail, outline };
+        file.put_synced(&layout);
         // The process that made the log ends here; every life begins with a recovery.
         file.recover().expect("an empty log is recovered");
         file
@@ -84,8 +89,7 @@ impl LogFile {
                 return Some(layout);
             }
             let begins = self.tail.offset() == 0;
-            self.put(&layout.bytes);
-            self.tail.advance(&layout);
+            self.put_synced(&layout);
             if begins {
                 self.outline.begin_segment(self.tail.sequence());
             }
@@ -100,34 +104,75 @@ impl LogFile {
     /// # Errors
     /// The log is refused as damaged.
     pub fn recover(&mut self) -> Result<Recovered, String> {
-        let mut recovery = Recovery::new(self.log, self.node);
-        for (sequence, bytes) in &self.segments {
-            recovery.segment(*sequence, bytes).map_err(|error| error.to_string())?;
-        }
-        let found = recovery.finish().map_err(|error| error.to_string())?;
+        let found = self.read()?;
         self.tail = Tail::after(&found, self.log, self.node);
         let RecoveredLog { recovered, outline, end, .. } = found;
         let first = outline.segments()[0].sequence;
         self.segments.retain(|sequence, _| (first..=end.sequence).contains(sequence));
+        self.writes.retain(|sequence, _| (first..=end.sequence).contains(sequence));
+        // What is there of the last life's unfinished write is written once more and synced.
+        let writes = self.writes.entry(end.sequence).or_default();
+        let (known, offset) = (writes.last().map_or(0, |write| write.end), index(end.offset));
+        if known < offset {
+            writes.push(known..offset);
+        }
         self.outline = outline;
         Ok(recovered)
+    }
+
+    fn read(&self) -> Result<RecoveredLog, String> {
+        let mut recovery = Recovery::new(self.log, self.node);
+        for (sequence, bytes) in &self.segments {
+            recovery.segment(*sequence, bytes).map_err(|error| error.to_string())?;
+        }
+        recovery.finish().map_err(|error| error.to_string())
+    }
+
+    /// A recovery that is cut short while it removes what is left over, as the opener does one by one.
+    pub fn interrupt_recovery(&mut self, prng: &mut Prng) {
+        let Ok(found) = self.read() else { return };
+        let live = found.outline.segments()[0].sequence..=found.end.sequence;
+        let over: Vec<u64> = self.segments.keys().copied().filter(|sequence| !live.contains(sequence)).collect();
+        for sequence in &over[..prng.index(over.len() + 1)] {
+            self.segments.remove(sequence);
+        }
+    }
+
+    /// The newest segment is gone, with the name that nobody made durable.
+    pub(crate) fn lose_newest_segment(&mut self) {
+        if self.segments.len() > 1 {
+            self.segments.pop_last();
+        }
     }
 
     fn purge(&mut self) {
         let Some(second) = self.outline.second_snapshot() else { return };
         for sequence in self.outline.purgeable(second) {
             self.spare = self.segments.remove(&sequence);
+            self.writes.remove(&sequence);
+            self.damage.take_if(|damage| damage.sequence == sequence);
             self.outline.forget(sequence);
         }
     }
 
+    fn put_synced(&mut self, layout: &Layout) {
+        self.put(&layout.bytes);
+        let offset = index(self.tail.offset());
+        self.writes.entry(self.tail.sequence()).or_default().push(offset..offset + layout.bytes.len());
+        self.tail.advance(layout);
+    }
+
     fn put(&mut self, bytes: &[u8]) {
-        let size = usize::try_from(self.segment_bytes).expect("small").max(START_BYTES);
-        let offset = usize::try_from(self.tail.offset()).expect("a segment is in memory");
+        let size = index(self.segment_bytes).max(START_BYTES);
+        let offset = index(self.tail.offset());
         let segment = self.segments.entry(self.tail.sequence()).or_default();
         segment.resize(segment.len().max(size).max(offset + bytes.len()), 0);
         segment[offset..offset + bytes.len()].copy_from_slice(bytes);
     }
+}
+
+fn index(offset: u64) -> usize {
+    usize::try_from(offset).expect("a segment is in memory")
 }
 
 /// What a power loss leaves of a write.

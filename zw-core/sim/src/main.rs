@@ -5,6 +5,7 @@ use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
+use zw_sim::catalogue::{about, table};
 use zw_sim::clock::SECOND;
 use zw_sim::runner::{Batch, Lines, Report, Summary, run_seed};
 use zw_sim::sabotage::{SABOTAGES, Sabotage};
@@ -35,6 +36,12 @@ struct Arguments {
     /// List the known defects that can be built in.
     #[arg(long)]
     list_sabotage: bool,
+    /// Print how soon each known defect is found, as Markdown. It takes long.
+    #[arg(long)]
+    sabotage_table: bool,
+    /// Starting points of the table, each with seeds of its own.
+    #[arg(long, default_value_t = 20, requires = "sabotage_table", value_parser = clap::value_parser!(u64).range(1..))]
+    points: u64,
     /// Build a known defect in: the seeds must then fail.
     #[arg(long, value_name = "NAME")]
     sabotage: Option<String>,
@@ -43,7 +50,11 @@ struct Arguments {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     if arguments.list_sabotage {
-        SABOTAGES.iter().for_each(|(name, _)| println!("{name}"));
+        SABOTAGES.iter().for_each(|(name, _)| println!("{name:<22} {}", about(name).unwrap_or_default().0));
+        return ExitCode::SUCCESS;
+    }
+    if arguments.sabotage_table {
+        print!("{}", table(arguments.points, |name| eprintln!("{name}")));
         return ExitCode::SUCCESS;
     }
     let sabotage = match arguments.sabotage.as_deref().map(|name| (name, Sabotage::by_name(name))) {
@@ -97,7 +108,10 @@ fn many(arguments: &Arguments, sabotage: Option<Sabotage>) -> bool {
     let _ = std::io::stderr().flush();
     println!("{}", summary.counts);
     println!("{}", line(&summary, started));
-    !summary.failures.is_empty()
+    if !summary.is_alarm_alive {
+        println!("the canary did not fail: this sweep would have noticed nothing");
+    }
+    !summary.failures.is_empty() || !summary.is_alarm_alive
 }
 
 fn line(summary: &Summary, started: Instant) -> String {

@@ -156,9 +156,11 @@ impl Network {
         let affected = self.connections.iter().filter(|(_, c)| c.low == node || c.high == node);
         for number in affected.map(|(number, _)| *number).collect::<Vec<_>>() {
             let connection = self.connections.get_mut(&number).expect("it was just listed");
+            // A connection that broke before is broken for the peer in any case: no death takes that back.
+            let is_broken = connection.from_low.closing && connection.from_high.closing;
             let lane = if connection.low == node { &mut connection.from_low } else { &mut connection.from_high };
             lose_suffix(lane, prng);
-            if farewell {
+            if farewell || is_broken {
                 self.send(number, node, Packet::Close, agenda);
             }
         }
@@ -251,4 +253,30 @@ fn through_bytes(message: &Message) -> Message {
     let read = Message::decode_frame(&frame).expect("a message reads back from its own bytes");
     assert_eq!(&read, message, "a message changed on its way through bytes");
     read
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_broken_connection_is_noticed_by_the_peer_of_a_node_that_dies() {
+        let options =
+            NetworkOptions { delay_min: 10, delay_mean: 100, loss_per_mille: 0, break_per_mille: 0, codec: false };
+        for seed in 0..50 {
+            let mut prng = Prng::new(seed);
+            let (mut agenda, mut network) = (Agenda::default(), Network::new(options.clone(), 2, &prng));
+            let number = network.open(0, 1, &mut agenda);
+            network.reset_any(&mut prng, &mut agenda);
+            network.node_died(1, &mut prng, &mut agenda);
+            let mut noticed = false;
+            while let Some(event) = agenda.next_before(SECOND) {
+                let Event::Arrive { connection, from_dialer } = event else { continue };
+                assert_eq!(connection, number);
+                let arrival = network.arrive(connection, from_dialer, &mut agenda);
+                noticed |= arrival.is_some_and(|arrival| arrival.node == 0 && arrival.packet == Packet::Close);
+            }
+            assert!(noticed, "seed {seed}: node 0 is never told");
+        }
+    }
 }

@@ -5,18 +5,23 @@
 //! and nothing else.
 
 use crate::clock::Micros;
-use crate::disk::Disk;
+use crate::disk::{Disk, Loss};
 use crate::event::Event;
-use crate::invariants::{Verdict, Violation, ensure};
+use crate::invariants::{Verdict, Violation, ensure, ephemerals};
 use crate::prng::Prng;
-use crate::sabotage::Sabotage;
+use crate::sabotage::{self, Sabotage};
+use crate::sessions::SessionSide;
 use crate::world::World;
 use std::collections::{BTreeMap, VecDeque};
-use zw_core::ids::{LinkId, NodeId, Tick, Zxid};
+use zw_core::ids::{LinkId, NodeId, Zxid};
 use zw_core::log::record::{Entry, SnapshotId};
-use zw_core::tree::Tree;
+use zw_core::tree::command::Envelope;
+use zw_core::tree::{Applied, Tree};
 use zw_core::zab::effects::{Effect, Input, Role};
 use zw_core::zab::{Config, Zab};
+
+/// Entries between two looks at all znodes of a node.
+const EPHEMERALS_INTERVAL: u64 = 50;
 
 /// A node: what outlives its processes, and its process while it runs.
 pub struct Node {
@@ -65,10 +70,10 @@ pub struct Process {
     pub(crate) waiting: BTreeMap<u64, (usize, u64)>,
     pub(crate) barriers: BTreeMap<u64, (usize, u64)>,
     pub(crate) reads: Vec<(Zxid, usize, u64)>,
+    pub(crate) side: SessionSide,
     pub(crate) since_snapshot: u64,
     pub(crate) own_snapshot: Option<(SnapshotId, Tree)>,
     pub(crate) transfer: Option<crate::transfer::Transfer>,
-    pub(crate) last_transfer: u64,
 }
 
 impl Process {
@@ -90,6 +95,13 @@ impl World {
         let reuse_tags = self.sabotaged(Sabotage::ReuseTags);
         let home = &mut self.nodes[node];
         assert!(home.process.is_none(), "a node runs one process at a time");
+        home.disk.read_snapshot().map_err(|wrong| Violation::new("SnapshotDamage", wrong))?;
+        if let Some(refusal) = home.disk.refusal() {
+            let text = format!("does not start: {refusal}");
+            self.counts.add("start refused because of damage");
+            self.note(node, || text);
+            return Ok(());
+        }
         home.incarnations += 1;
         let incarnation = home.incarnations;
         let recovered = home.disk.durable().clone();
@@ -132,10 +144,10 @@ impl World {
             waiting: BTreeMap::new(),
             barriers: BTreeMap::new(),
             reads: Vec::new(),
+            side: SessionSide::default(),
             since_snapshot: 0,
             own_snapshot: None,
             transfer: None,
-            last_transfer: 0,
         });
         self.counts.add("process start");
         self.note(node, || format!("starts from {:?} at {}", recovered.promise, recovered.last_zxid()));
@@ -152,10 +164,13 @@ impl World {
         }
         home.crash_armed = false;
         match home.disk.lose_power() {
-            Ok(true) => self.counts.add("torn write"),
-            Ok(false) => {}
+            Ok(Loss::Whole) => {}
+            Ok(Loss::Torn) => self.counts.add("torn write"),
+            Ok(Loss::Refused) => self.counts.add("damage noticed"),
+            Ok(Loss::LooksTorn) => self.counts.add("damage that looks torn"),
             Err(error) => self.fail(Violation::new("LogRecovery", format!("node {}: {error}", node + 1))),
         }
+        self.disturb();
         self.note(node, || format!("crashes: {why}"));
         self.network.node_died(node, &mut self.fault_prng, &mut self.agenda);
         self.break_clients_of(node);
@@ -176,7 +191,8 @@ impl World {
     pub(crate) fn schedule_run(&mut self, node: usize) {
         let home = &mut self.nodes[node];
         let Some(process) = &mut home.process else { return };
-        if !process.run_scheduled && !process.paused && !process.inbox.is_empty() {
+        let has_work = !process.inbox.is_empty() || process.side.has_work();
+        if !process.run_scheduled && !process.paused && has_work {
             process.run_scheduled = true;
             let incarnation = process.incarnation;
             self.agenda.after(home.prng.exponential(self.options.run_delay), Event::Run { node, incarnation });
@@ -193,6 +209,12 @@ impl World {
         }
         let most = home.prng.between(1, self.options.drain_max);
         let mut effects = std::mem::take(&mut self.effects);
+        for input in self.begin_round(node) {
+            self.counts.add("protocol step");
+            let home = &mut self.nodes[node];
+            let process = home.process.as_mut().expect("a round begins with a process");
+            process.zab.step(home.clock.read(self.agenda.now()), input, &mut effects);
+        }
         for _ in 0..most {
             let Some(process) = &mut self.nodes[node].process else { break };
             let input = match process.inbox.pop_front() {
@@ -223,6 +245,7 @@ impl World {
         }
         self.effects = effects;
         self.effects.clear();
+        self.perform_duties(node)?;
         self.set_timer(node);
         self.schedule_run(node);
         Ok(())
@@ -232,10 +255,7 @@ impl World {
         let now = self.agenda.now();
         let home = &mut self.nodes[node];
         let Some(process) = &mut home.process else { return };
-        let deadline = process.zab.next_deadline();
-        if deadline == Tick(u64::MAX) {
-            return;
-        }
+        let deadline = process.zab.next_deadline().min(process.side.next_deadline());
         let at = home.clock.time_of(deadline).max(now + 1);
         if process.timer_at.is_none_or(|set| at < set) {
             process.timer_at = Some(at);
@@ -267,20 +287,21 @@ impl World {
                 self.nodes[node].disk.discard_snapshot(snapshot);
             }
             Effect::Serve { leader, epoch } => {
-                self.note(node, || format!("serves under {leader} in epoch {epoch}"));
+                self.serve_sessions(node, leader, epoch);
                 self.open_for_writes(node, epoch)?;
             }
             Effect::Suspend { reason } => {
                 self.note(node, || format!("suspends: {reason}"));
+                self.suspend_sessions(node);
                 self.suspend(node);
             }
-            Effect::FetchSnapshot { peer, zxid } => self.fetch_snapshot(node, index_of(peer), zxid),
+            Effect::FetchSnapshot { fetch, peer, zxid } => self.fetch_snapshot(node, fetch, index_of(peer), zxid),
             Effect::Barrier { tag, zxid } => self.barrier_stands(node, tag, zxid)?,
             Effect::Reject { tag, why } => {
                 self.note(node, || format!("rejects {tag:x}: {why:?}"));
                 self.reject(node, tag)?;
             }
-            Effect::Touched { .. } => self.counts.add("touched sessions"),
+            Effect::Touched { sessions } => self.sessions_touched(node, &sessions),
             Effect::CompareDigest { zxid, digest } => {
                 self.counts.add("digest comparison");
                 self.invariants.digests.claims(node, zxid, digest)?;
@@ -296,6 +317,8 @@ impl World {
             self.note(node, || format!("delivers {zxid}"));
             let first = self.invariants.agreement.delivers(node, entry)?;
             if first {
+                let epoch = self.nodes[node].process.as_ref().map(|process| process.zab.epoch()).unwrap_or_default();
+                self.invariants.leadership.delivers(epoch, zxid);
                 let disks = self.nodes.iter().map(|node| node.disk.durable());
                 crate::invariants::committed_on_quorum::check(entry, &self.ensemble, disks)?;
             }
@@ -314,15 +337,20 @@ impl World {
         let process = self.nodes[node].process.as_mut().expect("a running process delivers");
         process.since_snapshot += 1;
         let skip = skip || (early && process.tree.applied() >= zxid);
-        let applied = if skip { None } else { process.tree.apply_entry(entry) };
+        let applied =
+            if skip { None } else { sabotage::apply_entry(self.options.sabotage, node, &mut process.tree, entry) };
         let digest = process.tree.digest();
         let reply = applied.as_ref().map(|(_, applied)| &applied.reply);
-        if let Some((envelope, applied)) = &applied
-            && first
-        {
-            self.counts.add("entry committed");
-            self.invariants.integrity.commits(envelope.origin, envelope.tag, zxid)?;
-            self.history.committed(zxid, &envelope.command, &applied.reply)?;
+        if let Some((envelope, applied)) = &applied {
+            if first {
+                self.first_applied(entry, envelope, applied)?;
+            }
+            self.fire(node, &applied.events);
+            self.sessions_changed(node, envelope, applied)?;
+        }
+        if zxid.counter().is_multiple_of(EPHEMERALS_INTERVAL) {
+            let process = self.nodes[node].process.as_ref().expect("it was there");
+            ephemerals::check(node, &process.tree)?;
         }
         self.invariants.digests.applied(node, zxid, digest, reply)?;
         if zxid.counter().is_multiple_of(self.options.digest_interval) {
@@ -334,6 +362,18 @@ impl World {
             self.acknowledge(node, envelope.tag, zxid, &applied.reply)?;
         }
         Ok(())
+    }
+
+    /// The first node has applied the entry: it is compared with what must come of it.
+    fn first_applied(&mut self, entry: &Entry, envelope: &Envelope, applied: &Applied) -> Verdict {
+        let zxid = entry.zxid();
+        self.counts.add("entry committed");
+        self.count_command(envelope, applied);
+        self.invariants.integrity.commits(envelope.origin, envelope.tag, zxid)?;
+        let leader = self.invariants.leadership.leader_of(zxid.epoch()).map(id_of);
+        self.invariants.sessions.committed(zxid, envelope, &applied.reply, leader)?;
+        self.invariants.locks.committed(zxid, envelope, applied)?;
+        self.history.committed(zxid, entry.time_ms(), envelope, applied)
     }
 
     /// The tree becomes that of a snapshot that was received.
@@ -350,7 +390,10 @@ impl World {
             node + 1,
             tree.applied()
         );
-        let process = home.process.as_mut().expect("a running process resets");
+        // Its changes fire no watches: the clients must come again, before anybody can read it.
+        self.close_clients(node);
+        ephemerals::check(node, &tree)?;
+        let process = self.nodes[node].process.as_mut().expect("a running process resets");
         process.tree = tree;
         process.since_snapshot = 0;
         self.counts.add("snapshot installed");

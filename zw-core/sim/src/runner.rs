@@ -24,6 +24,8 @@ pub struct Report {
     pub hash: u64,
     /// What happened how often.
     pub counts: Counts,
+    /// What the oracle that trusts zxids found, where it may only take notes.
+    pub silenced: Option<Violation>,
     /// How much time passed in the world.
     pub simulated: Micros,
     /// The trace, if it was to be kept.
@@ -62,12 +64,19 @@ pub fn catch_panics() {
 /// Runs one seed to its end, or to the first property that does not hold.
 #[must_use]
 pub fn run_seed(seed: u64, sabotage: Option<Sabotage>, lines: Lines) -> Report {
+    run_world(Options::of(seed, sabotage), lines)
+}
+
+/// Runs the world of these options to its end, or to the first property that does not hold.
+#[must_use]
+pub fn run_world(options: Options, lines: Lines) -> Report {
     catch_panics();
-    let options = Options::of(seed, sabotage);
+    let seed = options.seed;
     let mut world = World::new(options, Trace::new(lines == Lines::Print, lines == Lines::Keep));
     PANIC.set(Some(String::new()));
     let outcome = catch_unwind(AssertUnwindSafe(|| world.run_to_end()));
     let panic = PANIC.take().unwrap_or_default();
+    let silenced = world.oracles.silenced.take();
     let failure = match outcome {
         Ok(Ok(())) => None,
         Ok(Err(violation)) => Some(violation),
@@ -80,6 +89,7 @@ pub fn run_seed(seed: u64, sabotage: Option<Sabotage>, lines: Lines) -> Report {
         hash: world.trace.hash(),
         counts: std::mem::take(&mut world.counts),
         simulated,
+        silenced,
         lines: world.trace.lines().to_vec(),
     }
 }
@@ -110,6 +120,8 @@ pub struct Summary {
     pub simulated: Micros,
     /// The failures, by seed.
     pub failures: Vec<Report>,
+    /// Whether the canary, which must fail, did: a sweep whose alarm is dead proves nothing.
+    pub is_alarm_alive: bool,
 }
 
 impl Batch {
@@ -125,7 +137,9 @@ impl Batch {
                 scope.spawn(|| self.work(&next, &enough, &summary, &progress));
             }
         });
+        let canary = run_seed(self.from, Some(Sabotage::Canary), Lines::Drop);
         let mut summary = summary.into_inner().expect("no thread panics while it holds the summary");
+        summary.is_alarm_alive = canary.failure.is_some_and(|(_, violation)| violation.property == "Canary");
         summary.failures.sort_by_key(|report| report.seed);
         summary
     }

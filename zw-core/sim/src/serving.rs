@@ -4,16 +4,19 @@
 //! - A write that was proposed is answered when its entry is applied here; unknown if the node is suspended before.
 //! - A read waits until the tree is as far as the session has seen, or as the barrier says.
 
-use crate::client::{Answer, Operation};
+use crate::client::watches::left_by;
+use crate::client::{Answer, Operation, Parcel};
 use crate::event::Event;
+use crate::history::{Look, ReadResult};
 use crate::invariants::{Verdict, Violation};
-use crate::process::id_of;
+use crate::process::{Work, id_of};
 use crate::sabotage::Sabotage;
 use crate::world::World;
-use zw_core::ids::{Epoch, SessionId, Zxid};
+use zw_core::ids::{ConnectionId, Epoch, Zxid};
 use zw_core::limits::REQUEST_DEADLINE;
 use zw_core::tree::command::{Envelope, Reply, TreeError};
-use zw_core::zab::effects::{Input, Proposal};
+use zw_core::tree::watch::WatchKind;
+use zw_core::zab::effects::{Input, Proposal, Role};
 
 impl World {
     /// A client's request reaches the process: it becomes an input, is answered, or waits.
@@ -23,52 +26,65 @@ impl World {
         client: usize,
         request: u64,
     ) -> Result<Option<Input>, Violation> {
-        let Some(asked) = self.clients[client].outstanding.get(&request) else { return Ok(None) };
-        let (operation, seen) = (asked.operation.clone(), asked.seen);
+        let Some(asked) = self.clients[client].requests.get(&request) else { return Ok(None) };
+        let (is_barrier, is_write) =
+            (matches!(asked.operation, Operation::BarrierRead(_)), matches!(asked.operation, Operation::Write(_)));
+        let (seen, connection) = (asked.seen, asked.connection);
+        self.touch(node, connection);
         let impatient = self.sabotaged(Sabotage::ForgetSeen);
-        let home = &mut self.nodes[node];
-        let process = home.process.as_mut().expect("a running process takes requests");
-        match operation {
-            Operation::Write(_) if process.zab.is_serving() => {
-                let input = self.propose(node, client, request)?;
-                self.push(node, input);
-                Ok(None)
-            }
-            Operation::Write(_) => {
-                let tag = process.next_tag();
-                process.waiting.insert(tag, (client, request));
-                let incarnation = process.incarnation;
-                let deadline = u64::try_from(REQUEST_DEADLINE.as_micros()).expect("some seconds");
-                self.agenda.after(deadline, Event::RequestDeadline { node, incarnation, tag });
-                Ok(None)
-            }
-            Operation::Read(_) => {
-                let floor = if impatient { Zxid::ZERO } else { seen };
-                process.reads.push((floor, client, request));
-                self.answer_reads(node)?;
-                Ok(None)
-            }
-            Operation::BarrierRead(_) => {
-                let tag = process.next_tag();
-                process.barriers.insert(tag, (client, request));
-                if self.sabotaged(Sabotage::LocalBarrier) {
-                    self.barrier_stands(node, tag, Zxid::ZERO)?;
-                    return Ok(None);
-                }
-                Ok(Some(Input::ReadBarrier { tag }))
-            }
+        let process = self.nodes[node].process.as_mut().expect("a running process takes requests");
+        let Some(served) = process.side.connections.get(&connection) else {
+            // The node has closed the connection.
+            return Ok(None);
+        };
+        let attached = served.session.is_some();
+        if is_write && process.zab.is_serving() {
+            return self.propose(node, client, request).map(Some);
         }
+        if is_write {
+            let tag = process.next_tag();
+            process.waiting.insert(tag, (client, request));
+            let incarnation = process.incarnation;
+            let deadline = u64::try_from(REQUEST_DEADLINE.as_micros()).expect("some seconds");
+            self.agenda.after(deadline, Event::RequestDeadline { node, incarnation, tag });
+            return Ok(None);
+        }
+        if is_barrier {
+            let tag = process.next_tag();
+            process.barriers.insert(tag, (client, request));
+            let (leads, committed) = (process.zab.role() == Role::Leading, process.zab.committed());
+            if leads && self.sabotaged(Sabotage::BarrierWithoutEcho) {
+                self.barrier_stands(node, tag, committed)?;
+                return Ok(None);
+            }
+            if self.sabotaged(Sabotage::LocalBarrier) {
+                self.barrier_stands(node, tag, Zxid::ZERO)?;
+                return Ok(None);
+            }
+            return Ok(Some(Input::ReadBarrier { tag }));
+        }
+        // The entry that attached the session is later than all that its client has seen, and is applied here. A client
+        // without one asks what is applied before it goes on: the wait stands for that.
+        let floor = if impatient || attached { Zxid::ZERO } else { seen };
+        process.reads.push((floor, client, request));
+        self.answer_reads(node)?;
+        Ok(None)
     }
 
     fn propose(&mut self, node: usize, client: usize, request: u64) -> Result<Input, Violation> {
         let early = self.sabotaged(Sabotage::AnswerEarly);
         let process = self.nodes[node].process.as_mut().expect("a running process proposes");
-        let asked = &self.clients[client].outstanding[&request];
+        let asked = &self.clients[client].requests[&request];
+        let connection = asked.connection;
         let Operation::Write(command) = asked.operation.clone() else { unreachable!("only writes are proposed") };
         let tag = process.next_tag();
         process.proposed.insert(tag, (client, request));
-        self.invariants.integrity.proposes(id_of(node), tag);
-        let envelope = Envelope { origin: id_of(node), tag, session: SessionId::NONE, generation: 0, command };
+        let (session, generation) =
+            process.side.connections.get(&connection).and_then(|served| served.session).unwrap_or_default();
+        let origin = id_of(node);
+        self.invariants.integrity.proposes(origin, tag);
+        self.invariants.sessions.proposes(origin, tag, connection);
+        let envelope = Envelope { origin, tag, session, generation, command };
         if self.sabotaged(Sabotage::RefuseAndPropose) && self.fault_prng.chance(50) {
             self.reject(node, tag)?;
         }
@@ -80,6 +96,22 @@ impl World {
         Ok(Input::Propose { proposals: vec![Proposal { tag, payload: envelope.encode() }] })
     }
 
+    /// Answers a request on its connection, if that is there; the answer travels back.
+    pub(crate) fn answer(&mut self, client: usize, request: u64, answer: Answer) {
+        let Some(asked) = self.clients[client].requests.remove(&request) else { return };
+        let connection = asked.connection;
+        let process = self.nodes[asked.node].process.as_ref();
+        if process.is_none_or(|process| !process.side.connections.contains_key(&connection)) {
+            return;
+        }
+        if let Some(zxid) = answer.zxid()
+            && let Err(violation) = self.invariants.watches.answers(connection, zxid, self.history.events())
+        {
+            self.fail(violation);
+        }
+        self.send_back(client, connection, Parcel::Answer(request, Box::new(asked), answer));
+    }
+
     pub(crate) fn acknowledge(
         &mut self,
         node: usize,
@@ -89,9 +121,10 @@ impl World {
     ) -> Verdict {
         let process = self.nodes[node].process.as_mut().expect("a running process answers");
         let Some((client, request)) = process.proposed.remove(&tag) else { return Ok(()) };
-        let Some(asked) = self.clients[client].outstanding.get(&request) else { return Ok(()) };
+        let Some(asked) = self.clients[client].requests.get(&request) else { return Ok(()) };
         let checkers = (&self.invariants.integrity, &self.invariants.digests);
-        self.history.acknowledged((id_of(node), tag), zxid, reply, asked.floor, checkers)?;
+        let verdict = self.history.acknowledged((id_of(node), tag), zxid, reply, asked.floor, checkers);
+        self.oracles.by_zxids(verdict)?;
         self.answer(client, request, Answer::Written(zxid, reply.clone()));
         Ok(())
     }
@@ -99,12 +132,9 @@ impl World {
     pub(crate) fn open_for_writes(&mut self, node: usize, epoch: Epoch) -> Verdict {
         let process = self.nodes[node].process.as_mut().expect("a running process serves");
         crate::invariants::monotonic::Monotonic::serves(node, epoch, process.zab.delivered())?;
-        let waiting = std::mem::take(&mut process.waiting);
-        for (client, request) in waiting.into_values() {
-            if self.clients[client].outstanding.contains_key(&request) {
-                let input = self.propose(node, client, request)?;
-                self.push(node, input);
-            }
+        // What waited comes before what came later.
+        for (client, request) in std::mem::take(&mut process.waiting).into_values().rev() {
+            process.inbox.push_front(Work::Request { client, request });
         }
         Ok(())
     }
@@ -161,17 +191,50 @@ impl World {
         let applied = process.tree.applied();
         let ready: Vec<_> = process.reads.extract_if(.., |(wanted, ..)| *wanted <= applied).collect();
         for (_, client, request) in ready {
-            let Some(asked) = self.clients[client].outstanding.get(&request) else { continue };
-            let (property, path, floor) = match &asked.operation {
-                Operation::Read(path) => ("SessionMonotonicReads", path, asked.seen),
-                Operation::BarrierRead(path) => ("LinearizableReads", path, asked.floor.max(asked.seen)),
+            let Some(asked) = self.clients[client].requests.get(&request) else { continue };
+            let (seen, floor, connection) = (asked.seen, asked.floor, asked.connection);
+            let operation = asked.operation.clone();
+            let process = self.nodes[node].process.as_mut().expect("it was there");
+            let (property, path, look, floor, leaves) = match operation {
+                Operation::Read { path, look, watch } => ("SessionMonotonicReads", path, look, seen, watch),
+                Operation::BarrierRead(path) => ("LinearizableReads", path, Look::Get, floor.max(seen), false),
+                Operation::SetWatches(seen, watches) => {
+                    self.rearm(node, (client, request), seen, &watches)?;
+                    continue;
+                }
+                Operation::AddWatch(kind, path) => {
+                    self.answer(client, request, Answer::Done(applied));
+                    self.leave_watch(node, connection, kind, &path);
+                    continue;
+                }
+                Operation::Ping => {
+                    self.answer(client, request, Answer::Done(applied));
+                    continue;
+                }
                 Operation::Write(_) => unreachable!("writes do not wait as reads"),
             };
-            let tree = &self.nodes[node].process.as_ref().expect("it was there").tree;
-            let result = tree.get(path);
-            self.history.read(property, path, applied, &result, floor)?;
+            let tree = &process.tree;
+            let result = match &look {
+                Look::Get => ReadResult::Data(tree.get(&path)),
+                Look::Exists => ReadResult::Stat(tree.stat(&path)),
+                Look::Children { after, limit } => ReadResult::Children(tree.children(&path, after, *limit, false)),
+            };
+            self.oracles.by_zxids(self.history.read(property, (&path, &look), applied, &result, floor))?;
+            let left = left_by(&look, &result).filter(|_| leaves);
             self.answer(client, request, Answer::Read(applied, result));
+            if let Some(kind) = left {
+                self.leave_watch(node, connection, kind, &path);
+            }
         }
         Ok(())
+    }
+
+    /// The answer that was just sent has left a watch.
+    fn leave_watch(&mut self, node: usize, connection: ConnectionId, kind: WatchKind, path: &str) {
+        let side = &mut self.nodes[node].process.as_mut().expect("a running process answers").side;
+        if side.connections.contains_key(&connection) && side.watches.add(connection, path, kind).is_ok() {
+            self.counts.add("watch");
+            self.invariants.watches.registers(connection, kind, path);
+        }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Small limits and rare combinations find the defects at the boundaries (TigerBeetle's swarm testing).
 
-use crate::client::ClientOptions;
+use crate::client::{ClientOptions, SessionOptions};
 use crate::clock::{MILLISECOND, Micros, SECOND};
 use crate::disk::DiskOptions;
 use crate::fault::{FAULTS, Fault};
@@ -17,6 +17,8 @@ use zw_core::zab::{Limits, Timing};
 pub struct Options {
     /// The seed.
     pub seed: u64,
+    /// Whether this is a world of rivals.
+    pub has_rivals: bool,
     /// Members of the ensemble.
     pub voters: usize,
     /// Random clients.
@@ -31,6 +33,8 @@ pub struct Options {
     pub disk: DiskOptions,
     /// The clients.
     pub clients: ClientOptions,
+    /// Their sessions.
+    pub sessions: SessionOptions,
     /// The classes of faults, with the mean time between two of a class.
     pub faults: Vec<(Fault, Micros)>,
     /// Mean time that a crashed node is down.
@@ -55,6 +59,8 @@ pub struct Options {
     pub limits: Limits,
     /// A defect that is built in.
     pub sabotage: Option<Sabotage>,
+    /// Whether the oracle that trusts zxids only takes notes, so that the other one must find everything.
+    pub is_zxid_silent: bool,
 }
 
 impl Options {
@@ -68,8 +74,9 @@ impl Options {
         let (delay_min, delay_mean) =
             prng.pick(&[(20, 50), (100, 400), (500, 2_000), (2_000, 10_000), (20_000, 30_000)]);
         let timing = timing(prng, delay_min + delay_mean);
-        Options {
+        let options = Options {
             seed,
+            has_rivals: false,
             voters,
             client_count: usize::try_from(prng.between(1, 8)).expect("small"),
             safety: prng.between(5, 40) * SECOND,
@@ -89,7 +96,8 @@ impl Options {
                 segment_bytes: prng.pick(&[256, 1_024, 4_096, 65_536]),
             },
             clients: clients(prng),
-            faults: faults(prng),
+            sessions: SessionOptions::of(Prng::new(seed).split("sessions", 0)),
+            faults: [faults(prng), disk_faults(seed)].concat(),
             restart_mean: prng.pick(&[1, 100, 500, 3_000]) * MILLISECOND,
             pause_mean: prng.pick(&[50, 500, 3_000]) * MILLISECOND,
             partition_mean: prng.pick(&[50, 500, 2_000, 5_000]) * MILLISECOND,
@@ -101,6 +109,68 @@ impl Options {
             timing,
             limits: limits(prng),
             sabotage,
+            is_zxid_silent: false,
+        };
+        let mut kind = Prng::new(seed).split("kind", 0);
+        if kind.chance(RIVALS_PER_MILLE) { options.with_rivals(&mut kind) } else { options }
+    }
+
+    /// A world of rivals: several nodes lead and propose at once, to followers that come and go between them.
+    ///
+    /// Elections are over faster than news travels, single directions are blocked for about as long as patience lasts
+    /// and then let everything through, leaders die with their first records out, and counters run out, which deposes
+    /// a leader without breaking a connection. So old words and new ones of two leaders meet at one follower.
+    fn with_rivals(self, prng: &mut Prng) -> Options {
+        let heartbeat = prng.pick(&[5, 10, 20]) * MILLISECOND;
+        let timeout = heartbeat * prng.pick(&[3, 4]);
+        let pace = prng.pick(&[1, 1, 3]);
+        let classes = [
+            (Fault::Clog, 1),
+            (Fault::OneWay, 4),
+            (Fault::Isolate, 6),
+            (Fault::Pause, 4),
+            (Fault::CrashBetweenEffects, 5),
+            (Fault::CrashNewLeader, 5),
+            (Fault::DiskStall, 5),
+            (Fault::Reset, 10),
+        ];
+        let faults =
+            classes.iter().filter(|_| prng.chance(700)).map(|(fault, mean)| (*fault, pace * mean * 2 * timeout));
+        Options {
+            has_rivals: true,
+            faults: faults.collect(),
+            voters: prng.pick(&[3, 3, 5]),
+            safety: prng.between(3, 12) * SECOND,
+            network: NetworkOptions {
+                delay_min: prng.pick(&[20, 100, 500]),
+                delay_mean: prng.pick(&[50, 400, 2_000]),
+                break_per_mille: prng.pick(&[0, 0, 300]),
+                ..self.network
+            },
+            disk: DiskOptions {
+                latency_min: prng.pick(&[10, 1_000]),
+                latency_mean: prng.pick(&[50, 2_000, 10_000]),
+                ..self.disk
+            },
+            clients: ClientOptions { think_mean: prng.pick(&[2, 5, 20]) * MILLISECOND, ..self.clients },
+            restart_mean: prng.pick(&[1, 20, 100]) * MILLISECOND,
+            pause_mean: prng.pick(&[1, 2]) * timeout,
+            partition_mean: prng.pick(&[1, 2, 4]) * timeout,
+            drain_max: prng.pick(&[1, 8, 64]),
+            run_delay: prng.pick(&[1, 100]),
+            timing: Timing {
+                heartbeat: Duration::from_micros(heartbeat),
+                follower_timeout: Duration::from_micros(timeout),
+                settle: Duration::from_micros(prng.pick(&[1, 100, 1_000])),
+                settle_at_start: Duration::from_millis(1),
+            },
+            limits: Limits {
+                window_records: prng.pick(&[1, 1, 4]),
+                // Not fewer than the probes of the end, which all write at once: else each epoch ends before it commits.
+                counter_max: if prng.chance(600) { prng.between(8, 30) } else { self.limits.counter_max },
+                ..self.limits
+            },
+            ..self
         }
     }
 }
@@ -120,8 +190,10 @@ fn timing(prng: &mut Prng, delay: Micros) -> Timing {
 
 fn limits(prng: &mut Prng) -> Limits {
     let usual = Limits::default();
+    let retained_log_bytes = prng.pick(&[0, 300, 2_000, usual.retained_log_bytes]);
     Limits {
-        retained_log_bytes: prng.pick(&[0, 300, 2_000, usual.retained_log_bytes]),
+        retained_log_bytes,
+        pinned_log_bytes: retained_log_bytes.saturating_mul(4).min(usual.pinned_log_bytes),
         window_records: prng.pick(&[1, 4, 32, usual.window_records]),
         uncommitted_commands: prng.pick(&[1, 8, 64, usual.uncommitted_commands]),
         // An eighth of the worlds runs out of counters again and again.
@@ -144,7 +216,23 @@ fn clients(prng: &mut Prng) -> ClientOptions {
 fn faults(prng: &mut Prng) -> Vec<(Fault, Micros)> {
     let share = prng.pick(&[0, 100, 300, 300, 600]);
     let pace = prng.pick(&[1, 1, 2, 4]);
-    FAULTS.iter().filter(|_| prng.chance(share)).map(|fault| (*fault, pace * mean(*fault))).collect()
+    let usual = FAULTS.iter().filter(|fault| !DISK_FAULTS.contains(fault));
+    usual.filter(|_| prng.chance(share)).map(|fault| (*fault, pace * mean(*fault))).collect()
+}
+
+/// Of a thousand worlds, how many are of rivals.
+const RIVALS_PER_MILLE: u64 = 200;
+
+/// Classes with a stream of their own.
+const DISK_FAULTS: [Fault; 5] =
+    [Fault::DiskError, Fault::BitRot, Fault::MisdirectedWrite, Fault::SnapshotRot, Fault::ClockJump];
+
+/// Disks that fail and clocks that jump, in half of the worlds.
+fn disk_faults(seed: u64) -> Vec<(Fault, Micros)> {
+    let mut prng = Prng::new(seed).split("disk faults", 0);
+    let share = prng.pick(&[0, 0, 0, 200, 500, 1_000]);
+    let pace = prng.pick(&[1, 2, 4]);
+    DISK_FAULTS.iter().filter(|_| prng.chance(share)).map(|fault| (*fault, pace * mean(*fault))).collect()
 }
 
 /// How often a class strikes an eager world.
@@ -152,6 +240,9 @@ fn mean(fault: Fault) -> Micros {
     match fault {
         Fault::Crash | Fault::CrashBetweenEffects | Fault::Reset | Fault::Clog => SECOND,
         Fault::Pause | Fault::Isolate | Fault::Halves | Fault::OneWay | Fault::DiskStall => 2 * SECOND,
+        Fault::DiskError | Fault::ClockJump | Fault::BitRot | Fault::MisdirectedWrite | Fault::SnapshotRot => {
+            3 * SECOND
+        }
         Fault::Swizzle | Fault::CrashAll | Fault::DiskFull | Fault::RollingRestart | Fault::CrashNewLeader => {
             5 * SECOND
         }

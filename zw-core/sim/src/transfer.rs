@@ -1,7 +1,8 @@
 //! Snapshots: a node's own, and those fetched from the leader on a connection of their own (rule S6).
 //!
 //! Fault model: a transfer fails when either end dies or the way is blocked, at its beginning or in its middle; a
-//! node may die after the file is durable and before its log says so.
+//! node may die after the file is durable and before its log says so. A fetch that is given up for a later one says so
+//! late.
 
 use crate::event::Event;
 use crate::world::World;
@@ -9,12 +10,12 @@ use zw_core::ids::Zxid;
 use zw_core::log::record::SnapshotId;
 use zw_core::tree::Tree;
 use zw_core::tree::snapshot::{Decoder, encode};
-use zw_core::zab::effects::Input;
+use zw_core::zab::effects::{FetchId, Input};
 
 /// A fetch in progress.
 #[derive(Clone)]
 pub(crate) struct Transfer {
-    number: u64,
+    fetch: FetchId,
     peer: usize,
     zxid: Zxid,
     stage: Stage,
@@ -50,27 +51,34 @@ impl World {
         let Some((snapshot, tree)) = home.process.as_mut().and_then(|process| process.own_snapshot.take()) else {
             return;
         };
+        if home.disk.has_snapshot_failed() {
+            // The log goes on without it; the next one is due after as many entries.
+            self.counts.add("own snapshot failed");
+            return;
+        }
         home.disk.keep_snapshot(snapshot, tree);
         self.counts.add("own snapshot");
         self.push(node, Input::SnapshotTaken { snapshot });
     }
 
     /// The protocol wants a snapshot; an earlier wish is forgotten.
-    pub(crate) fn fetch_snapshot(&mut self, node: usize, peer: usize, zxid: Zxid) {
+    pub(crate) fn fetch_snapshot(&mut self, node: usize, fetch: FetchId, peer: usize, zxid: Zxid) {
         let process = self.nodes[node].process.as_mut().expect("a running process fetches");
-        process.last_transfer += 1;
-        let number = process.last_transfer;
-        process.transfer = Some(Transfer { number, peer, zxid, stage: Stage::Asking });
+        let given_up = process.transfer.replace(Transfer { fetch, peer, zxid, stage: Stage::Asking });
         let incarnation = process.incarnation;
+        if let Some(Transfer { fetch, .. }) = given_up {
+            self.counts.add("snapshot fetch given up");
+            self.push(node, Input::SnapshotFailed { fetch });
+        }
         self.counts.add("snapshot fetch");
         let takes = self.fault_prng.exponential(self.options.network.delay_mean).max(1);
-        self.agenda.after(takes, Event::Transfer { node, incarnation, number });
+        self.agenda.after(takes, Event::Transfer { node, incarnation, fetch });
     }
 
     /// The transfer makes its next step, or fails.
-    pub(crate) fn transfer(&mut self, node: usize, number: u64) {
+    pub(crate) fn transfer(&mut self, node: usize, fetch: FetchId) {
         let Some(process) = &mut self.nodes[node].process else { return };
-        let Some(transfer) = process.transfer.take_if(|transfer| transfer.number == number) else { return };
+        let Some(transfer) = process.transfer.take_if(|transfer| transfer.fetch == fetch) else { return };
         let incarnation = process.incarnation;
         let mean = self.options.disk.snapshot_mean;
         match transfer.stage {
@@ -79,12 +87,12 @@ impl World {
                     let takes = self.fault_prng.exponential(mean).max(1);
                     self.go_on(node, Transfer { stage, ..transfer }, takes, incarnation);
                 }
-                None => self.transfer_failed(node),
+                None => self.transfer_failed(node, fetch),
             },
             Stage::Streaming { snapshot, tree, incarnation: of_peer } => {
                 let peer = self.nodes[transfer.peer].process.as_ref();
                 if peer.is_none_or(|peer| peer.incarnation != of_peer) || !self.network.is_open(transfer.peer, node) {
-                    return self.transfer_failed(node);
+                    return self.transfer_failed(node, fetch);
                 }
                 let tree = if self.options.network.codec { through_bytes(tree) } else { tree };
                 let now = self.agenda.now();
@@ -92,15 +100,18 @@ impl World {
                 let stage = Stage::Writing { snapshot, tree };
                 self.go_on(
                     node,
-                    Transfer { number, peer: transfer.peer, zxid: transfer.zxid, stage },
+                    Transfer { fetch, peer: transfer.peer, zxid: transfer.zxid, stage },
                     takes,
                     incarnation,
                 );
             }
+            Stage::Writing { .. } if self.nodes[node].disk.has_snapshot_failed() => {
+                self.transfer_failed(node, fetch);
+            }
             Stage::Writing { snapshot, tree } => {
                 self.nodes[node].disk.keep_snapshot(snapshot, tree);
                 self.counts.add("snapshot received");
-                self.push(node, Input::SnapshotReceived { snapshot });
+                self.push(node, Input::SnapshotReceived { fetch, snapshot });
             }
         }
     }
@@ -115,14 +126,14 @@ impl World {
     }
 
     fn go_on(&mut self, node: usize, transfer: Transfer, takes: u64, incarnation: u32) {
-        let number = transfer.number;
+        let fetch = transfer.fetch;
         self.nodes[node].process.as_mut().expect("it was there").transfer = Some(transfer);
-        self.agenda.after(takes, Event::Transfer { node, incarnation, number });
+        self.agenda.after(takes, Event::Transfer { node, incarnation, fetch });
     }
 
-    fn transfer_failed(&mut self, node: usize) {
+    fn transfer_failed(&mut self, node: usize, fetch: FetchId) {
         self.counts.add("snapshot transfer failed");
-        self.push(node, Input::SnapshotFailed);
+        self.push(node, Input::SnapshotFailed { fetch });
     }
 }
 

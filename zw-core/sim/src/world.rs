@@ -3,6 +3,7 @@
 //! Fault model: see `fault`, `network`, `disk`, `process`, `client` and `transfer`. Nothing here is random but the
 //! seeded streams, and nothing iterates over a hash: one seed is one run.
 
+use crate::blackbox::{BlackBox, Oracles};
 use crate::client::Client;
 use crate::clock::{Agenda, Clock, MILLISECOND, Micros, SECOND};
 use crate::counts::Counts;
@@ -35,6 +36,10 @@ pub struct World {
     pub invariants: Invariants,
     /// What clients saw.
     pub history: History,
+    /// What clients saw, for a judgement without zxids.
+    pub black_box: BlackBox,
+    /// Which of the two may fail the world.
+    pub oracles: Oracles,
     /// What happened how often.
     pub counts: Counts,
     /// What happened.
@@ -47,6 +52,9 @@ pub struct World {
     pub(crate) undo: BTreeMap<u64, Undo>,
     pub(crate) healing: bool,
     pub(crate) effects: Vec<Effect>,
+    pub(crate) last_connection: u64,
+    /// When anything was last out of order.
+    disturbed: Micros,
     failure: Option<Violation>,
 }
 
@@ -69,9 +77,13 @@ impl World {
         World {
             agenda: Agenda::default(),
             nodes: (0..options.voters).map(node).collect(),
-            clients: (0..options.client_count as u64).map(|index| Client::new(prng.split("client", index))).collect(),
+            clients: (0..options.client_count as u64)
+                .map(|index| Client::random(prng.split("client", index), index, &options.sessions))
+                .collect(),
             invariants: Invariants::default(),
             history: History::default(),
+            black_box: BlackBox::default(),
+            oracles: Oracles { silenced: None, is_zxid_silent: options.is_zxid_silent },
             counts: Counts::default(),
             trace,
             ensemble,
@@ -81,6 +93,8 @@ impl World {
             undo: BTreeMap::new(),
             healing: false,
             effects: Vec::new(),
+            last_connection: 0,
+            disturbed: 0,
             failure: None,
             prng,
             options,
@@ -104,6 +118,7 @@ impl World {
             let at = self.fault_prng.exponential(mean);
             self.agenda.at(at, Event::Fault(fault));
         }
+        self.counts.add_many("world of rivals", u64::from(self.options.has_rivals));
         self.run_until(self.options.safety)?;
         self.recover()
     }
@@ -119,6 +134,17 @@ impl World {
         }
         self.agenda.rest_until(end);
         Ok(())
+    }
+
+    /// Something is out of order.
+    pub(crate) fn disturb(&mut self) {
+        self.disturbed = self.agenda.now();
+    }
+
+    /// Since when everything has been in order.
+    pub(crate) fn disturbed_since(&self) -> Micros {
+        let always = self.options.network.loss_per_mille > 0 || !self.undo.is_empty();
+        if always { self.agenda.now() } else { self.disturbed }
     }
 
     /// Fails the run at the end of the present event.
@@ -137,8 +163,8 @@ impl World {
             Event::SnapshotWritten { node, incarnation } if self.lives(node, incarnation) => {
                 self.snapshot_written(node);
             }
-            Event::Transfer { node, incarnation, number } if self.lives(node, incarnation) => {
-                self.transfer(node, number);
+            Event::Transfer { node, incarnation, fetch } if self.lives(node, incarnation) => {
+                self.transfer(node, fetch);
             }
             Event::RequestDeadline { node, incarnation, tag } if self.lives(node, incarnation) => {
                 self.request_deadline(node, tag);
@@ -146,7 +172,10 @@ impl World {
             Event::Resume { node, incarnation } if self.lives(node, incarnation) => self.resume(node),
             Event::Wake { client } => self.wake(client),
             Event::Request { client, request } => self.request(client, request),
-            Event::Reply { client, request } => self.reply(client, request),
+            Event::Return { client, connection } => self.returned(client, connection)?,
+            Event::Detached { node, incarnation, connection } if self.lives(node, incarnation) => {
+                self.close_client(node, connection);
+            }
             Event::ClientTimeout { client, request } => self.client_timeout(client, request),
             Event::Fault(fault) => self.strike(fault),
             Event::Heal { fault } => self.heal(fault),
@@ -172,7 +201,7 @@ impl World {
 
     /// A client's request reaches its node.
     fn request(&mut self, client: usize, request: u64) {
-        let Some(asked) = self.clients[client].outstanding.get(&request) else { return };
+        let Some(asked) = self.clients[client].requests.get(&request) else { return };
         let (node, incarnation) = (asked.node, asked.incarnation);
         if self.lives(node, incarnation) {
             let process = self.nodes[node].process.as_mut().expect("it lives");
@@ -203,6 +232,7 @@ impl World {
         if let Some(process) = &mut self.nodes[node].process
             && std::mem::take(&mut process.paused)
         {
+            self.disturb();
             self.note(node, || "goes on".to_owned());
             self.push(node, Input::Tick);
         }
@@ -225,6 +255,13 @@ impl World {
 
     /// Counts what the protocol shows of itself.
     pub(crate) fn observe(&mut self, node: usize, event: &effects::Event) {
+        if let effects::Event::Role { role, .. } = event {
+            self.disturb();
+            if *role == effects::Role::Looking {
+                self.forget_deadlines(node);
+                self.skip_drain(node);
+            }
+        }
         self.counts.add(match event {
             effects::Event::Role { .. } => "event role",
             effects::Event::Vote { .. } => "event vote",
@@ -236,6 +273,15 @@ impl World {
             effects::Event::Committed { .. } => "event committed",
         });
         self.note(node, || format!("{event:?}"));
+    }
+
+    /// A node that looks for a leader takes its log for durable, as the sabotage wants.
+    fn skip_drain(&mut self, node: usize) {
+        if self.sabotaged(Sabotage::SkipDrain)
+            && let Some(ticket) = self.nodes[node].disk.last_ticket()
+        {
+            self.push(node, Input::Durable { ticket });
+        }
     }
 
     /// A line of the trace, if it is wanted.

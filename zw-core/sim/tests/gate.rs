@@ -18,6 +18,7 @@ fn five_hundred_seeds_hold() {
         );
     }
     assert_eq!(summary.seeds, SEEDS);
+    assert!(summary.is_alarm_alive, "the canary did not fail");
     // Green must not mean that nothing happened.
     let counts = &summary.counts;
     for fault in FAULTS {
@@ -25,6 +26,11 @@ fn five_hundred_seeds_hold() {
     }
     for happened in [
         "torn write",
+        "damage noticed",
+        "damage that looks torn",
+        "start refused because of damage",
+        "process ended by a disk error",
+        "own snapshot failed",
         "crashed between effects",
         "truncation",
         "snapshot installed",
@@ -41,9 +47,27 @@ fn five_hundred_seeds_hold() {
     }
     for (happened, least) in [
         ("write acknowledged", 20_000),
+        ("call judged from outside", 100_000),
         ("barrier read", 5_000),
         ("session read", 20_000),
         ("leader established", 1_000),
+        ("session opened", 1_000),
+        ("session attached", 1_000),
+        ("session closed", 200),
+        ("session expired", 500),
+        ("session sent elsewhere", 100),
+        ("expiry proposed in quiet", 20),
+        ("refused: session expired", 200),
+        ("refused: session moved", 50),
+        ("ephemeral ended with its session", 500),
+        ("znode reaped", 1_000),
+        ("watch", 10_000),
+        ("watch event", 50_000),
+        ("watch event on arming again", 200),
+        ("watches armed again", 1_000),
+        ("lock taken", 1_000),
+        ("fenced write", 1_000),
+        ("world of rivals", 50),
     ] {
         assert!(counts.get(happened) >= least, "only {} {happened}\n{counts}", counts.get(happened));
     }

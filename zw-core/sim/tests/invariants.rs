@@ -80,10 +80,16 @@ fn an_epoch_has_one_leader_with_all_that_is_committed() {
     agreement.delivers(0, &entry(1, 0, b"")).unwrap();
     agreement.delivers(0, &entry(1, 1, b"x")).unwrap();
     let mut leadership = Leadership::default();
+    leadership.delivers(Epoch(1), zxid(1, 0));
+    leadership.delivers(Epoch(1), zxid(1, 1));
     assert!(leadership.established(0, 1, Epoch(2), &log(0), &agreement).is_err(), "1:1 is missing");
     assert!(leadership.established(0, 1, Epoch(3), &log(1), &agreement).is_ok());
     assert!(leadership.established(1, 1, Epoch(3), &log(1), &agreement).is_err(), "another node");
     assert!(leadership.established(0, 2, Epoch(3), &log(1), &agreement).is_err(), "another process");
+    agreement.delivers(0, &entry(1, 2, b"x")).unwrap();
+    leadership.delivers(Epoch(6), zxid(1, 2));
+    assert!(leadership.established(0, 1, Epoch(5), &log(1), &agreement).is_ok(), "1:2 is committed by epoch 6 only");
+    assert!(leadership.established(0, 1, Epoch(7), &log(1), &agreement).is_err(), "1:2 is missing");
 }
 
 #[test]

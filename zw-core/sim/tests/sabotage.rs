@@ -4,7 +4,7 @@ use zw_sim::runner::{Batch, Lines, run_seed};
 use zw_sim::sabotage::{SABOTAGES, Sabotage};
 
 /// Seeds within which each must be found.
-const BUDGET: u64 = 100;
+const BUDGET: u64 = 1_000;
 
 #[test]
 fn every_sabotage_is_found() {

@@ -122,8 +122,9 @@ impl Connection {
         self.timeout = timeout;
     }
 
-    /// The socket, and what was read from it and not taken yet.
-    pub(super) fn into_parts(self) -> (TcpStream, BytesMut) {
+    /// The socket, and what was read from it and not taken yet: for who goes on to speak the wire alone.
+    #[must_use]
+    pub fn into_parts(self) -> (TcpStream, BytesMut) {
         let parts = self.socket.into_parts();
         (parts.io, parts.read_buf)
     }

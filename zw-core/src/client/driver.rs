@@ -7,7 +7,7 @@ use super::servers::Servers;
 use super::watch::Watches;
 use super::{ClientOptions, Shared};
 use crate::ids::{SessionId, Zxid};
-use crate::limits::{PING_INTERVAL, RECONNECT_PAUSE_MIN, SILENCE_MAX};
+use crate::limits::{PING_INTERVAL, RECONNECT_PAUSE_MIN, REQUEST_DEADLINE, SECOND_OPINION_TIMEOUT, SILENCE_MAX};
 use crate::wire::client::{Answer, Connect, Connected, ErrorCode, Operation, Read};
 use bytes::{Bytes, BytesMut};
 use std::sync::Arc;
@@ -120,16 +120,12 @@ impl Driver {
 
     /// Goes round the servers until one takes this client; requests wait and time out meanwhile.
     async fn reconnect(&mut self, ready: &mut Option<oneshot::Sender<Result<(), ClientError>>>) -> Result<Link, End> {
+        let began = Instant::now();
         let mut refused = 0;
+        let mut no_quorum = None;
         loop {
             let (server, pause) = self.servers.next();
-            let plan = Plan {
-                connect_timeout: self.options.connect_timeout,
-                answer_timeout: self.silence(),
-                session: self.session.clone(),
-                session_timeout: self.options.session_timeout,
-                last_zxid: self.last_zxid,
-            };
+            let plan = self.plan(no_quorum.is_some());
             let attempt = async {
                 sleep(pause).await;
                 plan.connect(&server).await
@@ -156,6 +152,20 @@ impl Driver {
             };
             refused += usize::from(matches!(error, ClientError::Refused { .. }));
             self.failed(&server, reason_of(&server, &error));
+            if error.code() == Some(ErrorCode::NoQuorum) {
+                no_quorum = Some(error.clone());
+            }
+            if self.servers.round_ends()
+                && let Some(error) = no_quorum.take()
+                && began.elapsed() >= REQUEST_DEADLINE
+            {
+                // A server has waited for a quorum as long as any would, and no other one knows better.
+                if let Some(ready) = ready.take() {
+                    let _ = ready.send(Err(error));
+                    return Err(End::Closed);
+                }
+                self.end_patient(&error);
+            }
             if ready.is_some() && self.servers.round_is_over() && refused == self.options.servers.len() {
                 // Servers that say no will not say yes a moment later: tell the program now.
                 if let Some(ready) = ready.take() {
@@ -164,6 +174,24 @@ impl Driver {
                 return Err(End::Closed);
             }
         }
+    }
+
+    /// How to try the next server: for a short time only if another one has waited for a quorum in vain already.
+    fn plan(&self, second_opinion: bool) -> Plan {
+        let silence = self.silence();
+        Plan {
+            connect_timeout: self.options.connect_timeout,
+            answer_timeout: if second_opinion { silence.min(SECOND_OPINION_TIMEOUT) } else { silence },
+            session: self.session.clone(),
+            session_timeout: self.options.session_timeout,
+            last_zxid: self.last_zxid,
+        }
+    }
+
+    /// Ends the requests that have waited here as long as a server would have let them wait.
+    fn end_patient(&mut self, error: &ClientError) {
+        let left = self.options.request_timeout.saturating_sub(REQUEST_DEADLINE);
+        self.queue.expire(Instant::now() + left, &mut self.watches, Some(error));
     }
 
     fn failed(&mut self, server: &str, reason: String) {

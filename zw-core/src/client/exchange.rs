@@ -143,8 +143,10 @@ impl Driver {
 
     fn event(&mut self, event: &TreeEvent, exchange: &mut Exchange<'_>) {
         self.last_zxid = self.last_zxid.max(event.zxid);
-        // More events of the same entry may follow.
-        self.seen = self.seen.max(Zxid(event.zxid.0.saturating_sub(1)));
+        // More events of the same entry may follow; and what watches have missed that are not armed again yet.
+        if !self.queue.is_rearming() {
+            self.seen = self.seen.max(Zxid(event.zxid.0.saturating_sub(1)));
+        }
         for path in self.watches.fire(event) {
             self.forget(path, exchange);
         }
@@ -159,8 +161,13 @@ impl Driver {
     fn answer(&mut self, response: Response, exchange: &mut Exchange<'_>) -> Result<(), End> {
         let Response { id, zxid, answer } = response;
         self.last_zxid = self.last_zxid.max(zxid);
-        self.seen = self.seen.max(zxid);
-        let finished = match (self.queue.answered(id).map_err(wrong)?, &answer) {
+        let answered = self.queue.answered(id).map_err(wrong)?;
+        // If the connection breaks before the last of the watches is armed again, the next one must ask from where the
+        // first of these requests did: otherwise what the others have missed since then is lost (found by zw-sim).
+        if !self.queue.is_rearming() {
+            self.seen = self.seen.max(zxid);
+        }
+        let finished = match (answered, &answer) {
             (Answered::Call(finished), _) => finished,
             (Answered::Rearm { .. }, Answer::Error(error)) => {
                 return Err(End::Lost(format!("watches cannot be armed again: {}", error.message)));

@@ -2,6 +2,7 @@
 //!
 //! A [`Client`] is a handle; one background task (see `driver`) owns the socket. Invariants:
 //! - Requests are sent in the order of the calls and answered in that order.
+//! - A request with a path that cannot be one is refused here; what else is wrong with it, the node says.
 //! - A request is sent once, except that a read whose connection broke is sent again on the next one. A write that was
 //!   sent and not answered is never sent again: [`ClientError::OutcomeUnknown`].
 //! - What a client reads never goes back, whichever server answers: a new connection serves only once it has applied
@@ -25,6 +26,7 @@ mod connection;
 mod driver;
 mod error;
 mod exchange;
+mod paths;
 mod queue;
 mod requests;
 mod servers;
@@ -37,7 +39,7 @@ pub use watch::{Watch, WatchStream};
 use crate::ids::{SessionId, Zxid};
 use crate::limits::{CLIENT_QUEUE_MAX, CONNECT_TIMEOUT};
 use crate::tree::command::{CloseSession, Command};
-use crate::wire::client::{Answer, ErrorCode, Operation, RequestError};
+use crate::wire::client::{Answer, ErrorCode, ErrorReply, Operation, RequestError};
 use driver::Driver;
 use queue::{Call, Message};
 use servers::Servers;
@@ -228,6 +230,9 @@ impl Client {
         if call.is_for_one_connection() {
             let message = "Connect and TraceStart belong to one connection; use client::Connection";
             return refused(ErrorCode::Invalid, message);
+        }
+        if let Err(error) = paths::check(call.operation()) {
+            return Place::Refused(ErrorReply::from(&error).into());
         }
         match (self.calls.try_send(Message::Call(call)), when_full) {
             // If the task has ended the reply is gone with the message, and the answer is the reason.

@@ -45,6 +45,10 @@ impl Call {
         Call { operation, watch: watch.map(Box::new), deadline, reply }
     }
 
+    pub(super) fn operation(&self) -> &Operation {
+        &self.operation
+    }
+
     pub(super) fn is_for_one_connection(&self) -> bool {
         matches!(self.operation, Operation::Connect(_) | Operation::TraceStart(_))
     }
@@ -186,10 +190,16 @@ impl Queue {
             }
             Purpose::Rearm => {
                 // Nothing else is sent before the last of them.
-                Answered::Rearm { more: matches!(self.sent.front(), Some(Sent { purpose: Purpose::Rearm, .. })) }
+                Answered::Rearm { more: self.is_rearming() }
             }
             Purpose::GivenUp | Purpose::Housekeeping => Answered::Nothing,
         })
+    }
+
+    /// Whether some of the watches are still to be armed again on this connection.
+    pub(super) fn is_rearming(&self) -> bool {
+        // Nothing is sent before these requests.
+        matches!(self.sent.front(), Some(Sent { purpose: Purpose::Rearm, .. }))
     }
 
     /// The first deadline of a request.

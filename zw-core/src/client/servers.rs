@@ -67,6 +67,11 @@ impl Servers {
         self.failures >= self.order.len()
     }
 
+    /// Whether the attempt that has just failed was the last one of its round.
+    pub(super) fn round_ends(&self) -> bool {
+        self.failures > 0 && self.failures.is_multiple_of(self.order.len())
+    }
+
     /// Each server that failed, with its last reason.
     pub(super) fn tried(&self) -> &[(String, String)] {
         &self.tried

@@ -3,7 +3,8 @@
 //! Invariants:
 //! - The entries are contiguous (I6), and `base` is the zxid directly before the first of them. Everything up to
 //!   `base` was committed and applied.
-//! - `epoch_ends` ascends by epoch and ends with the last zxid; it may know epochs from before `base`.
+//! - `epoch_ends` ascends by epoch and ends with the last zxid. It knows every epoch of the retained log, and some from
+//!   before `base`: an epoch that it forgot while its entries were there could not be found in common with anybody.
 
 use super::Recovered;
 use super::record::Entry;
@@ -89,6 +90,7 @@ impl MemoryLog {
                 self.base = dropped.zxid();
             }
         }
+        self.forget_old_ends();
     }
 
     /// Whether the log can be continued from `zxid`: it is `start()` or a retained entry.
@@ -104,7 +106,13 @@ impl MemoryLog {
         self.entries.range(from..self.position_after(upto).max(from))
     }
 
-    /// The last zxid of each epoch known, ascending (rule D4).
+    /// The last zxid of the newest epochs, ascending: what a follower tells of its log (rule D4).
+    #[must_use]
+    pub fn newest_epoch_ends(&self) -> &[Zxid] {
+        &self.epoch_ends[self.epoch_ends.len().saturating_sub(EPOCH_ENDS_MAX)..]
+    }
+
+    /// The last zxid of each epoch known, ascending.
     #[must_use]
     pub fn epoch_ends(&self) -> &[Zxid] {
         &self.epoch_ends
@@ -129,8 +137,14 @@ impl MemoryLog {
             _ if zxid > Zxid::ZERO => self.epoch_ends.push(zxid),
             _ => {}
         }
-        if self.epoch_ends.len() > EPOCH_ENDS_MAX {
-            self.epoch_ends.remove(0);
+        self.forget_old_ends();
+    }
+
+    fn forget_old_ends(&mut self) {
+        let too_many = self.epoch_ends.len().saturating_sub(EPOCH_ENDS_MAX);
+        if too_many > 0 {
+            let before_base = self.epoch_ends.partition_point(|end| end.epoch() < self.base.epoch());
+            self.epoch_ends.drain(..too_many.min(before_base));
         }
     }
 }
@@ -167,6 +181,17 @@ mod tests {
             assert_eq!(log(mine).common_point(log(other).epoch_ends()), expected, "{mine:?} and {other:?}");
             assert_eq!(log(other).common_point(log(mine).epoch_ends()), expected);
         }
+    }
+
+    #[test]
+    fn epochs_of_the_retained_log_are_not_forgotten_however_many_there_are() {
+        let epochs: Vec<(u32, u64)> = (1..=1_000).map(|epoch| (epoch, 2)).collect();
+        let mut leader = log(&epochs);
+        let follower = log(&epochs[..300]);
+        assert_eq!(follower.newest_epoch_ends().len(), EPOCH_ENDS_MAX);
+        assert_eq!(leader.common_point(follower.newest_epoch_ends()), zxid(300, 1));
+        leader.trim(zxid(900, 1), 0);
+        assert_eq!((leader.start(), leader.epoch_ends().len()), (zxid(900, 1), EPOCH_ENDS_MAX));
     }
 
     #[test]

@@ -11,11 +11,12 @@
 //! Access control lists are stored and answered, but not enforced here.
 //!
 //! Reading order: `command` (what can be asked), `apply` (what it does), `session`, `znode`, `path`, `store` (the map),
-//! `watch`, `digest`, `snapshot`.
+//! `expiry`, `watch`, `digest`, `snapshot`.
 
 pub mod apply;
 pub mod command;
 mod digest;
+pub mod expiry;
 pub mod path;
 pub mod session;
 pub mod snapshot;
@@ -29,7 +30,7 @@ pub use session::Session;
 use crate::ids::Zxid;
 use crate::limits::{CHILDREN_PAGE_BYTES_MAX, CHILDREN_PAGE_MAX};
 use bytes::Bytes;
-use command::{Acl, Stat, TreeError};
+use command::{Acl, Command, Reap, Stat, TreeError};
 use std::fmt;
 use std::sync::Arc;
 use store::ChunkMap;
@@ -188,6 +189,13 @@ impl Tree {
         let due = |key: &[u8]| u64::from_be_bytes(key[..8].try_into().expect("eight bytes")) <= time_ms;
         let keys = self.reapable.iter().map(|(key, ())| key).take_while(|key| due(key));
         keys.take(limit).map(|key| path::of_key(&key[8..])).collect()
+    }
+
+    /// What a serving leader whose wall clock shows `wall_ms` proposes now: the end of what may be reaped, at most `limit`.
+    #[must_use]
+    pub fn reaping(&self, wall_ms: u64, limit: usize) -> Vec<Command> {
+        let paths = self.reapable(wall_ms.max(self.time_ms), limit);
+        paths.into_iter().map(|path| Command::Reap(Reap { path })).collect()
     }
 
     fn znode(&self, path: &str) -> Result<&Arc<Znode>, TreeError> {

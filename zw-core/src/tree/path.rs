@@ -36,7 +36,8 @@ pub fn validate(path: &str) -> Result<(), TreeError> {
     }
 }
 
-/// Checks only what a look-up needs: as ZooKeeper, whose reads answer "no such znode" for most malformed paths.
+/// Checks only what a look-up needs: as ZooKeeper's servers, whose reads answer "no such znode" for most malformed paths.
+/// It is their clients that check the whole path, and so does ours.
 ///
 /// # Errors
 /// [`TreeError::InvalidPath`]: too long, not absolute, or with a zero byte.

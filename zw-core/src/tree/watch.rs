@@ -198,6 +198,33 @@ impl Watches {
         connections
     }
 
+    /// Arms a client's watches on its new connection. Those that would have fired since `seen` are spent instead; gives
+    /// their events, in the order of their entries and each once. See [`missed`].
+    ///
+    /// # Errors
+    /// The first of the watches that cannot be armed; the others are.
+    pub fn rearm<'a>(
+        &mut self,
+        tree: &Tree,
+        connection: ConnectionId,
+        seen: Zxid,
+        watches: impl Iterator<Item = (WatchKind, &'a str)>,
+    ) -> (Vec<TreeEvent>, Result<(), TreeError>) {
+        let mut events: Vec<TreeEvent> = Vec::new();
+        let mut result = Ok(());
+        for (kind, path) in watches {
+            match missed(tree, seen, kind, path) {
+                Ok(Some(event)) => events.push(event),
+                Ok(None) => result = result.and(self.add(connection, path, kind)),
+                Err(error) => result = result.and(Err(error)),
+            }
+        }
+        // Two watches may have missed the same event, with others of the same entry between them.
+        events.sort_by(|a, b| (a.zxid, &a.path, a.kind as u8).cmp(&(b.zxid, &b.path, b.kind as u8)));
+        events.dedup();
+        (events, result)
+    }
+
     /// The watched paths with their connections, for a report to a person.
     pub fn paths(&self) -> impl Iterator<Item = (&str, impl Iterator<Item = ConnectionId>)> {
         self.by_path.iter().map(|(path, watchers)| (&**path, watchers.keys().copied()))
@@ -316,6 +343,20 @@ mod tests {
         assert_eq!(watches.remove_kinds(A, "/a", &[WatchKind::Exists, WatchKind::Persistent]), 1);
         assert!(watches.has(A, "/a", &[WatchKind::Children]) && !watches.has(A, "/a", &[WatchKind::Data]));
         assert_eq!((watches.remove(A, "/a"), watches.remove(A, "/a")), (1, 0));
+    }
+
+    #[test]
+    fn a_missed_event_comes_once_however_many_watches_missed_it() {
+        let mut tree = Tree::new();
+        tree.apply_entry(&crate::log::record::Entry::new(Zxid::marker(crate::ids::Epoch(1)), 0, b""));
+        let gone = ["/a", "/b"];
+        let kinds = [WatchKind::Data, WatchKind::Children];
+        let lost = kinds.into_iter().flat_map(|kind| gone.map(|path| (kind, path)));
+        let mut watches = Watches::new();
+        let (events, result) = watches.rearm(&tree, A, Zxid::ZERO, lost.chain([(WatchKind::Exists, "/c")]));
+        let expected = gone.map(|path| TreeEvent { kind: EventKind::Deleted, path: path.into(), zxid: tree.applied() });
+        assert_eq!((events.as_slice(), result), (&expected[..], Ok(())));
+        assert!(watches.len() == 1 && watches.has(A, "/c", &[WatchKind::Exists]));
     }
 
     #[test]

@@ -101,6 +101,8 @@ pub struct PeerStatus {
     pub heard_ms_ago: u64,
     /// On a leader: the last zxid that it acknowledged.
     pub acked_zxid: Zxid,
+    /// Why it cannot be worked with, and what to do; empty if nothing is known against it.
+    pub problem: String,
 }
 
 /// A digest and where it was taken.

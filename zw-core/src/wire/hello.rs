@@ -34,9 +34,9 @@ pub struct Hello {
     pub version: u16,
     /// What the connection is for.
     pub purpose: Purpose,
-    /// For a peer or a snapshot: the sender's id; else 0.
+    /// For all but a client: the sender's id; else 0.
     pub node: NodeId,
-    /// For a peer or a snapshot: the canonical list of the sender's ensemble; else empty.
+    /// For all but a client: the canonical list of the sender's ensemble; else empty.
     pub ensemble: String,
     /// For a snapshot: the least zxid that helps; else zero.
     pub zxid: Zxid,
@@ -51,6 +51,9 @@ pub enum Purpose {
     Client,
     /// One bulk transfer of a snapshot (rule S6).
     Snapshot,
+    /// A member that waits to be dialled only asks whether the other one is of its ensemble; the connection ends with
+    /// the answer.
+    Introduction,
 }
 
 /// See [`Greeting::Welcome`].
@@ -67,6 +70,10 @@ pub struct Welcome {
 pub struct Refused {
     /// For a person: what to do.
     pub reason: String,
+    /// The node that refuses, as it counts its members.
+    pub node: NodeId,
+    /// The canonical list of its ensemble: a peer that has another one can say so.
+    pub ensemble: String,
 }
 
 kinds! {
@@ -93,4 +100,4 @@ pub struct SnapshotChunk {
     pub crc: u32,
 }
 
-numbered!(Purpose { 1 => Peer, 2 => Client, 3 => Snapshot });
+numbered!(Purpose { 1 => Peer, 2 => Client, 3 => Snapshot, 4 => Introduction });

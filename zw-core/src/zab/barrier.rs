@@ -10,7 +10,8 @@ use super::effects::{Effect, Rejection};
 use super::message::{BarrierReply, Message};
 use super::{Phase, Zab};
 use crate::ids::{NodeId, Zxid};
-use crate::limits::BARRIERS_MAX;
+use crate::limits::{BARRIERS_MAX, TAGS_PER_FRAME_MAX};
+use std::collections::BTreeMap;
 
 /// The barriers a leader has to answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -48,32 +49,31 @@ impl Zab {
     /// A barrier for a client of this node.
     pub(super) fn read_barrier(&mut self, tag: u64, effects: &mut Vec<Effect>) {
         match &self.phase {
-            Phase::Following(_) if self.serving => self.ask_barrier(tag, effects),
+            Phase::Following(_) if self.serving => self.want_barrier(tag, effects),
             Phase::Leading(_) if self.serving => self.add_barrier(self.config.me, tag, effects),
             _ => Zab::reject([tag], Rejection::NoQuorum, effects),
         }
     }
 
     /// A barrier for a client of a follower.
-    pub(super) fn receive_barrier_request(&mut self, peer: NodeId, tag: u64, effects: &mut Vec<Effect>) {
-        if self.serving && self.hear_follower(peer).is_some() {
-            self.add_barrier(peer, tag, effects);
-        } else {
-            self.refuse_barrier(peer, tag, Rejection::NoQuorum, effects);
+    pub(super) fn receive_barrier_request(&mut self, peer: NodeId, tags: Vec<u64>, effects: &mut Vec<Effect>) {
+        let takes = self.serving && self.hear_follower(peer).is_some();
+        for tag in tags {
+            if takes {
+                self.add_barrier(peer, tag, effects);
+            } else {
+                self.refuse(peer, tag, Rejection::NoQuorum, effects);
+            }
         }
     }
 
     fn add_barrier(&mut self, origin: NodeId, tag: u64, effects: &mut Vec<Effect>) {
         let Phase::Leading(leading) = &mut self.phase else { return };
         if leading.barriers.fresh.len() >= BARRIERS_MAX {
-            self.refuse_barrier(origin, tag, Rejection::Overloaded, effects);
+            self.refuse(origin, tag, Rejection::Overloaded, effects);
             return;
         }
         leading.barriers.fresh.push((origin, tag));
-    }
-
-    fn refuse_barrier(&mut self, origin: NodeId, tag: u64, why: Rejection, effects: &mut Vec<Effect>) {
-        self.refuse(origin, tag, why, effects);
     }
 
     /// Begins a round for what waits, unless one is under way.
@@ -101,22 +101,29 @@ impl Zab {
             return;
         }
         let zxid = leading.barriers.zxid;
+        let mut theirs: BTreeMap<NodeId, Vec<u64>> = BTreeMap::new();
         for (origin, tag) in std::mem::take(&mut leading.barriers.asked) {
             if origin == me {
                 effects.push(Effect::Barrier { tag, zxid });
             } else {
-                self.send(origin, Message::BarrierReply(BarrierReply { tag, zxid }), effects);
+                theirs.entry(origin).or_default().push(tag);
+            }
+        }
+        for (origin, tags) in theirs {
+            for tags in tags.chunks(TAGS_PER_FRAME_MAX) {
+                self.send(origin, Message::BarrierReply(BarrierReply { tags: tags.to_vec(), zxid }), effects);
             }
         }
     }
 
     /// The leader's answer, at a follower.
     pub(super) fn receive_barrier_reply(&mut self, peer: NodeId, reply: &BarrierReply, effects: &mut Vec<Effect>) {
-        if let Phase::Following(following) = &mut self.phase
-            && following.leader == peer
-            && following.barriers.remove(&reply.tag)
-        {
-            effects.push(Effect::Barrier { tag: reply.tag, zxid: reply.zxid });
+        let Phase::Following(following) = &mut self.phase else { return };
+        if following.leader != peer {
+            return;
+        }
+        for tag in reply.tags.iter().copied().filter(|tag| following.barriers.remove(tag)) {
+            effects.push(Effect::Barrier { tag, zxid: reply.zxid });
         }
     }
 }

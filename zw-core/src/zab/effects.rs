@@ -21,6 +21,10 @@ pub struct Now {
     pub wall_ms: u64,
 }
 
+/// A fetch of a snapshot; later ones of a process have greater numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FetchId(pub u64);
+
 /// A command on its way to the leader.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Proposal {
@@ -92,11 +96,16 @@ pub enum Input {
     },
     /// A snapshot fetched for `FetchSnapshot` is complete, verified and durable (rule S6).
     SnapshotReceived {
+        /// The fetch.
+        fetch: FetchId,
         /// What the snapshot holds.
         snapshot: SnapshotId,
     },
-    /// A fetch failed; the old log and tree stand.
-    SnapshotFailed,
+    /// A fetch failed, or was given up for a later one; the old log and tree stand.
+    SnapshotFailed {
+        /// The fetch.
+        fetch: FetchId,
+    },
     /// The disk has no space for more entries, or has again. A leader without space refuses commands.
     DiskFull {
         /// Whether it is full now.
@@ -159,8 +168,11 @@ pub enum Effect {
         /// Why, for the log and the clients.
         reason: &'static str,
     },
-    /// Fetch a snapshot at or after `zxid` from the leader, on a connection of its own.
+    /// Fetch a snapshot at or after `zxid` from the leader, on a connection of its own. It takes the place of an earlier
+    /// fetch, which is given up.
     FetchSnapshot {
+        /// Given back with the outcome.
+        fetch: FetchId,
         /// The leader.
         peer: NodeId,
         /// The least zxid that helps.
@@ -197,7 +209,7 @@ pub enum Effect {
 }
 
 /// Why a command was not taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Rejection {
     /// No leader with a quorum is known.
     NoQuorum,

@@ -151,7 +151,10 @@ impl Zab {
         let everybody = self.config.ensemble.size();
         let all_met = self.met.len() + 1 == everybody;
         let timing = self.config.timing;
-        let settle = if all_met { timing.settle } else { timing.settle.max(timing.settle_at_start) };
+        // Those that have met everybody settle soon and follow. A candidate that started since and waits for a member
+        // that is gone must lead before their patience is over, or they come and go for ever.
+        let at_start = timing.settle_at_start.min(timing.follower_timeout / 2);
+        let settle = if all_met { timing.settle } else { timing.settle.max(at_start) };
         let Phase::Looking(looking) = &mut self.phase else { return };
         let Some(mine) = looking.vote else { return };
         let agreeing = looking.votes.iter().filter(|(_, vote)| **vote == mine).map(|(peer, _)| *peer);
@@ -205,6 +208,9 @@ impl Zab {
 
     /// Says goodbye and looks for a leader (rule B7).
     pub(super) fn abdicate(&mut self, reason: &'static str, effects: &mut Vec<Effect>) {
+        // Whoever has left this node hears no refusals of it any more.
+        self.reject_what_waits(effects);
+        self.send_refusals(effects);
         let goodbye = Goodbye { reason: Reason::Abdicated };
         let peers: Vec<NodeId> = self.links.keys().copied().collect();
         peers.into_iter().for_each(|peer| self.send(peer, Message::Goodbye(goodbye.clone()), effects));

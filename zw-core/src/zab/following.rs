@@ -4,15 +4,15 @@
 //! - Records are accepted only of the promised epoch and its leader, and only behind the last one (D3, S3).
 //! - The watermark moves this node only once its log is known to be a prefix of the leader's (`Synchronised`).
 
-use super::effects::{Effect, Event};
+use super::effects::{Effect, Event, FetchId};
 use super::holdback::Held;
 use super::message::{
-    Ack, AckEpoch, Append, Digest, EpochEnd, Forward, ForwardReply, Heartbeat, HeartbeatAck, Hello, Message,
-    SnapshotOffer, Truncate,
+    Ack, AckEpoch, Append, BarrierRequest, Digest, EpochEnd, Forward, ForwardReply, Heartbeat, HeartbeatAck, Hello,
+    Message, SnapshotOffer, Truncate,
 };
 use super::{Phase, Zab};
 use crate::ids::{EPOCH_MAX, Epoch, LinkId, NodeId, SessionId, Tick, Zxid};
-use crate::limits::{APPEND_BYTES_MAX, BARRIERS_MAX, TOUCHED_SESSIONS_MAX, WAITING_DIGESTS_MAX};
+use crate::limits::{APPEND_BYTES_MAX, BARRIERS_MAX, TAGS_PER_FRAME_MAX, TOUCHED_SESSIONS_MAX, WAITING_DIGESTS_MAX};
 use crate::log::record::{Promise, Record, SnapshotId};
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
@@ -28,8 +28,9 @@ pub(super) struct Following {
     /// The end of the log that the last ack, sent or held, testifies to.
     ack_held: Zxid,
     touched: BTreeSet<SessionId>,
-    /// Barriers asked of the leader.
+    /// Barriers wanted of the leader, and those of them that it has not been asked for yet.
     pub(super) barriers: BTreeSet<u64>,
+    unasked: Vec<u64>,
     digests: VecDeque<Digest>,
 }
 
@@ -40,8 +41,8 @@ enum Stage {
     Joining,
     /// Has promised; the log may hold what the leader does not have.
     Promised,
-    /// Fetches a snapshot; at `retry_at` it asks the runtime again, after a failure.
-    Fetching { zxid: Zxid, retry_at: Option<Tick> },
+    /// Fetches a snapshot; at `retry_at` it asks the runtime again, after a failure. Only the outcome of `fetch` counts.
+    Fetching { fetch: FetchId, zxid: Zxid, retry_at: Option<Tick> },
     /// The log is a prefix of the leader's.
     Synchronised,
 }
@@ -74,6 +75,7 @@ impl Zab {
             ack_held: Zxid::ZERO,
             touched: BTreeSet::new(),
             barriers: BTreeSet::new(),
+            unasked: Vec::new(),
             digests: VecDeque::new(),
         });
         self.trace_role(effects);
@@ -139,7 +141,7 @@ impl Zab {
             following.ack_held = Zxid::ZERO;
             following.digests.clear();
         }
-        let epoch_ends = self.log.epoch_ends().iter().copied().map(EpochEnd).collect();
+        let epoch_ends = self.log.newest_epoch_ends().iter().copied().map(EpochEnd).collect();
         let ack = AckEpoch { epoch, last_zxid: self.log.last_zxid(), epoch_ends };
         self.send_when_durable(peer, Message::AckEpoch(ack));
     }
@@ -171,28 +173,37 @@ impl Zab {
 
     /// Rule S2: this log ends before the leader's begins.
     pub(super) fn receive_snapshot_offer(&mut self, peer: NodeId, offer: &SnapshotOffer, effects: &mut Vec<Effect>) {
-        let zxid = offer.zxid;
-        let Some(following) = self.hear_epoch(peer, offer.epoch) else { return };
-        following.stage = Stage::Fetching { zxid, retry_at: None };
+        if self.hear_epoch(peer, offer.epoch).is_none() {
+            return;
+        }
         // S5: too far behind to serve; and what it proposed may lie inside the snapshot.
         self.suspend("this node is too far behind and fetches a snapshot", effects);
-        effects.push(Effect::FetchSnapshot { peer, zxid });
+        self.fetch_snapshot(offer.zxid, effects);
+    }
+
+    fn fetch_snapshot(&mut self, zxid: Zxid, effects: &mut Vec<Effect>) {
+        let Phase::Following(following) = &mut self.phase else { return };
+        self.last_fetch = FetchId(self.last_fetch.0 + 1);
+        let fetch = self.last_fetch;
+        following.stage = Stage::Fetching { fetch, zxid, retry_at: None };
+        effects.push(Effect::FetchSnapshot { fetch, peer: following.leader, zxid });
     }
 
     /// Rule S6: the snapshot's file is durable; now its record, then the ack.
-    pub(super) fn snapshot_received(&mut self, snapshot: SnapshotId, effects: &mut Vec<Effect>) {
+    pub(super) fn snapshot_received(&mut self, fetched: FetchId, snapshot: SnapshotId, effects: &mut Vec<Effect>) {
         let retry_at = Some(self.now.tick.after(FETCH_RETRY));
         let (committed, promised) = (self.committed, self.promise.epoch);
         let Phase::Following(following) = &mut self.phase else {
             return effects.push(Effect::Discard { snapshot });
         };
-        let Stage::Fetching { zxid, .. } = following.stage else {
-            return effects.push(Effect::Discard { snapshot });
+        let (fetch, zxid) = match following.stage {
+            Stage::Fetching { fetch, zxid, .. } if fetch == fetched => (fetch, zxid),
+            _ => return effects.push(Effect::Discard { snapshot }),
         };
         // The peer that was asked may live in a later epoch by now. What this node has not promised it does not take
         // (I9); that peer leads it no more, which will show.
         if snapshot.zxid < zxid || snapshot.zxid <= committed || snapshot.zxid.epoch() > promised {
-            following.stage = Stage::Fetching { zxid, retry_at };
+            following.stage = Stage::Fetching { fetch, zxid, retry_at };
             return effects.push(Effect::Discard { snapshot });
         }
         following.stage = Stage::Synchronised;
@@ -205,9 +216,11 @@ impl Zab {
         effects.push(Effect::Reset { snapshot });
     }
 
-    pub(super) fn snapshot_failed(&mut self) {
+    pub(super) fn snapshot_failed(&mut self, failed: FetchId) {
         let retry = self.now.tick.after(FETCH_RETRY);
-        if let Phase::Following(Following { stage: Stage::Fetching { retry_at, .. }, .. }) = &mut self.phase {
+        if let Phase::Following(Following { stage: Stage::Fetching { fetch, retry_at, .. }, .. }) = &mut self.phase
+            && *fetch == failed
+        {
             *retry_at = Some(retry);
         }
     }
@@ -318,15 +331,25 @@ impl Zab {
         }
     }
 
-    pub(super) fn ask_barrier(&mut self, tag: u64, effects: &mut Vec<Effect>) {
+    /// Notes a barrier for a client of this node.
+    pub(super) fn want_barrier(&mut self, tag: u64, effects: &mut Vec<Effect>) {
         let Phase::Following(following) = &mut self.phase else { return };
         if following.barriers.len() >= BARRIERS_MAX {
             Zab::reject([tag], super::Rejection::Overloaded, effects);
             return;
         }
         following.barriers.insert(tag);
+        following.unasked.push(tag);
+    }
+
+    /// Asks the leader for the barriers that came since the last flush.
+    pub(super) fn ask_barriers(&mut self, effects: &mut Vec<Effect>) {
+        let Phase::Following(following) = &mut self.phase else { return };
         let leader = following.leader;
-        self.send(leader, Message::BarrierRequest(super::message::BarrierRequest { tag }), effects);
+        let unasked = std::mem::take(&mut following.unasked);
+        for tags in unasked.chunks(TAGS_PER_FRAME_MAX) {
+            self.send(leader, Message::BarrierRequest(BarrierRequest { tags: tags.to_vec() }), effects);
+        }
     }
 
     pub(super) fn following_deadlines(&mut self, effects: &mut Vec<Effect>) {
@@ -338,11 +361,10 @@ impl Zab {
             // Each attempt to join has a link of its own: an AckEpoch of this one that is still on its way must not be
             // taken for one of the next, or the leader would truncate what was synchronised between them.
             self.close(leader, "the leader is silent", effects);
-        } else if let Stage::Fetching { zxid, retry_at: retry_at @ Some(_) } = &mut following.stage
-            && retry_at.is_some_and(|at| at <= tick)
+        } else if let Stage::Fetching { zxid, retry_at: Some(at), .. } = following.stage
+            && at <= tick
         {
-            *retry_at = None;
-            effects.push(Effect::FetchSnapshot { peer: following.leader, zxid: *zxid });
+            self.fetch_snapshot(zxid, effects);
         }
     }
 }

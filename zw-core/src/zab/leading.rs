@@ -9,6 +9,7 @@ use super::effects::{Effect, Proposal, Rejection};
 use super::message::{AckEpoch, ForwardReply, Heartbeat, Message};
 use super::{Phase, Zab};
 use crate::ids::{Epoch, NodeId, Tick, Zxid};
+use crate::limits::TAGS_PER_FRAME_MAX;
 use crate::log::record::Promise;
 use std::collections::{BTreeMap, VecDeque};
 
@@ -55,8 +56,13 @@ impl Leading {
         matches!(self.stage, Stage::Established { .. })
     }
 
-    pub(super) fn is_sending_snapshots(&self) -> bool {
-        self.followers.values().any(|cursor| cursor.state != CursorState::Streaming)
+    /// The entry up to which every follower was sent the log, or fetches a snapshot of it; none without followers.
+    pub(super) fn least_sent(&self) -> Option<Zxid> {
+        let needed = |cursor: &Cursor| match cursor.state {
+            CursorState::Streaming => cursor.sent,
+            CursorState::Snapshot { offered } => offered,
+        };
+        self.followers.values().map(needed).min()
     }
 
     /// A follower is gone.
@@ -181,12 +187,21 @@ impl Zab {
         }
     }
 
-    /// Refuses a command to whoever sent it.
+    /// Refuses a command or a barrier to whoever sent it: at once here, with the next flush at a follower.
     pub(super) fn refuse(&mut self, origin: NodeId, tag: u64, why: Rejection, effects: &mut Vec<Effect>) {
         if origin == self.config.me {
             effects.push(Effect::Reject { tag, why });
         } else {
-            self.send(origin, Message::ForwardReply(ForwardReply { tags: vec![tag], why }), effects);
+            self.refusals.entry((origin, why)).or_default().push(tag);
+        }
+    }
+
+    /// Tells the followers what was refused since the last flush.
+    pub(super) fn send_refusals(&mut self, effects: &mut Vec<Effect>) {
+        for ((peer, why), tags) in std::mem::take(&mut self.refusals) {
+            for tags in tags.chunks(TAGS_PER_FRAME_MAX) {
+                self.send(peer, Message::ForwardReply(ForwardReply { tags: tags.to_vec(), why }), effects);
+            }
         }
     }
 

@@ -34,9 +34,9 @@ kinds! {
         10 => HeartbeatAck(HeartbeatAck),
         /// Follower to leader: commands of its clients.
         11 => Forward(Forward),
-        /// Leader to follower: a forwarded command was not taken.
+        /// Leader to follower: forwarded commands or barriers were not taken.
         12 => ForwardReply(ForwardReply),
-        /// Follower to leader: a client wants a barrier.
+        /// Follower to leader: clients want barriers.
         13 => BarrierRequest(BarrierRequest),
         /// Leader to follower: where to wait for.
         14 => BarrierReply(BarrierReply),
@@ -182,7 +182,7 @@ pub struct Forward {
 /// See [`Message::ForwardReply`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ForwardReply {
-    /// The tags of the commands not taken.
+    /// The tags of what was not taken.
     pub tags: Vec<u64>,
     /// Why not.
     pub why: Rejection,
@@ -191,15 +191,15 @@ pub struct ForwardReply {
 /// See [`Message::BarrierRequest`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct BarrierRequest {
-    /// Given back.
-    pub tag: u64,
+    /// One for each barrier; given back.
+    pub tags: Vec<u64>,
 }
 
 /// See [`Message::BarrierReply`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct BarrierReply {
-    /// The tag of the request.
-    pub tag: u64,
+    /// The tags of the barriers that this round answers.
+    pub tags: Vec<u64>,
     /// Where to wait for.
     pub zxid: Zxid,
 }
@@ -277,8 +277,8 @@ mod tests {
             Message::HeartbeatAck(HeartbeatAck { epoch: Epoch(3), round: 8, touched: vec![SessionId(1)] }),
             Message::Forward(Forward { proposals: vec![proposal] }),
             Message::ForwardReply(ForwardReply { tags: vec![7], why: Rejection::Overloaded }),
-            Message::BarrierRequest(BarrierRequest { tag: 1 }),
-            Message::BarrierReply(BarrierReply { tag: 1, zxid }),
+            Message::BarrierRequest(BarrierRequest { tags: vec![1, 2] }),
+            Message::BarrierReply(BarrierReply { tags: vec![1, 2], zxid }),
             Message::Goodbye(Goodbye { reason: Reason::Abdicated }),
             Message::Digest(Digest { zxid, digest: 11 }),
         ];

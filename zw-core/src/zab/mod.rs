@@ -39,7 +39,7 @@ use crate::log::Recovered;
 use crate::log::memory::MemoryLog;
 use crate::log::record::{Entry, Promise, Record, SnapshotId};
 use cursor::{Cursor, CursorState};
-use effects::{Effect, Event, Input, Now, Rejection, Role};
+use effects::{Effect, Event, FetchId, Input, Now, Rejection, Role};
 use election::Looking;
 use following::Following;
 use holdback::{Held, Holdback};
@@ -66,8 +66,10 @@ pub struct Config {
 /// The bounds of the protocol. The simulator makes them tiny, because most mistakes live at an edge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Limits {
-    /// Applied entries kept for followers that are behind, in bytes.
+    /// Applied entries kept for followers that come back, in bytes.
     pub retained_log_bytes: usize,
+    /// The same while a connected follower has not been sent them, or fetches a snapshot that they follow.
+    pub pinned_log_bytes: usize,
     /// Entries sent to a follower ahead of its acks (B5).
     pub window_records: usize,
     /// Commands taken but not delivered (B6).
@@ -80,6 +82,7 @@ impl Default for Limits {
     fn default() -> Limits {
         Limits {
             retained_log_bytes: RETAINED_LOG_BYTES_MAX,
+            pinned_log_bytes: PINNED_LOG_BYTES_MAX,
             window_records: WINDOW_RECORDS_MAX,
             uncommitted_commands: UNCOMMITTED_COMMANDS_MAX,
             counter_max: COUNTER_MAX,
@@ -96,7 +99,8 @@ pub struct Timing {
     pub follower_timeout: Duration,
     /// How long an agreed vote must stand while some member has not voted (rule E4).
     pub settle: Duration,
-    /// The same while some member was never heard of since the start: processes rarely start all at once.
+    /// The same while some member was never heard of since the start: processes rarely start all at once. At most half
+    /// of `follower_timeout` counts.
     pub settle_at_start: Duration,
 }
 
@@ -129,6 +133,9 @@ pub struct Zab {
     delivered: Zxid,
     /// Bytes and number of entries appended but not delivered yet (rule B6).
     undelivered: Load,
+    /// What is refused with the next flush: one frame for all of a peer, not one for each.
+    refusals: BTreeMap<(NodeId, Rejection), Vec<u64>>,
+    last_fetch: FetchId,
     round: u64,
     phase: Phase,
     serving: bool,
@@ -176,6 +183,8 @@ impl Zab {
             committed: recovered.snapshot.zxid,
             delivered: recovered.snapshot.zxid,
             undelivered,
+            refusals: BTreeMap::new(),
+            last_fetch: FetchId::default(),
             round: 0,
             phase: Phase::Looking(Looking::default()),
             serving: false,
@@ -201,8 +210,8 @@ impl Zab {
             Input::Touched { sessions } => self.touched(sessions, effects),
             Input::Digest { zxid, digest } => self.announce_digest(zxid, digest, effects),
             Input::SnapshotTaken { snapshot } => self.snapshot_taken(snapshot),
-            Input::SnapshotReceived { snapshot } => self.snapshot_received(snapshot, effects),
-            Input::SnapshotFailed => self.snapshot_failed(),
+            Input::SnapshotReceived { fetch, snapshot } => self.snapshot_received(fetch, snapshot, effects),
+            Input::SnapshotFailed { fetch } => self.snapshot_failed(fetch),
             Input::DiskFull { full } => self.disk_full = full,
         }
         self.pass_deadlines(effects);
@@ -215,11 +224,13 @@ impl Zab {
         self.release_held(effects);
         self.advance_commit(effects);
         self.begin_barrier_round(effects);
+        self.ask_barriers(effects);
         self.hold_ack();
         self.holdback.seal(self.log.last_zxid(), effects);
         self.send_appends(effects);
         // What was held in this flush may wait for nothing: an ack for records that are durable already.
         self.release_held(effects);
+        self.send_refusals(effects);
         self.deliver(effects);
     }
 
@@ -263,6 +274,7 @@ impl Zab {
             return;
         }
         self.links.remove(&peer);
+        self.refusals.retain(|(to, _), _| *to != peer);
         match &mut self.phase {
             Phase::Looking(looking) if looking.vote.is_some_and(|vote| vote.node == peer) => {
                 self.round += 1;
@@ -286,7 +298,7 @@ impl Zab {
             Message::Ack(ack) => self.receive_ack(peer, link, &ack, effects),
             Message::HeartbeatAck(ack) => self.receive_heartbeat_ack(peer, ack, effects),
             Message::Forward(forward) => self.receive_forward(peer, forward.proposals, effects),
-            Message::BarrierRequest(request) => self.receive_barrier_request(peer, request.tag, effects),
+            Message::BarrierRequest(request) => self.receive_barrier_request(peer, request.tags, effects),
             // To a follower.
             Message::NewEpoch(new) => self.receive_new_epoch(peer, new.epoch, effects),
             Message::Truncate(truncate) => self.receive_truncate(peer, link, &truncate, effects),
@@ -384,9 +396,19 @@ impl Zab {
             effects.push(Effect::Serve { leader, epoch: self.promise.epoch });
             self.trace_role(effects);
         }
-        let pinned = matches!(&self.phase, Phase::Leading(leading) if leading.is_sending_snapshots());
-        let retain_bytes = if pinned { PINNED_LOG_BYTES_MAX } else { self.config.limits.retained_log_bytes };
-        self.log.trim(self.delivered, retain_bytes);
+        self.trim_log();
+    }
+
+    /// Forgets applied entries. A follower that takes what it is sent as fast as its disk and its link can is not sent
+    /// to a snapshot for being a moment slower than a quorum: what it was not sent yet stays, up to a greater bound.
+    fn trim_log(&mut self) {
+        let Limits { retained_log_bytes, pinned_log_bytes, .. } = self.config.limits;
+        let needed = match &self.phase {
+            Phase::Leading(leading) => leading.least_sent().unwrap_or(self.delivered),
+            Phase::Looking(_) | Phase::Following(_) => self.delivered,
+        };
+        self.log.trim(self.delivered.min(needed), retained_log_bytes);
+        self.log.trim(self.delivered, pinned_log_bytes.max(retained_log_bytes));
     }
 
     /// Whether this node has committed the marker of the epoch it lives in.

@@ -7,6 +7,7 @@ use super::effects::{Effect, Event};
 use super::message::{AckEpoch, Append, Message, SnapshotOffer, Truncate};
 use super::{Cursor, CursorState, Phase, Zab};
 use crate::ids::{NodeId, Zxid};
+use crate::limits::EPOCH_ENDS_MAX;
 
 impl Zab {
     /// Sets the cursor of a follower that acknowledged the epoch.
@@ -15,7 +16,9 @@ impl Zab {
         let ends: Vec<Zxid> = ack.epoch_ends.iter().map(|end| end.0).collect();
         let common = self.log.common_point(&ends);
         let epoch = ack.epoch;
-        let (cursor, how) = if !self.log.contains(common) {
+        // A follower tells of so many epochs only; with none of them in common, earlier ones may be.
+        let is_known = common > Zxid::ZERO || ends.len() < EPOCH_ENDS_MAX;
+        let (cursor, how) = if !is_known || !self.log.contains(common) {
             (Cursor::snapshot(link, self.log.start()), "snapshot")
         } else if ack.last_zxid > common {
             self.send(peer, Message::Truncate(Truncate { epoch, after: common }), effects);

@@ -12,7 +12,7 @@ use script::{Server, closed_port, connect, data, options, refusal, within, zxid}
 use std::time::Duration;
 use zw_core::client::{Client, ClientError, ClientOptions, Connection};
 use zw_core::limits::CLIENT_QUEUE_MAX;
-use zw_core::tree::command::{Command, CreateMode, Created, Reply, SetData, Stat};
+use zw_core::tree::command::{Acl, Check, Command, Create, CreateMode, Created, Delete, Reply, SetData, Stat};
 use zw_core::wire::client::{Answer, ChildrenPage, ErrorCode, Operation, Ping, Read, Request};
 
 #[tokio::test]
@@ -119,6 +119,39 @@ async fn the_methods_ask_and_read_what_they_say() {
         assert!(matches!(wrong, ClientError::Protocol(_)), "an answer that does not fit: {wrong}");
     };
     within(async { tokio::join!(script, calls) }).await;
+}
+
+#[tokio::test]
+async fn a_path_that_cannot_be_one_is_refused_before_it_is_sent() {
+    let server = Server::start().await;
+    let (client, mut peer) = connect(&[&server]).await;
+    let wrong = |outcome: Result<(), ClientError>, code, reason: &str| {
+        let error = outcome.unwrap_err();
+        assert!(error.code() == Some(code) && error.to_string().contains(reason), "{reason}: {error}");
+    };
+    let invalid = ErrorCode::InvalidPath;
+    wrong(client.get("/a//b").await.map(drop), invalid, "empty name");
+    wrong(client.exists("/tr/").await.map(drop), invalid, "end with a slash");
+    wrong(client.children("a").await.map(drop), invalid, "start with a slash");
+    wrong(client.acl("/a/.").await.map(drop), invalid, "relative");
+    wrong(client.exists_watch("/a/..").await.map(drop), invalid, "relative");
+    wrong(client.add_watch("/a\u{7}", true).await.map(drop), invalid, "forbidden");
+    wrong(client.delete("/tr/", -1).await, invalid, "end with a slash");
+    wrong(client.create("/q/", "", CreateMode::Persistent).await.map(drop), invalid, "end with a slash");
+    let check = Command::Check(Check { path: "/fine".into(), version: 0 });
+    let delete = Command::Delete(Delete { path: "//".into(), version: -1 });
+    wrong(client.multi(vec![check, delete]).await.map(drop), ErrorCode::MultiFailed, "operation 1");
+
+    // The node's number makes this one whole; and nothing was sent before it.
+    drop(client.send(Operation::Write(Command::Create(Create {
+        path: "/q/".into(),
+        data: "".into(),
+        acl: Acl::open(),
+        mode: CreateMode::PersistentSequential,
+        ttl_ms: 0,
+    }))));
+    let first = peer.request().await;
+    assert!(matches!(first.operation, Operation::Write(Command::Create(_))), "{first:?}");
 }
 
 #[tokio::test]

@@ -84,7 +84,12 @@ impl Server {
 
     pub(crate) async fn refuse(&self, reason: &str) {
         let mut peer = self.greet().await;
-        peer.greeting(Greeting::Refused(Refused { reason: reason.to_owned() })).await;
+        peer.greeting(Greeting::Refused(Refused {
+            reason: reason.to_owned(),
+            node: NodeId(1),
+            ensemble: String::new(),
+        }))
+        .await;
     }
 
     /// Takes a connection and its session.

@@ -99,6 +99,40 @@ async fn watches_are_armed_again_with_what_was_seen() {
 }
 
 #[tokio::test]
+async fn watches_that_were_not_armed_again_in_time_miss_nothing() {
+    let (one, two) = (Server::start().await, Server::start().await);
+    let (client, mut peer) = connect(&[&one, &two]).await;
+    let mut watches = Vec::new();
+    // More than one request holds.
+    let path = |number: u64| format!("/{number:03}{}", "x".repeat(4_000));
+    for number in 0..100 {
+        let (read, _) = both(client.get_watch(&path(number)), answer_next(&mut peer, 5, data("x"))).await;
+        watches.push(read.unwrap().2);
+    }
+    drop(peer);
+    let look = |request: Request| match request {
+        Request { id, operation: Operation::Exists(_) } => id,
+        other => panic!("no look at the root: {other:?}"),
+    };
+    let mut peer = two.accept().await;
+    let id = look(peer.next().await);
+    peer.answer(id, zxid(9), Answer::Stat(None)).await;
+    let first = peer.next().await;
+    let second = peer.next().await;
+    assert!(matches!(&second.operation, Operation::SetWatches(set) if set.seen == zxid(5)));
+    peer.event(changed(&path(0), 8)).await;
+    peer.answer(first.id, zxid(9), Answer::Done(Ping)).await;
+    assert_eq!(within(watches.remove(0).fired()).await, Ok(changed(&path(0), 8)));
+    drop(peer);
+
+    let mut peer = one.accept().await;
+    let id = look(peer.next().await);
+    peer.answer(id, zxid(9), Answer::Stat(None)).await;
+    let Operation::SetWatches(set) = peer.next().await.operation else { panic!("no watches") };
+    assert_eq!(set.seen, zxid(5), "what the second half has missed since then was not told");
+}
+
+#[tokio::test]
 async fn a_read_with_a_watch_whose_connection_broke_arms_it_on_the_next() {
     let (one, two) = (Server::start().await, Server::start().await);
     let (client, mut peer) = connect(&[&one, &two]).await;

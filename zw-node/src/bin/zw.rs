@@ -1,9 +1,7 @@
 //! The command line.
 
-use clap::Parser;
 use std::process::ExitCode;
-use zw_node::cli::{CliOptions, run};
 
 fn main() -> ExitCode {
-    run(CliOptions::parse())
+    zw_node::cli::main()
 }

@@ -7,6 +7,7 @@ use super::event::{ClientsRow, Event, Ordered};
 use super::store::Store;
 use super::view::View;
 use super::{layout, order};
+use crate::command_line::with_advice;
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::future::Future;
@@ -57,14 +58,18 @@ pub(super) async fn run(
 ) -> Result<(), io::Error> {
     let mut told = String::new();
     while !*stop.borrow() {
-        let error = match order::connect(servers.clone(), None).await {
+        let connected = tokio::select! {
+            connected = order::connect(servers.clone(), None) => connected,
+            _ = stop.changed() => return Ok(()),
+        };
+        let error = match connected {
             Ok(client) => {
                 let ended = tokio::select! {
                     ended = follow(&port, &client, &shared, &mut store) => Some(ended),
                     _ = stop.changed() => None,
                 };
-                // It has no session, so there is nothing that could fail.
-                let _ = client.close().await;
+                // It has no session, so nothing is lost; to wait for what is under way would only delay the end.
+                drop(client);
                 match ended {
                     None => return Ok(()),
                     Some(Err(FollowError::Store(error))) => return Err(error),
@@ -72,7 +77,7 @@ pub(super) async fn run(
                     Some(Ok(never)) => match never {},
                 }
             }
-            Err(error) => error.to_string(),
+            Err(error) => with_advice(&error),
         };
         shared.view.write().expect("no holder of the view panics").in_touch = false;
         if told != error {

@@ -22,7 +22,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{sleep, timeout};
 use tokio_util::task::TaskTracker;
-use zw_core::limits::{BROKER_CONNECTIONS_MAX, BROKER_REQUEST_BYTES_MAX, SHUTDOWN_DEADLINE};
+use zw_core::limits::{
+    BROKER_CONNECTIONS_MAX, BROKER_REQUEST_BYTES_MAX, HTTP_HEAD_BYTES_MAX, HTTP_HEADERS_MAX, SHUTDOWN_DEADLINE,
+};
 
 /// Longest wait for a request's head, and for its body.
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
@@ -81,6 +83,9 @@ async fn connection(socket: TcpStream, service: Arc<Service>, mut stop: watch::R
     let serving = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(READ_TIMEOUT)
+        // A longer head is answered with 431.
+        .max_buf_size(HTTP_HEAD_BYTES_MAX)
+        .max_headers(HTTP_HEADERS_MAX)
         .serve_connection(TokioIo::new(socket), handler);
     let mut serving = std::pin::pin!(serving);
     tokio::select! {

@@ -17,6 +17,7 @@ mod register;
 mod store;
 mod view;
 
+use crate::command_line::{EXIT_USAGE, addresses, start_logging};
 use crate::parent;
 use crate::signals;
 use clap::Args;
@@ -33,7 +34,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::timeout;
 use view::View;
-use zw_core::ensemble::{Address, EnsembleError};
+use zw_core::ensemble::EnsembleError;
 use zw_core::limits::SHUTDOWN_DEADLINE;
 
 /// The flags of a broker.
@@ -52,14 +53,25 @@ pub struct BrokerOptions {
     /// End when the process that started it ends
     #[arg(long)]
     pub die_with_parent: bool,
+    /// What to log on stderr: error, warn, info, debug or trace
+    #[arg(long, env = "ZW_LOG", default_value = "info", value_name = "LEVEL")]
+    pub log_level: String,
 }
 
 /// Why a broker ended.
 #[derive(Debug, Error)]
 pub enum BrokerError {
     /// A server's address is wrong.
-    #[error("--servers: {0}")]
+    #[error("--servers (or ZW_SERVERS): {0}")]
     Servers(#[from] EnsembleError),
+    /// The log level makes no sense.
+    #[error("--log-level {level:?}: {reason}; use error, warn, info, debug or trace")]
+    LogLevel {
+        /// What was given.
+        level: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The port is taken, or may not be used.
     #[error("port {port}: {source}; choose another with --port")]
     Listen {
@@ -76,6 +88,17 @@ pub enum BrokerError {
     Io(#[from] io::Error),
 }
 
+impl BrokerError {
+    /// The process's exit code: 2 for flags that are wrong, 1 for what the machine refuses.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            BrokerError::Servers(_) | BrokerError::LogLevel { .. } => EXIT_USAGE,
+            _ => 1,
+        }
+    }
+}
+
 impl From<StoreError> for BrokerError {
     fn from(error: StoreError) -> BrokerError {
         BrokerError::Store(error.to_string())
@@ -86,10 +109,10 @@ impl From<StoreError> for BrokerError {
 ///
 /// # Errors
 /// The port, the file or the disk.
-pub fn run(options: BrokerOptions) -> Result<(), BrokerError> {
-    for server in &options.servers {
-        server.parse::<Address>()?;
-    }
+pub fn run(mut options: BrokerOptions) -> Result<(), BrokerError> {
+    options.servers = addresses(&options.servers)?;
+    start_logging(&options.log_level)
+        .map_err(|reason| BrokerError::LogLevel { level: options.log_level.clone(), reason })?;
     if options.die_with_parent {
         parent::die_with_parent()?;
     }

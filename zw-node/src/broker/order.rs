@@ -8,6 +8,7 @@
 
 use super::event::{AddScore, ClientsRow, Event, timestamp};
 use super::layout;
+use crate::command_line::with_advice;
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use thiserror::Error;
@@ -65,7 +66,7 @@ impl Orderer {
                 Ok(Ok(place)) => return Ok(place),
                 Ok(Err(Failed::Final(error))) => return Err(error),
                 Ok(Err(Failed::Again)) => continue,
-                Ok(Err(Failed::Client(error))) if error.outcome_is_known() => error.to_string(),
+                Ok(Err(Failed::Client(error))) if error.outcome_is_known() => with_advice(&error),
                 Ok(Err(Failed::Client(error))) => {
                     unknown = Some(error.to_string());
                     continue;
@@ -87,10 +88,8 @@ impl Orderer {
 
     /// Ends the connections.
     pub(super) async fn close(&self) {
-        for client in std::mem::take(&mut *self.clients.lock().await).into_values() {
-            // Without a session there is nothing that could fail.
-            let _ = client.close().await;
-        }
+        // Without a session nothing is lost, and an attempt that was given up is not waited for.
+        self.clients.lock().await.clear();
     }
 
     /// `sent` tells, also of an attempt that is given up, whether its write may have gone out.
@@ -100,7 +99,7 @@ impl Orderer {
         let receiver = client.connected_to().unwrap_or_default();
         let receiver_ip = receiver.rsplit(':').next().unwrap_or_default().to_owned();
         let event = Event {
-            game_results: request.game_results.clone().into(),
+            game_results: request.game_results.clone(),
             sender_ip: self.port.clone(),
             receiver_ip: receiver_ip.clone(),
             clients: request.metadata.clients.clone(),
@@ -189,7 +188,12 @@ impl Orderer {
             server.as_str() == receiver || server.rsplit(':').next() == Some(receiver.rsplit(':').next().unwrap_or(""))
         };
         let Some(server) = ensemble.iter().find(named).cloned() else {
-            let reason = format!("metadata.ReceiverIp is {receiver:?}; the nodes are {}", ensemble.join(", "));
+            let reason = format!(
+                "metadata.ReceiverIp is {receiver:?}, which is no node; write a node's port alone, for example {:?}, or \
+                 leave it out; the nodes are {}",
+                ensemble[0].rsplit(':').next().unwrap_or_default(),
+                ensemble.join(", ")
+            );
             return Err(Failed::Final(OrderError::Invalid(reason)));
         };
         let client = connect(ensemble, Some(server)).await?;
@@ -282,10 +286,10 @@ fn hex(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::broker::event::GameResultsStored;
+    use crate::broker::event::GameResults;
 
     fn event(clients: &str) -> Event {
-        let game = GameResultsStored { minute: 1, player: "P".into(), club: "C".into(), score: "1-0".into() };
+        let game = GameResults { minute: 1, player: "P".into(), club: "C".into(), score: "1-0".into() };
         Event {
             game_results: game,
             sender_ip: "9090".into(),

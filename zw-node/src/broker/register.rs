@@ -2,6 +2,7 @@
 
 use super::event::timestamp;
 use super::layout;
+use crate::command_line::with_advice;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
@@ -46,7 +47,7 @@ pub(super) async fn run(port: String, address: String, servers: Vec<String>, mut
                     None => return,
                 }
             }
-            Err(error) => error.to_string(),
+            Err(error) => with_advice(&error),
         };
         if told != error {
             tracing::warn!("the broker is not registered: {error}");

@@ -24,7 +24,15 @@ pub(super) struct Store {
 /// Why the file cannot be used.
 #[derive(Debug, Error)]
 pub(super) enum StoreError {
-    /// The disk.
+    /// The directory or the file in it cannot be made or opened.
+    #[error("{path}: {source}; choose a directory that may be written to with --data")]
+    Directory {
+        /// Which directory or file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The disk, later.
     #[error("{path}: {source}")]
     Io {
         /// Which file.
@@ -69,16 +77,16 @@ pub(super) struct Stored {
 impl Store {
     /// Opens or makes the file in `dir`, and reads it.
     pub(super) fn open(dir: &Path) -> Result<(Store, Stored), StoreError> {
-        let failed = |path: &Path| {
+        let unusable = |path: &Path| {
             let path = path.to_owned();
-            move |source| StoreError::Io { path, source }
+            move |source| StoreError::Directory { path, source }
         };
-        std::fs::create_dir_all(dir).map_err(failed(dir))?;
+        std::fs::create_dir_all(dir).map_err(unusable(dir))?;
         let path = dir.join("events.jsonl");
-        let mut file = OpenOptions::new().read(true).append(true).create(true).open(&path).map_err(failed(&path))?;
+        let mut file = OpenOptions::new().read(true).append(true).create(true).open(&path).map_err(unusable(&path))?;
         lock(&file, dir)?;
         let (stored, valid_bytes) = read(&mut file, &path)?;
-        file.set_len(valid_bytes).map_err(failed(&path))?;
+        file.set_len(valid_bytes).map_err(|source| StoreError::Io { path, source })?;
         let lines = stored.events.len();
         Ok((Store { dir: dir.to_owned(), file, lines }, stored))
     }

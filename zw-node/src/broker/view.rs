@@ -77,10 +77,10 @@ impl View {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::broker::event::{Event, GameResultsStored};
+    use crate::broker::event::{Event, GameResults};
 
     fn ordered(number: u64, sender: &str, clients: &str) -> Ordered {
-        let game = GameResultsStored { minute: 1, player: "Pele".into(), club: "MU".into(), score: "1-0".into() };
+        let game = GameResults { minute: 1, player: "Pele".into(), club: "MU".into(), score: "1-0".into() };
         let event = Event {
             game_results: game,
             sender_ip: sender.into(),

@@ -2,6 +2,7 @@
 //! trips over its loopback.
 
 use super::{CliError, Context};
+use crate::command_line::timeout;
 use clap::Args;
 use hdrhistogram::Histogram;
 use serde_json::json;
@@ -18,7 +19,7 @@ pub(super) struct Options {
     #[arg(long, default_value = ".")]
     dir: PathBuf,
     /// How long each
-    #[arg(long, default_value = "1s", value_parser = humantime::parse_duration)]
+    #[arg(long, default_value = "1s", value_parser = timeout)]
     time: Duration,
 }
 

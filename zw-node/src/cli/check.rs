@@ -3,9 +3,10 @@
 //! Trees are compared by digest at one zxid. While writes go on, the nodes are never at the same zxid when asked, so
 //! they are compared at an earlier one whose digest they remember: a multiple of [`DIGEST_INTERVAL`].
 
-use super::cluster::{NODE_TIMEOUT, ask, each, ensemble};
-use super::status::digest_text;
+use super::cluster::{NODE_TIMEOUT, ask, each, ensemble, members_of, unreachable};
+use super::status::{digest_text, problems};
 use super::{CliError, Context};
+use crate::command_line::duration;
 use clap::Args;
 use serde_json::json;
 use std::fmt::Write as _;
@@ -18,10 +19,12 @@ use zw_core::wire::admin::DigestReply;
 use zw_core::wire::client::{Answer, Operation};
 
 /// Compare the trees of all nodes
+///
+/// Of all that are reached: those that are not are named on standard error, and are no failure.
 #[derive(Debug, Args)]
 pub(super) struct Options {
     /// How long a node may take to catch up
-    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
     wait: Duration,
 }
 
@@ -32,6 +35,13 @@ const PAUSE: Duration = Duration::from_millis(50);
 pub(super) struct Seen {
     address: String,
     digest: Result<DigestReply, String>,
+}
+
+impl Seen {
+    /// The address and the reason of a member that was not reached.
+    fn silent(&self) -> Option<(&str, &str)> {
+        self.digest.as_ref().err().map(|reason| (self.address.as_str(), reason.as_str()))
+    }
 }
 
 /// What one look at all nodes says.
@@ -49,14 +59,16 @@ enum Verdict {
 
 pub(super) async fn run(context: &mut Context, options: Options) -> Result<(), CliError> {
     let ensemble = ensemble(context).await?;
-    let (verdict, seen) = compare(&ensemble, options.wait).await;
+    let ((verdict, seen), members) =
+        tokio::join!(compare(&ensemble, options.wait), members_of(&ensemble, NODE_TIMEOUT));
+    let silent: Vec<(&str, &str)> = seen.iter().filter_map(Seen::silent).collect();
     let reason = match &verdict {
         Verdict::Agree(..) => None,
         Verdict::Differ(zxid) => Some(format!("the nodes have different trees at {zxid}")),
         Verdict::Apart(zxid) => {
             Some(format!("a node has stayed behind at {zxid} for {:.1} s", options.wait.as_secs_f64()))
         }
-        Verdict::Nobody => Some("no node answers".to_owned()),
+        Verdict::Nobody => Some(format!("no node answers: {}", unreachable(&silent, seen.len()))),
     };
     let agreed = match verdict {
         Verdict::Agree(zxid, digest) => Some((zxid, digest)),
@@ -68,12 +80,18 @@ pub(super) async fn run(context: &mut Context, options: Options) -> Result<(), C
                 "agree": agreed.is_some(),
                 "zxid": agreed.map(|(zxid, _)| zxid.0),
                 "digest": agreed.map(|(_, digest)| digest_text(digest)),
+                "unreachable": silent.iter().map(|(address, _)| address).collect::<Vec<_>>(),
                 "nodes": seen.iter().map(seen_json).collect::<Vec<_>>(),
                 "reason": reason,
             })
         },
         || text(agreed, &seen),
     )?;
+    if !silent.is_empty() && verdict != Verdict::Nobody {
+        context.note(&format!("{}: not compared", unreachable(&silent, seen.len())));
+    }
+    // Whoever has another list is not among the compared.
+    problems(&members).into_iter().for_each(|problem| context.note(problem));
     match reason {
         None => Ok(()),
         Some(reason) => Err(CliError::Refused(reason)),

@@ -40,7 +40,7 @@ pub(super) async fn ensemble(context: &Context) -> Result<Ensemble, CliError> {
             Err(reason) => reasons.push(format!("{server}: {reason}")),
         }
     }
-    Err(CliError::Refused(format!("no server answers; tried {}", reasons.join("; "))))
+    Err(CliError::NoServer(reasons))
 }
 
 /// Asks every member for its status, all at once.
@@ -88,6 +88,12 @@ async fn open(address: &str, limit: Duration) -> Result<Connection, String> {
         Ok(opened) => opened.map_err(|error| error.to_string()),
         Err(_) => Err(format!("no answer within {} ms", limit.as_millis())),
     }
+}
+
+/// Names the members that were not reached, each with its reason: `1 of 3 members unreachable: a:8080 (refused)`.
+pub(super) fn unreachable(silent: &[(&str, &str)], members: usize) -> String {
+    let named: Vec<String> = silent.iter().map(|(address, reason)| format!("{address} ({reason})")).collect();
+    format!("{} of {members} members unreachable: {}", silent.len(), named.join(", "))
 }
 
 /// The member that says it leads, in the highest epoch: an old leader that does not know yet may say so too.

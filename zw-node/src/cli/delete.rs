@@ -4,12 +4,13 @@
 //! can go; what others make meanwhile is removed too or makes it start over.
 
 use super::error::code_of;
-use super::{CliError, Context};
+use super::{CliError, Context, version};
 use clap::Args;
 use serde_json::json;
 use std::collections::VecDeque;
 use zw_core::client::{Client, ClientError};
 use zw_core::tree::command::{Command, Delete};
+use zw_core::tree::path::ROOT;
 use zw_core::wire::client::{Children, ErrorCode, Operation};
 
 /// Remove a znode
@@ -20,9 +21,11 @@ pub(super) struct Options {
     /// All below it too
     #[arg(short, long, conflicts_with = "version")]
     recursive: bool,
+    /// Also if it empties the whole tree, which `zw delete -r /` does
+    #[arg(long, requires = "recursive")]
+    yes: bool,
     /// Only if it has this version
-    #[arg(long, default_value_t = -1, allow_negative_numbers = true)]
-    #[arg(value_parser = clap::value_parser!(i32).range(-1..))]
+    #[arg(long, default_value_t = -1, allow_negative_numbers = true, value_parser = version)]
     version: i32,
 }
 
@@ -32,11 +35,16 @@ const IN_FLIGHT: usize = 256;
 const PAGE: u32 = 1_000;
 
 pub(super) async fn run(context: &mut Context, options: Options) -> Result<(), CliError> {
+    if options.recursive && options.path == ROOT && !options.yes {
+        let reason =
+            "this would delete every znode of the ensemble; if that is what you want, say so: zw delete -r / --yes";
+        return Err(CliError::Usage(reason.into()));
+    }
     let client = context.client(None).await?;
     let deleted = if options.recursive {
         recursive(&client, &options.path).await?
     } else {
-        client.delete(&options.path, options.version).await?;
+        client.delete(&options.path, options.version).await.map_err(advise)?;
         1
     };
     context.print(
@@ -46,6 +54,14 @@ pub(super) async fn run(context: &mut Context, options: Options) -> Result<(), C
             n => format!("deleted {n} znodes"),
         },
     )
+}
+
+/// What this verb can do about a refusal.
+fn advise(error: ClientError) -> CliError {
+    match code_of(&error) {
+        Some(code @ ErrorCode::NotEmpty) => CliError::of_code(code, format!("{error}, or all of it with -r")),
+        _ => error.into(),
+    }
 }
 
 /// Deletes `root` and all below it; gives how many znodes went.
@@ -63,7 +79,7 @@ pub(super) async fn recursive(client: &Client, root: &str) -> Result<u64, CliErr
             }
             Err(error) => return Err(error.into()),
         };
-        if page.names.is_empty() && path == "/" {
+        if page.names.is_empty() && path == ROOT {
             break;
         }
         if page.names.is_empty() {
@@ -112,7 +128,7 @@ fn went<T>(answer: Result<T, ClientError>) -> Result<u64, CliError> {
 
 /// The path of `name` under `parent`.
 pub(super) fn child_path(parent: &str, name: &str) -> String {
-    if parent == "/" { format!("/{name}") } else { format!("{parent}/{name}") }
+    if parent == ROOT { format!("/{name}") } else { format!("{parent}/{name}") }
 }
 
 #[cfg(test)]

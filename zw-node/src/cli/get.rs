@@ -3,9 +3,9 @@
 use super::{CliError, Context, output};
 use clap::Args;
 use serde_json::json;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 
-/// Print a znode's data
+/// Print a znode's data: byte for byte, but on a terminal with a newline at the end
 #[derive(Debug, Args)]
 pub(super) struct Options {
     /// Which znode
@@ -30,7 +30,8 @@ pub(super) async fn run(context: &mut Context, options: Options) -> Result<(), C
         output::line_json(&mut context.out, &value)?;
     } else {
         context.out.write_all(&data)?;
-        if !data.ends_with(b"\n") {
+        // A pipe or a file gets what the znode holds and nothing else; a Stat begins a line of its own.
+        if (std::io::stdout().is_terminal() || options.stat) && !data.ends_with(b"\n") {
             context.out.write_all(b"\n")?;
         }
         if options.stat {

@@ -43,7 +43,7 @@ pub(super) async fn run(context: &mut Context, _: Options) -> Result<(), CliErro
         };
         return context.print(|| Value::Array(rows.clone()), || table(&rows));
     }
-    Err(CliError::Refused(format!("no server answers; tried {}", reasons.join("; "))))
+    Err(CliError::NoServer(reasons))
 }
 
 /// Gets and reads the rows. HTTP/1.0 keeps the answer plain: no chunks, and it ends with the connection.

@@ -1,6 +1,7 @@
 //! The command line `zw`: one file a verb.
 //!
-//! - Results go to standard output, as aligned text or with `--json` as JSON; reasons go to standard error.
+//! - Results go to standard output, as aligned text or with `--json` as JSON. Reasons and notes go to standard error,
+//!   with `--json` as one JSON object a line: `{"error":...,"kind":...,"exit_code":...}` and `{"note":...}`.
 //! - Exit codes: 0 done; 1 refused, not found, or not as it should be; 2 usage; 4 a write's outcome is not known.
 //! - Any node of the ensemble will do: the verbs fail over, and those that look at every node learn the list from the
 //!   first that answers.
@@ -26,7 +27,9 @@ mod status;
 mod sync;
 mod watch;
 
-use clap::{Parser, Subcommand};
+use crate::command_line::{EXIT_USAGE, addresses, timeout};
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser, Subcommand};
 use error::CliError;
 use std::io::{BufWriter, Read, Stdout, Write};
 use std::process::ExitCode;
@@ -36,24 +39,28 @@ use zw_core::limits::ZNODE_DATA_BYTES_MAX;
 
 /// Talks to a ZooWeeper ensemble
 #[derive(Debug, Parser)]
-#[command(name = "zw", version, after_help = EXIT_CODES)]
+#[command(name = "zw", version, after_help = HELP_END, arg_required_else_help = false)]
 pub struct CliOptions {
     /// Nodes to try, in this order
     #[arg(long, env = "ZW_SERVERS", value_name = "HOST:PORT,...", default_value = "127.0.0.1:8080", global = true)]
     #[arg(value_delimiter = ',')]
     servers: Vec<String>,
-    /// Print JSON instead of text
+    /// Print JSON instead of text, errors too
     #[arg(long, global = true)]
     json: bool,
     /// Longest wait for an answer
-    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = humantime::parse_duration, global = true)]
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = timeout, global = true)]
     timeout: Duration,
     #[command(subcommand)]
     verb: Verb,
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 done; 1 refused or not found, with the reason on standard error; 2 usage; \
-                          4 a write's outcome is not known (it may be done or never be).";
+const HELP_END: &str = "\
+Exit codes: 0 done; 1 refused or not found, with the reason on standard error; 2 usage; 4 a write's outcome is not known
+(it may be done or never be).
+
+With --json an error is an object on standard error: {\"error\": TEXT, \"kind\": WORD, \"exit_code\": NUMBER}. Kinds are
+usage, no_server, no_node, node_exists, bad_version, not_empty, invalid_path, no_quorum, outcome_unknown, refused, ...";
 
 #[derive(Debug, Subcommand)]
 enum Verb {
@@ -109,17 +116,41 @@ impl Context {
         }
         Ok(self.out.flush()?)
     }
+
+    /// Says something beside the result, on standard error.
+    fn note(&self, text: &str) {
+        output::note(self.json, text);
+    }
 }
 
-/// Runs the verb, prints why if it did not succeed, and gives the exit code.
+/// The program `zw`: reads its arguments, runs the verb, prints why if it did not succeed, and gives the exit code.
 #[must_use]
-pub fn run(options: CliOptions) -> ExitCode {
-    let mut context = Context {
-        servers: options.servers,
-        json: options.json,
-        timeout: options.timeout,
-        out: BufWriter::new(std::io::stdout()),
+pub fn main() -> ExitCode {
+    let error = match CliOptions::try_parse() {
+        Ok(options) => return run(options),
+        Err(error) => error,
     };
+    let json = std::env::args_os().skip(1).take_while(|word| word != "--").any(|word| word == "--json");
+    if json && error.use_stderr() {
+        return failed(&CliError::Usage(error::usage_text(&error)), json);
+    }
+    if error.kind() == ErrorKind::MissingSubcommand {
+        // clap would list the hidden verbs too.
+        eprint!("{}", CliOptions::command().render_help());
+    } else {
+        // Nobody may be reading it.
+        let _ = error.print();
+    }
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(EXIT_USAGE))
+}
+
+fn run(options: CliOptions) -> ExitCode {
+    let json = options.json;
+    let servers = match addresses(&options.servers) {
+        Ok(servers) => servers,
+        Err(error) => return failed(&CliError::Usage(format!("--servers (or ZW_SERVERS): {error}")), json),
+    };
+    let mut context = Context { servers, json, timeout: options.timeout, out: BufWriter::new(std::io::stdout()) };
     let done = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime.block_on(dispatch(&mut context, options.verb)),
         Err(error) => Err(CliError::Io(error)),
@@ -127,21 +158,18 @@ pub fn run(options: CliOptions) -> ExitCode {
     let done = done.and_then(|()| Ok(context.out.flush()?));
     match done {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            if !error.is_silent() {
-                eprintln!("zw: {error}");
-            }
-            ExitCode::from(error.exit_code())
-        }
+        Err(error) => failed(&error, json),
     }
 }
 
-async fn dispatch(context: &mut Context, verb: Verb) -> Result<(), CliError> {
-    for server in &context.servers {
-        if let Err(error) = server.parse::<zw_core::ensemble::Address>() {
-            return Err(CliError::Usage(format!("--servers: {error}")));
-        }
+fn failed(error: &CliError, json: bool) -> ExitCode {
+    if !error.is_silent() {
+        output::tell(json, || error.json(), || error.to_string());
     }
+    ExitCode::from(error.exit_code())
+}
+
+async fn dispatch(context: &mut Context, verb: Verb) -> Result<(), CliError> {
     match verb {
         Verb::Create(options) => create::run(context, options).await,
         Verb::Get(options) => get::run(context, options).await,
@@ -176,14 +204,35 @@ fn data_argument(argument: &str) -> Result<Vec<u8>, CliError> {
     Ok(data)
 }
 
+/// The version that a znode must have; -1 is any.
+fn version(text: &str) -> Result<i32, String> {
+    match text.parse() {
+        Ok(version) if version >= -1 => Ok(version),
+        _ => Err("not a version; write a number from 0, or -1 for any".to_owned()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_command_line_is_sound() {
         CliOptions::command().debug_assert();
+    }
+
+    #[test]
+    fn without_a_verb_there_is_help_and_no_hidden_verb() {
+        for words in [&["zw"][..], &["zw", "--json"], &["zw", "--servers", "a:1"]] {
+            let error = CliOptions::try_parse_from(words).unwrap_err();
+            assert_eq!(
+                (error.kind(), error.exit_code()),
+                (ErrorKind::MissingSubcommand, EXIT_USAGE.into()),
+                "{words:?}"
+            );
+            assert!(error::usage_text(&error).contains("zw --help"));
+        }
+        assert!(!CliOptions::command().render_help().to_string().contains("bench-limits"));
     }
 
     #[test]

@@ -22,11 +22,12 @@ pub(super) struct Options {
 }
 
 pub(super) async fn run(context: &mut Context, options: Options) -> Result<(), CliError> {
-    let text = read(&options.file)?;
-    let lines = script::parse(&text).map_err(|error| CliError::Usage(format!("{}: {error}", options.file)))?;
+    let name = if options.file == "-" { "standard input" } else { &options.file };
+    let text = read(&options.file, name)?;
+    let lines = script::parse(&text).map_err(|error| CliError::Usage(format!("{name}: {error}")))?;
     let client = context.client(None).await?;
     let commands = lines.iter().map(|line| line.command.clone()).collect();
-    let replies = client.multi(commands).await.map_err(|error| explain(error, &options.file, &lines))?;
+    let replies = client.multi(commands).await.map_err(|error| explain(error, name, &lines))?;
     context.print(
         || Value::Array(replies.iter().zip(&lines).map(|(reply, line)| reply_json(reply, &line.command)).collect()),
         || match replies.len() {
@@ -36,17 +37,17 @@ pub(super) async fn run(context: &mut Context, options: Options) -> Result<(), C
     )
 }
 
-fn read(file: &str) -> Result<String, CliError> {
+fn read(file: &str, name: &str) -> Result<String, CliError> {
     let limit = COMMAND_BYTES_MAX as u64 + 1;
     let mut text = String::new();
     let done = match file {
         "-" => std::io::stdin().lock().take(limit).read_to_string(&mut text),
         path => std::fs::File::open(path).and_then(|file| file.take(limit).read_to_string(&mut text)),
     };
-    done.map_err(|error| CliError::Usage(format!("{file}: {error}")))?;
+    done.map_err(|error| CliError::Usage(format!("{name}: {error}")))?;
     if text.len() > COMMAND_BYTES_MAX {
         return Err(CliError::Usage(format!(
-            "{file}: larger than {COMMAND_BYTES_MAX} bytes, the most of one transaction"
+            "{name}: larger than {COMMAND_BYTES_MAX} bytes, the most of one transaction"
         )));
     }
     Ok(text)
@@ -58,10 +59,11 @@ fn explain(error: ClientError, file: &str, lines: &[Line]) -> CliError {
         return error.into();
     }
     let message = error.to_string();
-    match failed_operation(&message).and_then(|index| lines.get(index)) {
-        Some(line) => CliError::Refused(format!("{file}: line {}: {message}", line.number)),
-        None => CliError::Refused(message),
-    }
+    let message = match failed_operation(&message).and_then(|index| lines.get(index)) {
+        Some(line) => format!("{file}: line {}: {message}", line.number),
+        None => message,
+    };
+    CliError::of_code(ErrorCode::MultiFailed, message)
 }
 
 /// The index in the text of [`zw_core::tree::command::TreeError::Multi`].

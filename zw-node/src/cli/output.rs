@@ -126,6 +126,18 @@ pub(super) fn mib(bytes: u64) -> String {
     format!("{mib:.1} MiB")
 }
 
+/// Says something on standard error: a JSON value on a line, or a line of text with the program's name before it.
+pub(super) fn tell(json: bool, value: impl FnOnce() -> Value, text: impl FnOnce() -> String) {
+    let line = if json { value().to_string() } else { format!("zw: {}", text()) };
+    // Nobody may be reading it.
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
+/// Says something beside a result.
+pub(super) fn note(json: bool, text: &str) {
+    tell(json, || json!({ "note": text }), || text.to_owned());
+}
+
 /// Prints one JSON value on a line.
 ///
 /// # Errors

@@ -1,6 +1,6 @@
 //! `zw set`: replaces a znode's data.
 
-use super::{CliError, Context, data_argument, output};
+use super::{CliError, Context, data_argument, output, version};
 use clap::Args;
 use serde_json::json;
 
@@ -12,8 +12,7 @@ pub(super) struct Options {
     /// The new data; - reads standard input
     data: String,
     /// Only if it has this version
-    #[arg(long, default_value_t = -1, allow_negative_numbers = true)]
-    #[arg(value_parser = clap::value_parser!(i32).range(-1..))]
+    #[arg(long, default_value_t = -1, allow_negative_numbers = true, value_parser = version)]
     version: i32,
 }
 

@@ -3,6 +3,7 @@
 use super::{CliError, Context, output};
 use clap::Args;
 use serde_json::json;
+use zw_core::wire::client::ErrorCode;
 
 /// Print a znode's Stat
 #[derive(Debug, Args)]
@@ -14,7 +15,7 @@ pub(super) struct Options {
 pub(super) async fn run(context: &mut Context, options: Options) -> Result<(), CliError> {
     let client = context.client(None).await?;
     let Some(stat) = client.exists(&options.path).await? else {
-        return Err(CliError::Refused(format!("no such znode: {}", options.path)));
+        return Err(CliError::of_code(ErrorCode::NoNode, format!("no such znode: {}", options.path)));
     };
     context.print(
         || {

@@ -5,7 +5,9 @@ use super::output::{Table, line_json, mib};
 use super::{CliError, Context};
 use clap::Args;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::io::Write;
+use zw_core::wire::admin::PeerStatus;
 
 /// Show every node: role, epoch, zxids, sessions, memory
 #[derive(Debug, Args)]
@@ -36,6 +38,9 @@ pub(super) async fn run(context: &mut Context, _: Options) -> Result<(), CliErro
         table.push(row(member));
     }
     context.out.write_all(table.render().as_bytes())?;
+    for problem in problems(&members) {
+        writeln!(context.out, "{problem}")?;
+    }
     for member in &members {
         match &member.status {
             Err(reason) => writeln!(context.out, "{}: {reason}", member.address)?,
@@ -44,6 +49,12 @@ pub(super) async fn run(context: &mut Context, _: Options) -> Result<(), CliErro
         }
     }
     Ok(())
+}
+
+/// What the members have against others, each once: both sides of a quarrel say the same.
+pub(super) fn problems(members: &[Member]) -> BTreeSet<&str> {
+    let peers = members.iter().filter_map(|member| member.status.as_ref().ok()).flat_map(|status| &status.peers);
+    peers.map(|peer| peer.problem.as_str()).filter(|problem| !problem.is_empty()).collect()
 }
 
 fn row(member: &Member) -> Vec<String> {
@@ -85,7 +96,17 @@ fn member_json(member: &Member) -> Value {
         "digest": status.map(|status| digest_text(status.digest)),
         "applied_zxid": status.map(|status| status.applied_zxid.0),
         "pid": status.map(|status| status.pid),
+        "peers": status.map(|status| status.peers.iter().map(peer_json).collect::<Vec<_>>()),
         "reason": member.status.as_ref().err(),
+    })
+}
+
+/// Another member as this one sees it.
+fn peer_json(peer: &PeerStatus) -> Value {
+    json!({
+        "id": peer.node.0,
+        "connected": peer.connected,
+        "problem": Some(&peer.problem).filter(|problem| !problem.is_empty()),
     })
 }
 

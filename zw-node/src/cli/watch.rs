@@ -19,7 +19,7 @@ pub(super) struct Options {
 pub(super) async fn run(context: &mut Context, options: Options) -> Result<(), CliError> {
     let client = context.client(None).await?;
     let mut events = client.add_watch(&options.path, options.recursive).await?;
-    eprintln!("zw: watching {}; Ctrl-C ends it", options.path);
+    context.note(&format!("watching {}; Ctrl-C ends it", options.path));
     let mut seen = 0;
     while options.count.is_none_or(|count| seen < count) {
         let event = tokio::select! {

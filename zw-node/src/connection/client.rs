@@ -10,6 +10,7 @@
 //!   while the output is full.
 
 use super::mailbox::{Mail, Mailbox, Outcome};
+use super::read::readable_or_overdue;
 use crate::peer::link::split_frame;
 use crate::server::inbox::{Batch, CoreInput};
 use crate::server::locks::lock;
@@ -56,6 +57,8 @@ pub(super) struct Connection {
     pub(super) trace: Option<u64>,
     /// Whether the node is known to have served: its tree may be read.
     pub(super) may_read: bool,
+    /// Since when a read waits for that.
+    pub(super) reads_wait_since: Option<Instant>,
     mail: Vec<Mail>,
     touched: Option<Instant>,
 }
@@ -71,8 +74,6 @@ pub(super) struct UnderWay {
     pub(super) id: u32,
     pub(super) kind: UnderWayKind,
     pub(super) started: Instant,
-    /// Of the write.
-    pub(super) bytes: usize,
     pub(super) done: Option<(Zxid, Outcome)>,
 }
 
@@ -99,7 +100,8 @@ pub(super) async fn serve(
     let mut connection = Connection::new(node.clone(), mailbox.clone(), input);
     frame::append(&mut connection.output, |out| welcome.encode_frame(out));
     let ended = connection.run(socket).await;
-    node.finish_write(connection.under_way.iter().map(|request| request.bytes).sum());
+    // What was handed over is finished by its answer, whether or not anybody hears it.
+    node.finish_write(connection.writes.iter().map(|(_, proposal)| proposal.payload.len()).sum());
     node.clients.leave(mailbox.id);
     lock(&node.watches).remove_connection(mailbox.id);
     node.faults.disconnected(mailbox.id);
@@ -133,6 +135,7 @@ impl Connection {
             session: None,
             trace: None,
             may_read: false,
+            reads_wait_since: None,
             mail: Vec::new(),
             touched: None,
         }
@@ -167,6 +170,7 @@ impl Connection {
                     self.touch();
                 }
                 ready = writer.writable(), if !self.output.is_empty() => ready?,
+                () = readable_or_overdue(&self.node, self.reads_wait_since), if self.waits_to_read() => {}
                 _ = trace_tick.tick(), if self.trace.is_some() => {}
                 () = stopping.cancelled(), if self.under_way.is_empty() => return Ok(()),
             }
@@ -175,7 +179,7 @@ impl Connection {
 
     /// Whether there is input to work on that neither waits for the core thread nor for the socket.
     fn can_go_on(&self) -> bool {
-        let blocked = self.next.is_some() && !self.under_way.is_empty();
+        let blocked = self.next.is_some() && (!self.under_way.is_empty() || self.waits_to_read());
         !blocked && self.under_way.len() < CONNECTION_REQUESTS_MAX && (self.next.is_some() || self.has_whole_frame())
     }
 
@@ -247,12 +251,10 @@ impl Connection {
     fn answer_done(&mut self) {
         let mut latest = None;
         while self.under_way.front().is_some_and(|first| first.done.is_some()) {
-            let Some(UnderWay { id, kind, started, bytes, done: Some((zxid, outcome)) }) = self.under_way.pop_front()
-            else {
+            let Some(UnderWay { id, kind, started, done: Some((zxid, outcome)) }) = self.under_way.pop_front() else {
                 return;
             };
             self.first_sequence += 1;
-            self.node.finish_write(bytes);
             // One look at the clock for all answers of this wake-up.
             let now = *latest.get_or_insert_with(|| (Instant::now(), self.node.clock.uptime()));
             if matches!(kind, UnderWayKind::Write) {
@@ -286,6 +288,8 @@ impl Connection {
     async fn begin_requests(&mut self) -> io::Result<()> {
         while self.output.len() < SOCKET_BUFFER_BYTES && self.under_way.len() < CONNECTION_REQUESTS_MAX {
             if !self.decode_next()? {
+                // What comes later than this gets a patience of its own.
+                self.reads_wait_since = None;
                 break;
             }
             let Some(request) = self.next.take() else { break };

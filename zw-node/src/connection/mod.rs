@@ -18,8 +18,9 @@ mod read;
 mod write;
 
 use crate::http;
-use crate::peer::bulk;
+use crate::peer::dial::{address_in, problem_of};
 use crate::peer::link::split_frame;
+use crate::peer::{Other, bulk};
 use crate::server::node::Node;
 use bytes::BytesMut;
 use std::io;
@@ -60,7 +61,7 @@ pub(crate) async fn accept(node: Arc<Node>, listener: TcpListener) {
                 let node = node.clone();
                 tokio::spawn(async move {
                     let _place = place;
-                    if let Err(error) = begin(&node, socket).await {
+                    if let Err(error) = begin(&node, socket, from).await {
                         node.log_refused(from, &error);
                     }
                 });
@@ -87,13 +88,13 @@ impl Node {
 }
 
 /// Reads the first bytes and hands the connection on.
-async fn begin(node: &Arc<Node>, mut socket: TcpStream) -> io::Result<()> {
+async fn begin(node: &Arc<Node>, mut socket: TcpStream, from: std::net::SocketAddr) -> io::Result<()> {
     socket.set_nodelay(true)?;
     let mut input = BytesMut::with_capacity(1 << 10);
     let speaks = timeout(HELLO_TIMEOUT, sniff(&mut socket, &mut input));
     match speaks.await.map_err(|_| refused("it says nothing"))?? {
         None => Ok(()),
-        Some(Speaks::Ours) => greet(node, socket, input).await,
+        Some(Speaks::Ours) => greet(node, socket, from, input).await,
         Some(Speaks::Http) => http::serve(node.clone(), socket, input).await,
         Some(Speaks::ZooKeeper) => Err(refused("ZooKeeper's client protocol is not spoken here")),
         Some(Speaks::FourLetterWord) => Err(refused("ZooKeeper's four-letter words are not spoken here")),
@@ -140,17 +141,22 @@ fn classify(first: &[u8]) -> Option<Speaks> {
 }
 
 /// Reads the greeting and answers it.
-async fn greet(node: &Arc<Node>, mut socket: TcpStream, mut input: BytesMut) -> io::Result<()> {
+async fn greet(
+    node: &Arc<Node>,
+    mut socket: TcpStream,
+    from: std::net::SocketAddr,
+    mut input: BytesMut,
+) -> io::Result<()> {
     let hello = match timeout(HELLO_TIMEOUT, read_hello(&mut socket, &mut input)).await {
         Ok(hello) => hello?,
         Err(_) => return Err(refused("its greeting does not end")),
     };
-    if let Err(reason) = check(node, &hello) {
-        send(&mut socket, &Greeting::Refused(Refused { reason: reason.clone() })).await?;
-        let is_member = hello.purpose != Purpose::Client && node.config.ensemble.contains(hello.node);
-        if !is_member || node.peers.has_problem(hello.node, &reason) {
+    if let Err(reason) = check(node, &hello, from) {
+        send(&mut socket, &refusal(node, reason.clone())).await?;
+        if hello.purpose == Purpose::Client {
             return Err(refused(reason));
         }
+        node.peers.has_problem(sender(node, &hello, from), &reason, node.clock.uptime_ms());
         return Ok(());
     }
     let welcome = Greeting::Welcome(Welcome { node: node.config.me, ensemble: node.config.ensemble.to_string() });
@@ -163,11 +169,12 @@ async fn greet(node: &Arc<Node>, mut socket: TcpStream, mut input: BytesMut) -> 
             node.peers.run(node, hello.node, socket, input).await;
             Ok(())
         }
+        Purpose::Introduction => send(&mut socket, &welcome).await,
         Purpose::Snapshot => bulk::serve(node, socket, &hello, welcome).await,
         Purpose::Client => {
             let Some(mailbox) = node.clients.enter() else {
                 let reason = "this node has as many clients as it may have; try another one".to_owned();
-                send(&mut socket, &Greeting::Refused(Refused { reason: reason.clone() })).await?;
+                send(&mut socket, &refusal(node, reason.clone())).await?;
                 return Err(refused(reason));
             };
             node.metrics.connections_taken.add(1);
@@ -192,7 +199,7 @@ async fn read_hello(socket: &mut TcpStream, input: &mut BytesMut) -> io::Result<
 }
 
 /// Whether to go on with whom the greeting names; if not, why.
-fn check(node: &Node, hello: &Hello) -> Result<(), String> {
+fn check(node: &Node, hello: &Hello, from: std::net::SocketAddr) -> Result<(), String> {
     let config = &node.config;
     if hello.version != PROTOCOL_VERSION {
         let theirs = hello.version;
@@ -201,22 +208,33 @@ fn check(node: &Node, hello: &Hello) -> Result<(), String> {
     if hello.purpose == Purpose::Client {
         return Ok(());
     }
-    let ours = config.ensemble.to_string();
-    if hello.ensemble != ours {
-        let theirs: String = hello.ensemble.chars().take(ENSEMBLE_TEXT_BYTES_MAX / 4).collect();
-        let ours: String = ours.chars().take(ENSEMBLE_TEXT_BYTES_MAX / 4).collect();
-        return Err(format!(
-            "the lists of members differ: node {} has {theirs}, node {} has {ours}; start all with the same --ensemble",
-            hello.node, config.me
-        ));
+    if let Some(problem) = problem_of(node, &from.ip().to_string(), hello.node, &hello.ensemble) {
+        return Err(problem);
     }
-    if !config.ensemble.contains(hello.node) || hello.node == config.me {
-        return Err(format!("node {} greets node {} of {ours}", hello.node, config.me));
+    if hello.ensemble.is_empty() || !config.ensemble.contains(hello.node) || hello.node == config.me {
+        return Err(format!("node {} greets node {} of {}", hello.node, config.me, config.ensemble));
     }
     if hello.purpose == Purpose::Peer && hello.node > config.me {
         return Err(format!("node {} dials node {}, but the lower id dials the higher", hello.node, config.me));
     }
     Ok(())
+}
+
+/// Whom a greeting comes from, by the address that its list gives: its number may be another one in this node's list.
+fn sender(node: &Node, hello: &Hello, from: std::net::SocketAddr) -> Other {
+    let Some(address) = address_in(&hello.ensemble, hello.node) else { return Other::Stranger(from.ip().to_string()) };
+    match node.config.ensemble.id_of(&address).filter(|id| *id != node.config.me) {
+        Some(peer) => Other::Member(peer),
+        None => Other::Stranger(address.to_string()),
+    }
+}
+
+/// The greeting that refuses.
+pub(crate) fn refusal(node: &Node, reason: String) -> Greeting {
+    let ensemble = node.config.ensemble.to_string();
+    // Both must fit the frame; who has another list is told with the reason.
+    let ensemble = if ensemble.len() > ENSEMBLE_TEXT_BYTES_MAX / 2 { String::new() } else { ensemble };
+    Greeting::Refused(Refused { reason, node: node.config.me, ensemble })
 }
 
 /// Sends one greeting.

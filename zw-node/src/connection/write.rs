@@ -58,14 +58,8 @@ impl Connection {
     /// Hands a request to the core thread that is no write.
     pub(super) async fn begin_other(&mut self, id: u32, input: impl FnOnce(Waiter) -> CoreInput) {
         let sequence = self.first_sequence + self.under_way.len() as u64;
-        let waiter = Waiter { mailbox: self.mailbox.clone(), sequence };
-        self.under_way.push_back(UnderWay {
-            id,
-            kind: UnderWayKind::Other,
-            started: Instant::now(),
-            bytes: 0,
-            done: None,
-        });
+        let waiter = Waiter { mailbox: self.mailbox.clone(), sequence, bytes: 0 };
+        self.under_way.push_back(UnderWay { id, kind: UnderWayKind::Other, started: Instant::now(), done: None });
         self.hand_over_writes().await;
         self.node.inbox.send(input(waiter)).await;
     }
@@ -86,18 +80,18 @@ impl Connection {
         }
         let sequence = self.first_sequence + self.under_way.len() as u64;
         let started = self.writes_started();
-        self.under_way.push_back(UnderWay { id, kind, started, bytes: payload.len(), done: None });
+        self.under_way.push_back(UnderWay { id, kind, started, done: None });
         self.writes.push((sequence, Proposal { tag, payload }));
     }
 
     /// Refuses a request that the core thread never sees, in its turn.
-    fn refuse_in_order(&mut self, id: u32, code: ErrorCode, message: impl Into<String>) {
+    pub(super) fn refuse_in_order(&mut self, id: u32, code: ErrorCode, message: impl Into<String>) {
         let refused = ErrorReply { code, message: message.into() };
         if self.under_way.is_empty() {
             return self.answer(id, Zxid::ZERO, Answer::Error(refused));
         }
         let done = Some((Zxid::ZERO, Outcome::Refused(refused)));
-        self.under_way.push_back(UnderWay { id, kind: UnderWayKind::Other, started: Instant::now(), bytes: 0, done });
+        self.under_way.push_back(UnderWay { id, kind: UnderWayKind::Other, started: Instant::now(), done });
     }
 
     /// The time at which the writes of this wake-up began: one look at the clock for all.

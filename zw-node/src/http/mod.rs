@@ -40,6 +40,7 @@ pub(crate) async fn serve(node: Arc<Node>, socket: TcpStream, input: BytesMut) -
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HELLO_TIMEOUT)
+        // A longer head is answered with 431.
         .max_buf_size(HTTP_HEAD_BYTES_MAX)
         .max_headers(HTTP_HEADERS_MAX)
         .serve_connection(TokioIo::new(Prefixed::new(input, socket)), service);

@@ -15,6 +15,7 @@ pub(crate) fn json(status: &Status) -> String {
                 "connected": peer.connected,
                 "heard_ms_ago": heard,
                 "acked_zxid": peer.acked_zxid.to_string(),
+                "problem": Some(&peer.problem).filter(|problem| !problem.is_empty()),
             })
         })
         .collect();

@@ -5,10 +5,14 @@
 //! Invariants:
 //! - What arrives is checked piece by piece, then as a whole against its digest, and is durable before the core thread
 //!   hears of it. A transfer that fails leaves the old log and the old tree.
-//! - A node sends at most [`SNAPSHOT_TRANSFERS_MAX`] at once; memory is bounded by a chunk on both sides.
+//! - A node sends at most [`SNAPSHOT_TRANSFERS_MAX`] at once and fetches one (see `server::fetches`).
+//! - Bytes on their way are bounded by a chunk, or a large znode, on both sides. The sender holds a clone of its tree,
+//!   which shares all that does not change meanwhile; the receiver decodes as it receives, so that it holds the new tree
+//!   beside the old one until it takes its place: up to twice the tree.
 
 use super::dial::hello;
-use crate::connection::send;
+use crate::connection::{refusal, send};
+use crate::server::fetches::{GivenUp, Wish};
 use crate::server::inbox::CoreInput;
 use crate::server::locks::read;
 use crate::server::node::Node;
@@ -25,8 +29,7 @@ use zw_core::limits::{
 use zw_core::log::record::SnapshotId;
 use zw_core::tree::{Tree, snapshot};
 use zw_core::wire::frame;
-use zw_core::wire::hello::{Greeting, Hello, Purpose, Refused, SnapshotChunk, SnapshotFrame};
-use zw_core::zab::effects::Input;
+use zw_core::wire::hello::{Greeting, Hello, Purpose, SnapshotChunk, SnapshotFrame};
 
 /// Holds one of the places for transfers.
 struct Place(Arc<Node>);
@@ -63,7 +66,7 @@ pub(crate) async fn serve(
         Some(_) => String::new(),
     };
     if !reason.is_empty() {
-        return send(&mut socket, &Greeting::Refused(Refused { reason })).await;
+        return send(&mut socket, &refusal(node, reason)).await;
     }
     send(&mut socket, &welcome).await?;
     let socket = socket.into_std()?;
@@ -107,30 +110,36 @@ fn send_tree(node: &Node, mut socket: TcpStream, peer: NodeId) -> io::Result<Sna
     Ok(id)
 }
 
-/// Fetches a snapshot at or after `zxid` from `peer`, and tells the core thread how that went.
-pub(crate) fn fetch_in_background(node: &Arc<Node>, store: Arc<SnapshotStore>, peer: NodeId, zxid: Zxid) {
+/// Fetches a snapshot as wished, until that is given up, and tells the core thread how it went.
+pub(crate) fn fetch_in_background(node: &Arc<Node>, store: Arc<SnapshotStore>, wish: Wish, given_up: Arc<GivenUp>) {
+    let Wish { fetch: id, peer, .. } = wish;
     let fetching = node.clone();
     let work = move || {
-        let input = match fetch(&fetching, &store, peer, zxid) {
-            Ok((snapshot, tree)) => CoreInput::SnapshotReceived(snapshot, Box::new(tree)),
+        let received = match fetch(&fetching, &store, wish, &given_up) {
+            Ok((snapshot, tree)) => Some((snapshot, Box::new(tree))),
+            Err(_) if given_up.is_given_up() => {
+                tracing::info!(%peer, "a snapshot that is not wanted any more was not fetched to its end");
+                None
+            }
             Err(error) => {
                 tracing::warn!(%peer, error, "no snapshot received");
-                CoreInput::Zab(Input::SnapshotFailed)
+                None
             }
         };
-        fetching.inbox.push(input);
+        fetching.inbox.push(CoreInput::Fetched(id, received));
     };
     if let Err(error) = std::thread::Builder::new().name("fetch-snapshot".into()).spawn(work) {
         tracing::error!(%error, "no thread to fetch a snapshot");
-        node.inbox.push(CoreInput::Zab(Input::SnapshotFailed));
+        node.inbox.push(CoreInput::Fetched(id, None));
     }
 }
 
-fn fetch(node: &Node, store: &SnapshotStore, peer: NodeId, zxid: Zxid) -> Result<(SnapshotId, Tree), String> {
+fn fetch(node: &Node, store: &SnapshotStore, wish: Wish, given_up: &GivenUp) -> Result<(SnapshotId, Tree), String> {
+    let Wish { peer, zxid, .. } = wish;
     if node.faults.blocks(peer) {
         return Err("the link is cut".to_owned());
     }
-    let mut socket = dial(node, peer, zxid).map_err(|error| error.to_string())?;
+    let mut socket = dial(node, peer, zxid, given_up).map_err(|error| error.to_string())?;
     let SnapshotFrame::Begin(id) = read_frame(&mut socket)? else {
         return Err("the transfer does not begin with the snapshot's name".to_owned());
     };
@@ -160,14 +169,17 @@ fn fetch(node: &Node, store: &SnapshotStore, peer: NodeId, zxid: Zxid) -> Result
     Ok((found, tree))
 }
 
-fn dial(node: &Node, peer: NodeId, zxid: Zxid) -> io::Result<TcpStream> {
-    let address = node.config.ensemble.address(peer).ok_or_else(|| io::Error::other("not a member"))?;
+fn dial(node: &Node, peer: NodeId, zxid: Zxid, given_up: &GivenUp) -> io::Result<TcpStream> {
+    let address = node.config.dials(peer).ok_or_else(|| io::Error::other("not a member"))?;
     let mut last = io::Error::other("the address has no host");
     for address in (address.host(), address.port()).to_socket_addrs()? {
         match TcpStream::connect_timeout(&address, CONNECT_TIMEOUT) {
             Ok(mut socket) => {
                 socket.set_read_timeout(Some(TRANSFER_TIMEOUT))?;
                 socket.set_write_timeout(Some(TRANSFER_TIMEOUT))?;
+                if !given_up.goes_on(socket.try_clone()?) {
+                    return Err(io::Error::other("it was given up"));
+                }
                 let mut output = Vec::new();
                 frame::append(&mut output, |out| hello(node, Purpose::Snapshot, zxid).encode_frame(out));
                 socket.write_all(&output)?;

@@ -85,6 +85,11 @@ impl Link {
     /// Sends frames, as much as possible at once. Leaves `bytes` empty.
     pub(crate) fn send(&self, bytes: &mut Vec<u8>, frames: usize, faults: &Faults) {
         let mut outbox = lock(&self.outbox);
+        if self.closed.is_cancelled() {
+            // Something before these is lost: on a link without gaps they must not go out.
+            bytes.clear();
+            return;
+        }
         let delay = faults.delay(self.peer);
         let must_wait = outbox.writing || !outbox.chunks.is_empty() || !delay.is_zero() || faults.blocks_out(self.peer);
         let sent = if must_wait { 0 } else { self.socket.try_write(bytes).unwrap_or(0) };
@@ -228,5 +233,32 @@ mod tests {
         assert_eq!(split_frame(&mut input, 10).unwrap().unwrap(), [7, 8][..]);
         assert!(split_frame(&mut input, 10).unwrap().is_none());
         assert!(split_frame(&mut BytesMut::from(&[0, 0, 0, 11][..]), 10).is_err());
+    }
+
+    #[tokio::test]
+    async fn nothing_goes_out_behind_what_was_too_much() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let near = tokio::net::TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (mut far, _) = listener.accept().await.unwrap();
+        let (_reader, writer) = near.into_split();
+        let link = Link::new(NodeId(2), LinkId(1), writer, 0);
+        link.socket.writable().await.unwrap();
+        let faults = Faults::default();
+        let mut bytes = vec![1; 2 * PEER_OUTBOX_BYTES_MAX];
+        link.send(&mut bytes, 1, &faults);
+        assert!(bytes.is_empty() && link.closed.is_cancelled());
+        // The socket takes bytes again.
+        let drain = async {
+            let mut taken = vec![0; 1 << 20];
+            while let Ok(count @ 1..) = far.read(&mut taken).await {
+                assert!(taken[..count].iter().all(|byte| *byte == 1), "a gap in the link");
+            }
+        };
+        let send = async {
+            link.socket.writable().await.unwrap();
+            link.send(&mut vec![2; 10], 1, &faults);
+            drop(link);
+        };
+        tokio::join!(drain, send);
     }
 }

@@ -14,13 +14,13 @@ use crate::server::locks::lock;
 use crate::server::node::Node;
 use bytes::BytesMut;
 use link::Link;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::{Arc, Mutex};
 use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedWriteHalf;
 use zw_core::ids::{LinkId, NodeId};
-use zw_core::limits::DEAD_HOST_TIMEOUT;
+use zw_core::limits::{DEAD_HOST_TIMEOUT, ENSEMBLE_TEXT_BYTES_MAX, PROBLEM_LAPSE, PROBLEM_PAUSE_MS, STRANGERS_MAX};
 
 /// What is known of each peer.
 #[derive(Default)]
@@ -32,6 +32,8 @@ pub(crate) struct Peers {
 struct State {
     last_link: u64,
     peers: BTreeMap<NodeId, Peer>,
+    /// Nodes that greet as members and are not in this node's list, by their address.
+    strangers: BTreeMap<String, Problem>,
 }
 
 /// A peer as its sockets see it.
@@ -41,8 +43,43 @@ pub(crate) struct Peer {
     pub(crate) link: Option<Arc<Link>>,
     /// When it was last heard, in milliseconds of the process's uptime.
     pub(crate) heard_ms: Option<u64>,
-    /// Why it cannot be worked with, in words: another ensemble's list, another version.
-    pub(crate) problem: Option<String>,
+    /// Why it cannot be worked with: another ensemble's list, another version.
+    pub(crate) problem: Option<Problem>,
+}
+
+/// Why somebody cannot be worked with.
+#[derive(Clone)]
+pub(crate) struct Problem {
+    /// In words, with what to do.
+    pub(crate) text: String,
+    /// When it was met last, in milliseconds of the process's uptime; none if it is over.
+    met_ms: Option<u64>,
+    /// When something of the one it is with was logged last.
+    told_ms: u64,
+}
+
+impl Problem {
+    /// Whether it was met of late.
+    pub(crate) fn is_known(&self, now_ms: u64) -> bool {
+        self.met_ms.is_some_and(|met_ms| u128::from(now_ms.saturating_sub(met_ms)) < PROBLEM_LAPSE.as_millis())
+    }
+}
+
+impl Peer {
+    /// What was told of it is remembered: what comes and goes must not fill the log.
+    fn end_problem(&mut self) {
+        if let Some(problem) = &mut self.problem {
+            problem.met_ms = None;
+        }
+    }
+}
+
+/// Whom a problem is with.
+pub(crate) enum Other {
+    /// Another member.
+    Member(NodeId),
+    /// A node that greets as a member, at this address, and is none.
+    Stranger(String),
 }
 
 impl Peers {
@@ -61,7 +98,7 @@ impl Peers {
         state.last_link += 1;
         let link = Arc::new(Link::new(peer, LinkId(state.last_link), socket, node.clock.uptime_ms()));
         let known = state.peers.entry(peer).or_default();
-        known.problem = None;
+        known.end_problem();
         if let Some(old) = known.link.replace(link.clone()) {
             old.close();
         }
@@ -80,13 +117,43 @@ impl Peers {
         }
     }
 
-    /// Notes why a peer cannot be worked with. Whether that is news.
-    pub(crate) fn has_problem(&self, peer: NodeId, problem: &str) -> bool {
+    /// Notes why somebody cannot be worked with, and logs it if it is news: the same problem shows at every attempt, and
+    /// from both ends.
+    pub(crate) fn has_problem(&self, other: Other, text: &str, now_ms: u64) {
         let mut state = lock(&self.state);
-        let known = state.peers.entry(peer).or_default();
-        let is_news = known.problem.as_deref() != Some(problem);
-        known.problem = Some(problem.to_owned());
-        is_news
+        state.strangers.retain(|_, problem| problem.is_known(now_ms));
+        let is_news = !state.problems(now_ms).any(|known| known.text == text);
+        let earlier = match &other {
+            Other::Member(peer) => state.peers.get(peer).and_then(|peer| peer.problem.as_ref()),
+            Other::Stranger(address) => state.strangers.get(address),
+        };
+        let told_ms = earlier.map(|problem| problem.told_ms);
+        // Whoever says something else each time must not fill the log either. What is not told now is not noted, so it
+        // is news again at the next attempt.
+        if is_news && told_ms.is_some_and(|told_ms| now_ms < told_ms + PROBLEM_PAUSE_MS) {
+            return;
+        }
+        let told_ms = told_ms.filter(|_| !is_news).unwrap_or(now_ms);
+        let problem = Problem { text: text.to_owned(), met_ms: Some(now_ms), told_ms };
+        match other {
+            Other::Member(peer) => state.peers.entry(peer).or_default().problem = Some(problem),
+            // Whoever invents addresses must not fill memory or the log: beyond the bound nothing is noted or said.
+            Other::Stranger(address) if !state.strangers.contains_key(&address) => {
+                if state.strangers.len() >= STRANGERS_MAX {
+                    return;
+                }
+                state.strangers.insert(address, problem);
+            }
+            Other::Stranger(address) => drop(state.strangers.insert(address, problem)),
+        }
+        if is_news {
+            tracing::error!("{text}");
+        }
+    }
+
+    /// Nothing is against this member any more.
+    pub(crate) fn has_no_problem(&self, peer: NodeId) {
+        lock(&self.state).peers.entry(peer).or_default().end_problem();
     }
 
     /// What is known of `peer`.
@@ -104,9 +171,34 @@ impl Peers {
     }
 
     /// All problems, in words.
-    pub(crate) fn problems(&self) -> Vec<String> {
-        lock(&self.state).peers.values().filter_map(|peer| peer.problem.clone()).collect()
+    pub(crate) fn problems(&self, now_ms: u64) -> BTreeSet<String> {
+        lock(&self.state).problems(now_ms).map(|problem| problem.text.clone()).collect()
     }
+}
+
+impl State {
+    fn problems(&self, now_ms: u64) -> impl Iterator<Item = &Problem> {
+        let peers = self.peers.values().filter_map(|peer| peer.problem.as_ref());
+        peers.chain(self.strangers.values()).filter(move |problem| problem.is_known(now_ms))
+    }
+}
+
+/// What two nodes say of each other that were started with different lists: the same words at both ends.
+pub(crate) fn different_lists(one: (&str, &str), other: (&str, &str)) -> String {
+    // Two lists and the words fit the frame of a refusal.
+    let short = |list: &str| match list.floor_char_boundary(ENSEMBLE_TEXT_BYTES_MAX / 4) {
+        end if end < list.len() => format!("{}...", &list[..end]),
+        _ => list.to_owned(),
+    };
+    let (first, second) = if one <= other { (one, other) } else { (other, one) };
+    format!(
+        "the lists of members differ: {} was started with --ensemble {}, {} with --ensemble {}; start all members with \
+         the same list",
+        first.0,
+        short(first.1),
+        second.0,
+        short(second.1)
+    )
 }
 
 /// Has the system end the connection when the other host does not answer: one that lost power says no farewell, and a

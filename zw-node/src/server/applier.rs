@@ -6,7 +6,6 @@
 //!   answer of the write, before its events are queued.
 
 use super::core::{Bound, Core};
-use super::expiry::patience;
 use super::inbox::Waiter;
 use super::locks::{lock, write};
 use super::node::Node;
@@ -18,6 +17,7 @@ use zw_core::limits::{APPLY_BATCH_MAX, DIGEST_INTERVAL};
 use zw_core::log::record::Entry;
 use zw_core::tree::Applied;
 use zw_core::tree::command::{Command, Envelope, Reply, TreeError, TreeEvent};
+use zw_core::tree::expiry::patience;
 use zw_core::wire::admin::TraceKind;
 use zw_core::zab::effects::{Input, Now};
 

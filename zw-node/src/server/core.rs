@@ -5,18 +5,20 @@
 //! ```
 //!
 //! Invariants:
-//! - Nothing blocks this thread: disk and sockets have threads and tasks of their own.
+//! - Disk and sockets have threads and tasks of their own. This thread waits for the disk only when the log's queue is
+//!   full ([`LOG_QUEUE_MAX`](zw_core::limits::LOG_QUEUE_MAX)), for there is nowhere to put more; else for nothing but short
+//!   locks.
 //! - Inputs are taken in batches, and effects performed once for each batch; so a busy node writes, sends and wakes less
 //!   often than it is asked.
 //! - A defect (an assertion, an undecodable entry, a wrong digest) ends the process; it never answers from a state that
 //!   may be wrong.
 
 use super::clock::until;
-use super::expiry::Expiry;
+use super::fetches::Fetches;
 use super::inbox::{Batch, CoreInput, Waiter};
 use super::locks::{lock, read};
 use super::node::{Node, View};
-use super::pending::{HeldRequest, Pending};
+use super::pending::{Barrier, HeldRequest, Pending};
 use super::snapshotter::Snapshotter;
 use crate::connection::mailbox::{Mail, Mailbox, Outcome};
 use crate::peer::link::Link;
@@ -28,14 +30,14 @@ use zw_core::ids::{NodeId, SessionId, Tick, Zxid};
 use zw_core::limits::{CORE_DRAIN_MAX, REQUEST_DEADLINE};
 use zw_core::log::record::SnapshotId;
 use zw_core::tree::Tree;
+use zw_core::tree::expiry::{Expiry, STANDSTILL_MIN};
 use zw_core::wire::client::{ErrorCode, ErrorReply};
 use zw_core::zab::Zab;
 use zw_core::zab::effects::{Effect, Input, Now, Proposal};
 
 /// The longest sleep without an input.
 const IDLE_MAX: Duration = Duration::from_millis(500);
-/// A gap between two rounds of the loop that means that the process was stopped or starved.
-const PAUSE_MIN: Duration = Duration::from_millis(400);
+const _: () = assert!(IDLE_MAX.as_millis() < STANDSTILL_MIN.as_millis(), "a rest is no standstill");
 /// Longest wait of a node that stops for what its clients have under way.
 const FAREWELL: Duration = Duration::from_millis(500);
 
@@ -60,7 +62,8 @@ pub(super) struct Core {
     pub(super) own: Vec<Input>,
     /// The leader's digests of entries that are not applied here yet.
     pub(super) digests_to_compare: Vec<(Zxid, u64)>,
-    /// Snapshots that were fetched: each becomes the tree or is discarded, as the protocol answers.
+    pub(super) fetches: Fetches,
+    /// Snapshots that were fetched: each becomes the tree or is discarded, as the protocol answers, in their order.
     pub(super) received: Vec<(SnapshotId, Box<Tree>)>,
     /// Why no writes are taken, in words.
     pub(super) suspended: &'static str,
@@ -108,6 +111,7 @@ impl Core {
             expiry: Expiry::default(),
             own: Vec::new(),
             digests_to_compare: Vec::new(),
+            fetches: Fetches::default(),
             received: Vec::new(),
             suspended: "no leader was elected yet",
             suspended_since: None,
@@ -123,10 +127,12 @@ impl Core {
         let mut effects = Vec::new();
         let mut last = self.node.clock.tick();
         loop {
-            let timeout = if self.own.is_empty() { self.sleep(self.node.clock.tick()) } else { Duration::ZERO };
+            let has_work = !self.own.is_empty() || (self.zab.is_serving() && self.pending.has_held());
+            let timeout = if has_work { Duration::ZERO } else { self.sleep(self.node.clock.tick()) };
             self.node.inbox.receive(&mut inputs, CORE_DRAIN_MAX, timeout);
             let now = self.node.clock.now();
             self.notice_pause(last, now.tick);
+            self.pending.begin_round();
             for input in std::mem::take(&mut self.own) {
                 self.zab.step(now, input, &mut effects);
             }
@@ -164,9 +170,8 @@ impl Core {
 
     fn notice_pause(&mut self, last: Tick, now: Tick) {
         let gap = until(now, last);
-        if gap > IDLE_MAX + PAUSE_MIN {
+        if self.expiry.notice_gap(gap) {
             tracing::warn!(?gap, "this process stood still");
-            self.expiry.postpone(gap + PAUSE_MIN);
         }
     }
 
@@ -191,8 +196,10 @@ impl Core {
                 self.zab.step(now, Input::Connected { peer, link: id }, effects);
             }
             CoreInput::Propose(batch) => self.take_writes(now, batch),
-            CoreInput::Barrier(waiter) if self.zab.is_serving() => self.ask_barrier(now, waiter, effects),
-            CoreInput::Barrier(waiter) => self.pending.hold_barrier(waiter, now.tick),
+            CoreInput::Barrier(waiter) if self.zab.is_serving() => {
+                self.ask_barrier(now, Barrier::new(waiter, now.tick), effects);
+            }
+            CoreInput::Barrier(waiter) => self.pending.hold_barrier(Barrier::new(waiter, now.tick)),
             CoreInput::SnapshotNow(waiter) => self.snapshotter.ask(&self.node, Some(waiter)),
             CoreInput::Detached(session, generation) => {
                 if self.sessions.get(&session).is_some_and(|bound| bound.generation == generation) {
@@ -206,9 +213,16 @@ impl Core {
                     self.zab.step(now, Input::SnapshotTaken { snapshot }, effects);
                 }
             }
-            CoreInput::SnapshotReceived(snapshot, tree) => {
-                self.received.push((snapshot, tree));
-                self.zab.step(now, Input::SnapshotReceived { snapshot }, effects);
+            CoreInput::Fetched(fetch, received) => {
+                self.fetches.ended(fetch);
+                let input = match received {
+                    Some((snapshot, tree)) => {
+                        self.received.push((snapshot, tree));
+                        Input::SnapshotReceived { fetch, snapshot }
+                    }
+                    None => Input::SnapshotFailed { fetch },
+                };
+                self.zab.step(now, input, effects);
             }
             CoreInput::Shutdown => {
                 tracing::info!("stopping");
@@ -225,15 +239,17 @@ impl Core {
         }
     }
 
-    fn ask_barrier(&mut self, now: Now, waiter: Waiter, effects: &mut Vec<Effect>) {
+    fn ask_barrier(&mut self, now: Now, barrier: Barrier, effects: &mut Vec<Effect>) {
         let tag = self.node.take_tags(1);
-        self.pending.barrier_asked(tag, waiter, now.tick);
+        self.pending.barrier_asked(tag, barrier);
         // What was proposed before the barrier must not come after it.
         self.propose_now(now, effects);
         self.zab.step(now, Input::ReadBarrier { tag }, effects);
     }
 
     /// Proposes what was held, as far as there is a leader, and what came with this batch.
+    ///
+    /// What was held goes in portions: all of it at once could be more than the leader admits.
     fn propose(&mut self, now: Now, effects: &mut Vec<Effect>) {
         if self.zab.is_serving() {
             for request in self.pending.release(CORE_DRAIN_MAX) {
@@ -242,7 +258,7 @@ impl Core {
                         self.pending.proposed(proposal.tag, waiter);
                         self.proposals.push(proposal);
                     }
-                    HeldRequest::Barrier(waiter) => self.ask_barrier(now, waiter, effects),
+                    HeldRequest::Barrier(barrier) => self.ask_barrier(now, barrier, effects),
                 }
             }
         }
@@ -259,8 +275,9 @@ impl Core {
     /// Refuses what was held for too long.
     pub(super) fn refuse_overdue(&mut self, now: Tick) {
         for request in self.pending.overdue(now) {
+            let problem = self.node.problem().map(|problem| format!("; {problem}")).unwrap_or_default();
             let message = format!(
-                "no leader with a quorum within {} s: {}; this node is {:?}",
+                "no leader with a quorum within {} s: {}; this node is {:?}{problem}",
                 REQUEST_DEADLINE.as_secs(),
                 self.suspended,
                 self.zab.role()
@@ -271,6 +288,8 @@ impl Core {
 
     /// Posts an outcome and remembers to wake its receiver.
     pub(super) fn answer(&mut self, waiter: &Waiter, zxid: Zxid, outcome: Outcome) {
+        // Here and not with the connection: that may be gone long before the write is.
+        self.node.finish_write(waiter.bytes);
         if waiter.mailbox.post(Mail::Outcome { sequence: waiter.sequence, zxid, outcome }) {
             self.to_wake.push(waiter.mailbox.clone());
         }

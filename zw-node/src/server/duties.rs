@@ -4,8 +4,8 @@ use super::core::Core;
 use super::locks::{lock, read};
 use std::time::Duration;
 use zw_core::ids::SessionId;
-use zw_core::limits::{APPLY_BATCH_MAX, EXPIRIES_AT_ONCE_MAX};
-use zw_core::tree::command::{CloseSession, Command, Envelope, Reap};
+use zw_core::limits::APPLY_BATCH_MAX;
+use zw_core::tree::command::{Command, Envelope};
 use zw_core::zab::effects::{Input, Now, Proposal};
 
 /// Between two reports of the sessions' signs of life.
@@ -50,26 +50,17 @@ impl Core {
     }
 
     fn expire_sessions(&mut self, now: Now) {
-        // A sign of life that is on its way through this very node must count.
-        let due = self.expiry.due(now.tick, EXPIRIES_AT_ONCE_MAX);
-        if due.is_empty() {
-            return;
-        }
         let tree = read(&self.node.tree);
-        let close = |session: SessionId| {
-            let generation = tree.session(session)?.generation;
-            Some(Command::CloseSession(CloseSession { session, expired: true, generation }))
-        };
-        let commands: Vec<Command> = due.into_iter().filter_map(close).collect();
+        let commands = self.expiry.closings(now.tick, &tree);
         drop(tree);
         self.propose_own(commands);
     }
 
     fn reap(&mut self, now: Now) {
         let tree = read(&self.node.tree);
-        let paths = tree.reapable(now.wall_ms.max(tree.time_ms()), APPLY_BATCH_MAX);
+        let commands = tree.reaping(now.wall_ms, APPLY_BATCH_MAX);
         drop(tree);
-        self.propose_own(paths.into_iter().map(|path| Command::Reap(Reap { path })).collect());
+        self.propose_own(commands);
     }
 
     /// Proposes commands of this node itself: nobody waits for them.

@@ -17,7 +17,7 @@ use zw_core::ids::{NodeId, SessionId, Ticket};
 use zw_core::limits::CORE_INBOX_MAX;
 use zw_core::log::record::SnapshotId;
 use zw_core::tree::Tree;
-use zw_core::zab::effects::{Input, Proposal};
+use zw_core::zab::effects::{FetchId, Input, Proposal};
 
 /// Something for the core thread.
 pub(crate) enum CoreInput {
@@ -35,8 +35,8 @@ pub(crate) enum CoreInput {
     Detached(SessionId, u32),
     /// The snapshot thread is done, with the snapshot's size in bytes, or with what went wrong.
     SnapshotTaken(Result<(SnapshotId, u64), String>),
-    /// A snapshot came from the leader, is durable, and has become this tree.
-    SnapshotReceived(SnapshotId, Box<Tree>),
+    /// A fetch ended: a snapshot came from the leader, is durable, and has become this tree; or none came.
+    Fetched(FetchId, Option<(SnapshotId, Box<Tree>)>),
     /// End in good order.
     Shutdown,
 }
@@ -56,6 +56,8 @@ pub(crate) struct Waiter {
     pub(crate) mailbox: Arc<Mailbox>,
     /// The request's place among the connection's requests.
     pub(crate) sequence: u64,
+    /// Of a write: what it holds of the node's room for writes, until it is answered.
+    pub(crate) bytes: usize,
 }
 
 /// The queue of the core thread.

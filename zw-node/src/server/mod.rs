@@ -12,8 +12,8 @@ pub(crate) mod clock;
 mod config;
 mod core;
 mod duties;
-mod expiry;
 pub(crate) mod faults;
+pub(crate) mod fetches;
 pub(crate) mod inbox;
 pub(crate) mod locks;
 pub(crate) mod metrics;
@@ -26,14 +26,16 @@ pub(crate) mod trace;
 
 pub use config::{ConfigError, NodeOptions};
 
+use crate::command_line::{self, EXIT_USAGE};
 use crate::connection;
-use crate::peer::dial::keep_connected;
+use crate::peer::dial::{keep_connected, keep_introduced};
 use crate::snapshots::{SnapshotError, SnapshotStore};
 use crate::wal::{DiskDelay, LogEvent, LogThread, Wal, WalError, WalOptions};
 use config::Config;
 use inbox::CoreInput;
 use node::{Node, View};
 use std::io::{self, Write};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -103,6 +105,17 @@ pub enum ServerError {
     },
 }
 
+impl ServerError {
+    /// The process's exit code: 2 for flags that are wrong, 1 for what the machine refuses.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            ServerError::Config(_) | ServerError::LogLevel { .. } => EXIT_USAGE,
+            _ => 1,
+        }
+    }
+}
+
 fn listen_advice(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::AddrInUse => ". Another process has this port: stop that one, or choose another with --port",
@@ -137,7 +150,7 @@ pub fn run(options: NodeOptions) -> Result<(), ServerError> {
     let interval_bytes = config.snapshot_interval_bytes;
     let zab = |now: Now, seed: u64| Zab::new(zab_config(&config, seed), &recovered, now);
     let (node, zab) = make_node(config.clone(), tree, zab)?;
-    let snapshotter = snapshotter::Snapshotter::new(store, interval_bytes, recovered.snapshot);
+    let snapshotter = snapshotter::Snapshotter::new(store, interval_bytes, config.me, recovered.snapshot);
     let (log, disk_delay) = start_log(&node, wal)?;
     let core = core::Core::new(node.clone(), zab, log, snapshotter);
     let core = start_core(core)?;
@@ -157,20 +170,8 @@ fn socket_threads() -> usize {
     (cores / 2).clamp(1, SOCKET_THREADS_MAX)
 }
 
-/// Logs to stderr, unless the process logs already.
 fn start_logging(level: &str) -> Result<(), ServerError> {
-    let filter = tracing_subscriber::EnvFilter::try_new(level)
-        .map_err(|error| ServerError::LogLevel { level: level.to_owned(), reason: error.to_string() })?;
-    let subscriber = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr)
-        .with_ansi(io::IsTerminal::is_terminal(&io::stderr()))
-        .with_target(false)
-        // Whoever read our stderr may be gone; that is no reason to panic.
-        .log_internal_errors(false)
-        .finish();
-    let _ = tracing::subscriber::set_global_default(subscriber);
-    Ok(())
+    command_line::start_logging(level).map_err(|reason| ServerError::LogLevel { level: level.to_owned(), reason })
 }
 
 fn listen(config: &Config) -> Result<std::net::TcpListener, ServerError> {
@@ -265,15 +266,18 @@ impl Drop for ExitOnPanic {
 async fn serve(node: &Arc<Node>, listener: std::net::TcpListener, disk_delay: DiskDelay) -> Result<(), ServerError> {
     let listener = TcpListener::from_std(listener).map_err(system("listening"))?;
     let me = node.config.me;
-    let higher: Vec<NodeId> = node.config.ensemble.others(me).filter(|peer| *peer > me).collect();
+    let (higher, lower): (Vec<NodeId>, Vec<NodeId>) = node.config.ensemble.others(me).partition(|peer| *peer > me);
     for peer in higher {
         tokio::spawn(keep_connected(node.clone(), peer));
+    }
+    for peer in lower {
+        tokio::spawn(keep_introduced(node.clone(), peer));
     }
     tokio::spawn({
         let node = node.clone();
         async move { node.faults.expire(|delay| disk_delay.set(delay)).await }
     });
-    announce(node);
+    announce(node, listener.local_addr().map_err(system("listening"))?);
     tokio::select! {
         () = connection::accept(node.clone(), listener) => {}
         () = crate::signals::terminated() => {}
@@ -282,12 +286,12 @@ async fn serve(node: &Arc<Node>, listener: std::net::TcpListener, disk_delay: Di
 }
 
 /// Says on stdout that connections are taken.
-fn announce(node: &Node) {
+fn announce(node: &Node, listening: SocketAddr) {
     let Config { address, ensemble, me, data, .. } = &node.config;
-    tracing::info!(node = %me, %address, %ensemble, data = %data.display(), "started");
+    tracing::info!(node = %me, %address, %listening, %ensemble, data = %data.display(), "started");
     let mut out = io::stdout().lock();
     // Nobody may be listening; the log has said it too.
-    let _ = writeln!(out, "listening on {address}").and_then(|()| out.flush());
+    let _ = writeln!(out, "listening on {listening}").and_then(|()| out.flush());
 }
 
 /// Waits for the core thread, but not for ever.

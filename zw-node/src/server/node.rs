@@ -130,8 +130,8 @@ impl Node {
         self.tags.fetch_add(count, Ordering::Relaxed)
     }
 
-    /// Makes room for a client's write of `bytes`; false if too much is under way. Each success needs one
-    /// [`Node::finish_write`].
+    /// Makes room for a client's write of `bytes`; false if too much is under way on this node, of clients that are here
+    /// and of those that have left. Each success needs one [`Node::finish_write`].
     pub(crate) fn admit_write(&self, bytes: usize) -> bool {
         let admitted = self.writes_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes <= CLIENT_WRITES_BYTES_MAX;
         if !admitted {
@@ -140,7 +140,7 @@ impl Node {
         admitted
     }
 
-    /// A client's write of `bytes` was answered, or nobody waits for it any more.
+    /// A client's write of `bytes` was answered, or will not be proposed.
     pub(crate) fn finish_write(&self, bytes: usize) {
         let before = self.writes_bytes.fetch_sub(bytes, Ordering::Relaxed);
         assert!(before >= bytes, "a write is finished once");

@@ -1,6 +1,7 @@
 //! Performing the protocol's effects, in their order.
 
 use super::core::{Core, Outgoing};
+use super::fetches::Wish;
 use super::locks::{lock, read, write};
 use super::trace::Facts;
 use crate::peer::bulk;
@@ -30,9 +31,7 @@ impl Core {
                 Effect::Discard { snapshot } => self.discard(snapshot),
                 Effect::Serve { leader, epoch } => self.serve(now, leader, epoch),
                 Effect::Suspend { reason } => self.suspend(now, reason),
-                Effect::FetchSnapshot { peer, zxid } => {
-                    bulk::fetch_in_background(&self.node, self.snapshotter.store(), peer, zxid);
-                }
+                Effect::FetchSnapshot { fetch, peer, zxid } => self.fetches.want(Wish { fetch, peer, zxid }),
                 Effect::Barrier { tag, zxid } => self.pending.barrier_stands(tag, zxid),
                 Effect::Reject { tag, why } => self.reject(tag, why),
                 Effect::Touched { sessions } => {
@@ -45,6 +44,10 @@ impl Core {
         self.send_outgoing();
         self.compare_digests();
         self.answer_synced();
+        // After the files of earlier fetches were dealt with: the same snapshot may come again, under the same name.
+        if let Some((wish, until)) = self.fetches.begin() {
+            bulk::fetch_in_background(&self.node, self.snapshotter.store(), wish, until);
+        }
     }
 
     fn persist(&mut self, ticket: zw_core::ids::Ticket, records: Vec<Record>) {
@@ -88,7 +91,7 @@ impl Core {
     /// The received snapshot becomes the tree. Its changes fired no watches, so the clients must come again and re-arm.
     fn reset(&mut self, snapshot: SnapshotId) {
         let place = self.received.iter().position(|(id, _)| *id == snapshot);
-        let (_, tree) = self.received.swap_remove(place.expect("a reset follows the snapshot's receipt"));
+        let (_, tree) = self.received.remove(place.expect("a reset follows the snapshot's receipt"));
         assert_eq!((tree.applied(), tree.digest()), (snapshot.zxid, snapshot.digest), "the snapshot was verified");
         // The clients go before anybody can read the new tree: they would see data whose watches have not fired.
         let mut shown = write(&self.node.tree);
@@ -104,7 +107,8 @@ impl Core {
     }
 
     fn discard(&mut self, snapshot: SnapshotId) {
-        self.received.retain(|(id, _)| *id != snapshot);
+        let place = self.received.iter().position(|(id, _)| *id == snapshot);
+        self.received.remove(place.expect("what is discarded was received"));
         self.snapshotter.discard(snapshot);
     }
 
@@ -116,7 +120,7 @@ impl Core {
         if leader == self.node.config.me {
             let tree = read(&self.node.tree);
             for (id, session) in tree.sessions() {
-                self.expiry.opened(id, super::expiry::patience(session.timeout_ms), now.tick);
+                self.expiry.opened(id, zw_core::tree::expiry::patience(session.timeout_ms), now.tick);
             }
         }
     }

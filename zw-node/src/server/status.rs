@@ -26,7 +26,7 @@ impl Node {
         };
         let uptime = self.clock.uptime();
         let mut faults = self.faults.words();
-        faults.extend(self.peers.problems());
+        faults.extend(self.peers.problems(self.clock.uptime_ms()));
         let me = self.config.me;
         Status {
             node: me,
@@ -58,14 +58,25 @@ impl Node {
         }
     }
 
+    /// One of the reasons, if there is any, why others do not work with this node.
+    pub(crate) fn problem(&self) -> Option<String> {
+        self.peers.problems(self.clock.uptime_ms()).pop_first()
+    }
+
     fn peer_status(&self, id: NodeId, acked: &[(NodeId, zw_core::ids::Zxid)]) -> PeerStatus {
         let peer = self.peers.get(id);
-        let heard_ms_ago = peer.heard_ms.map_or(u64::MAX, |heard| self.clock.uptime_ms().saturating_sub(heard));
+        let now_ms = self.clock.uptime_ms();
+        let heard_ms_ago = peer.heard_ms.map_or(u64::MAX, |heard| now_ms.saturating_sub(heard));
         PeerStatus {
             node: id,
             connected: peer.link.is_some() && !self.faults.blocks(id),
             heard_ms_ago,
             acked_zxid: acked.iter().find(|(peer, _)| *peer == id).map(|(_, zxid)| *zxid).unwrap_or_default(),
+            problem: peer
+                .problem
+                .filter(|problem| problem.is_known(now_ms))
+                .map(|problem| problem.text)
+                .unwrap_or_default(),
         }
     }
 

@@ -32,7 +32,7 @@ impl DirectoryLock {
     pub(super) fn take(directory: &Path) -> Result<DirectoryLock, WalError> {
         let path = directory.join(LOCK);
         let file = File::options().write(true).create(true).truncate(false).open(&path);
-        let file = file.map_err(|source| WalError::Io { doing: "opening", path: path.clone(), source })?;
+        let file = file.map_err(|source| WalError::Directory { directory: directory.to_owned(), source })?;
         match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(DirectoryLock { _file: file }),
             Err(rustix::io::Errno::WOULDBLOCK) => Err(WalError::Locked { directory: directory.to_owned() }),
@@ -41,7 +41,25 @@ impl DirectoryLock {
     }
 }
 
-/// Whose log a directory holds.
+/// Whose log a directory holds, for whoever wants to know before a node is started on it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// The node.
+    pub node: NodeId,
+    /// The ensemble's members, in canonical order, as text.
+    pub ensemble: String,
+}
+
+/// Whose log `directory` holds; makes nothing there. None if it holds no log, or one whose identity cannot be read: then
+/// the node that is started on it says what is wrong.
+#[must_use]
+pub fn owner(directory: &Path) -> Option<Owner> {
+    let bytes = std::fs::read(directory.join(IDENTITY)).ok()?;
+    let Identity { node, ensemble, .. } = Identity::parse(&String::from_utf8_lossy(&bytes))?;
+    Some(Owner { node, ensemble })
+}
+
+/// Whose log a directory holds, and which.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Identity {
     pub(super) node: NodeId,
@@ -144,6 +162,19 @@ mod tests {
             bytes[index] ^= 1;
             assert_eq!(Identity::parse(&String::from_utf8_lossy(&bytes)), None, "byte {index} of {text}");
         }
+    }
+
+    #[test]
+    fn the_owner_is_known_without_a_start_and_nothing_is_made_to_find_out() {
+        let directory = tempfile::tempdir().unwrap();
+        let missing = directory.path().join("n1");
+        assert_eq!(owner(&missing), None);
+        assert!(!missing.exists());
+        identity().write(&RealDisk::new(directory.path()).unwrap()).unwrap();
+        let Identity { node, ensemble, .. } = identity();
+        assert_eq!(owner(directory.path()), Some(Owner { node, ensemble }));
+        std::fs::write(directory.path().join(IDENTITY), "damaged").unwrap();
+        assert_eq!(owner(directory.path()), None);
     }
 
     #[test]

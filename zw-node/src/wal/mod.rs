@@ -12,6 +12,7 @@ pub mod disk;
 mod preparer;
 pub mod writer;
 
+pub use directory::{Owner, owner};
 pub use writer::{DiskDelay, LogEvent, LogThread};
 
 use bytes::Bytes;
@@ -82,6 +83,14 @@ pub enum WalError {
     Locked {
         /// The directory.
         directory: PathBuf,
+    },
+    /// There is no such directory, and it cannot be made or written to.
+    #[error("{}: {source}; choose a directory that may be written to with --data", directory.display())]
+    Directory {
+        /// The directory.
+        directory: PathBuf,
+        /// The system's word.
+        source: io::Error,
     },
     /// The directory belongs to another node.
     #[error(
@@ -158,7 +167,7 @@ impl Wal {
     /// # Errors
     /// The directory is in use, belongs to another node, cannot be read or written, or its log is damaged.
     pub fn open(directory: &Path, options: WalOptions) -> Result<(Wal, Recovered), WalError> {
-        let error = |source| WalError::Io { doing: "making", path: directory.to_owned(), source };
+        let error = |source| WalError::Directory { directory: directory.to_owned(), source };
         let disk = RealDisk::new(directory).map_err(error)?;
         let lock = DirectoryLock::take(directory)?;
         let (mut wal, recovered) = Wal::open_on(Arc::new(disk), options)?;

@@ -3,9 +3,13 @@
 // Each test program uses its own part of this.
 #![allow(dead_code)]
 
+#[path = "../ports/mod.rs"]
+mod ports;
+
+pub(crate) use ports::free_ports;
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -139,14 +143,6 @@ pub(crate) fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
         assert!(Instant::now() < deadline, "gave up waiting until {what}");
         std::thread::sleep(Duration::from_millis(20));
     }
-}
-
-pub(crate) fn free_ports(count: usize) -> Vec<u16> {
-    let listeners: Vec<TcpListener> = (0..count).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
-    let mut ports: Vec<u16> = listeners.iter().map(|listener| listener.local_addr().unwrap().port()).collect();
-    // In the order of the node ids.
-    ports.sort_unstable();
-    ports
 }
 
 /// One HTTP request; gives the status and the body.

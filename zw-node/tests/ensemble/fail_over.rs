@@ -1,10 +1,12 @@
 //! Leaders that die, followers that come back.
 
-use crate::harness::Ensemble;
-use zw_core::client::ClientOptions;
-use zw_core::tree::command::CreateMode;
+use crate::harness::{Ensemble, PATIENCE};
+use std::time::Instant;
+use zw_core::client::{Client, ClientOptions, Connection};
+use zw_core::limits::{CLIENT_WRITES_BYTES_MAX, ZNODE_DATA_BYTES_MAX};
+use zw_core::tree::command::{Command, CreateMode, SetData};
 use zw_core::wire::admin::NodeRole;
-use zw_core::wire::client::ErrorCode;
+use zw_core::wire::client::{Answer, ErrorCode, Operation};
 
 #[tokio::test]
 async fn writes_go_on_after_the_leader_is_killed_and_it_catches_up() {
@@ -155,4 +157,77 @@ async fn a_node_that_starts_without_a_quorum_does_not_show_its_past() {
     ensemble.start_node(1);
     ensemble.wait_for_leader().await;
     assert!(client.exists("/a").await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_node_that_was_in_no_quorum_since_its_start_refuses_in_time_and_says_why() {
+    let mut ensemble = Ensemble::new(3, &[]);
+    ensemble.start_node(0);
+    ensemble.wait_for("the node to listen", async |ensemble: &Ensemble| ensemble.status(0).await).await;
+    let server = ensemble.addresses[0].clone();
+    let verbs: [&[&str]; 5] =
+        [&["create", "/a", "x"], &["create", "-e", "/a", "x"], &["sync"], &["get", "/"], &["ls", "/"]];
+    let asked = verbs.map(|verb| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_zw"));
+        let command = command.env("ZW_SERVERS", &server).args(verb).stdin(std::process::Stdio::null());
+        command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap()
+    });
+    for (asked, verb) in asked.into_iter().zip(verbs) {
+        let output = asked.wait_with_output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{verb:?}: {said}");
+        assert!(said.contains("no leader with a quorum within 3 s"), "{verb:?}: {said}");
+    }
+    // What comes together waits together: one after the other would be longer than the client waits.
+    let client = Client::connect(ClientOptions::to([&server])).await.unwrap();
+    let (root, read, write) = (client.get("/"), client.exists("/a"), client.set("/a", "y", -1));
+    let (root, read, write, sync) = tokio::join!(root, read, write, client.sync());
+    let refused = [root.map(drop), read.map(drop), write.map(drop), sync.map(drop)].map(Result::unwrap_err);
+    for error in refused {
+        assert_eq!(error.code(), Some(ErrorCode::NoQuorum), "{error}");
+    }
+    // The same connection serves once there is a quorum.
+    ensemble.start_node(1);
+    ensemble.wait_for_leader().await;
+    client.create("/a", "", CreateMode::Persistent).await.unwrap();
+    assert!(client.exists("/a").await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_client_that_comes_again_holds_no_more_than_one_that_stays() {
+    let mut ensemble = Ensemble::new(3, &[]);
+    ensemble.start_node(0);
+    ensemble.wait_for("the node to listen", async |ensemble: &Ensemble| ensemble.status(0).await).await;
+    let set = || {
+        let set = SetData { path: "/a".to_owned(), data: vec![7; ZNODE_DATA_BYTES_MAX].into(), version: -1 };
+        Operation::Write(Command::SetData(set))
+    };
+    let open = async || Connection::open(&ensemble.addresses[0], PATIENCE).await.unwrap();
+    let all_that_fit = CLIENT_WRITES_BYTES_MAX / ZNODE_DATA_BYTES_MAX - 1;
+    // On a busy machine the first writes may be refused before the next connection comes: then it is done again.
+    let since = Instant::now();
+    loop {
+        let mut first = open().await;
+        for _ in 0..all_that_fit {
+            first.send(set()).await.unwrap();
+        }
+        let taken = async |ensemble: &Ensemble| ensemble.status(0).await.filter(|status| status.queue > 0);
+        ensemble.wait_for("the writes to be held", taken).await;
+        drop(first);
+        let left = async |ensemble: &Ensemble| ensemble.status(0).await.filter(|status| status.connections == 1);
+        ensemble.wait_for("the connection to end", left).await;
+        let mut second = open().await;
+        for _ in 0..4 {
+            second.send(set()).await.unwrap();
+        }
+        let mut codes = Vec::new();
+        for _ in 0..4 {
+            let Answer::Error(refused) = second.recv().await.unwrap().answer else { panic!("there is no leader") };
+            codes.push(refused.code);
+        }
+        if codes.contains(&ErrorCode::Overloaded) {
+            return;
+        }
+        assert!(since.elapsed() < PATIENCE, "the writes of a client that has left do not count: {codes:?}");
+    }
 }

@@ -2,9 +2,12 @@
 //!
 //! Nothing sleeps for a fixed time: a test waits for a condition, and fails with the nodes' logs if it does not come.
 
+#[path = "../ports/mod.rs"]
+mod ports;
+
+pub(crate) use ports::free_ports;
 use std::fs::File;
 use std::io::Read;
-use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -21,14 +24,6 @@ pub(crate) struct Ensemble {
     flags: Vec<String>,
     children: Vec<Option<Child>>,
     directory: tempfile::TempDir,
-}
-
-/// Ports that were free a moment ago, ascending: the order of the list is then the order of the ids.
-pub(crate) fn free_ports(count: usize) -> Vec<u16> {
-    let held: Vec<TcpListener> = (0..count).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
-    let mut ports: Vec<u16> = held.iter().map(|listener| listener.local_addr().unwrap().port()).collect();
-    ports.sort_unstable();
-    ports
 }
 
 /// The program under test.

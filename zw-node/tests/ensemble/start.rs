@@ -4,8 +4,10 @@ use crate::harness::{Ensemble, free_ports, node_command};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+use zw_core::client::Connection;
 use zw_core::tree::command::CreateMode;
+use zw_core::wire::admin::Status;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -91,6 +93,76 @@ async fn a_peer_with_another_list_of_members_is_refused_with_both_lists() {
         assert!(child.try_wait().unwrap().is_none(), "it goes on, so that the other one can be put right");
         child.kill().unwrap();
         child.wait().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn different_lists_are_told_once_at_both_ends_whoever_dials_whom() {
+    let ports = free_ports(3);
+    let [a, b, c] = [0, 1, 2].map(|index| format!("127.0.0.1:{}", ports[index]));
+    // In the first pair each waits to be dialled by the other; in the second the upper one is no member of the lower's.
+    let pairs = [[(0, a.clone()), (1, format!("{a},{b}"))], [(1, format!("{a},{b}")), (2, format!("{a},{b},{c}"))]];
+    for lists in pairs {
+        let directory = tempfile::tempdir().unwrap();
+        let log = |port: u16| directory.path().join(format!("log-{port}"));
+        let mut children: Vec<Child> = Vec::new();
+        for (index, list) in &lists {
+            let child = node_command()
+                .args(["--port", &ports[*index].to_string(), "--ensemble", list, "--data"])
+                .arg(directory.path().join(index.to_string()))
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(std::fs::File::create(log(ports[*index])).unwrap())
+                .spawn()
+                .unwrap();
+            children.push(child);
+        }
+        // Several attempts later.
+        let upper = format!("127.0.0.1:{}", ports[lists[1].0]);
+        let status = status_when(&upper, |status| {
+            status.uptime_ms > 3_500
+                && status.peers.iter().any(|peer| peer.problem.contains("the lists of members differ"))
+        });
+        let status = status.await;
+        for (index, _) in &lists {
+            let text = std::fs::read_to_string(log(ports[*index])).unwrap();
+            let said: Vec<&str> = text.lines().filter(|line| line.contains("the lists of members differ")).collect();
+            assert_eq!(said.len(), 1, "{text}");
+            assert!(
+                said[0].contains("ERROR") && said[0].contains("start all members with the same list"),
+                "{}",
+                said[0]
+            );
+            assert!(lists.iter().all(|(_, list)| said[0].contains(&format!("--ensemble {list}"))), "{}", said[0]);
+        }
+        let peer = status.peers.iter().find(|peer| !peer.problem.is_empty()).unwrap();
+        assert!(!peer.connected);
+        for verb in [&["status"][..], &["check"], &["get", "/"], &["create", "/x"]] {
+            let zw =
+                std::process::Command::new(env!("CARGO_BIN_EXE_zw")).args(["--servers", &upper]).args(verb).output();
+            let zw = zw.unwrap();
+            let shown = format!("{}{}", String::from_utf8_lossy(&zw.stdout), String::from_utf8_lossy(&zw.stderr));
+            assert_eq!(shown.matches(&peer.problem).count(), 1, "{verb:?}: {shown}");
+        }
+        for mut child in children {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+    }
+}
+
+async fn status_when(address: &str, is_so: impl Fn(&Status) -> bool) -> Status {
+    let since = Instant::now();
+    loop {
+        if let Ok(mut connection) = Connection::open(address, Duration::from_secs(2)).await
+            && let Ok(status) = connection.status().await
+        {
+            if is_so(&status) {
+                return status;
+            }
+            assert!(since.elapsed() < PATIENCE, "{status:?}");
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 

@@ -29,8 +29,12 @@ pub enum Command {
 }
 
 const ACTS: [Act; 5] = [Act::Kill, Act::Stop, Act::Pause, Act::Resume, Act::Revive];
-const ALIASES: [(&str, &str); 5] =
-    [("q", "quit"), ("exit", "quit"), ("h", "help"), ("set", "write"), ("start", "revive")];
+const ALIASES: [(&str, &str); 6] =
+    [("q", "quit"), ("q!", "quit"), ("exit", "quit"), ("h", "help"), ("set", "write"), ("start", "revive")];
+/// What a write looks like.
+const WRITE_USAGE: &str = "write [n2] /path data";
+/// How much of what was typed is repeated in an answer.
+const REPEATED_CHARS_MAX: usize = 40;
 
 /// Understands a line, or says what is wrong with it.
 ///
@@ -42,9 +46,9 @@ pub fn parse(line: &str, state: &State, now: Duration) -> Result<Command, String
     let rest = rest.trim();
     let verb = ALIASES.iter().find(|(alias, _)| *alias == verb).map_or(verb, |(_, verb)| *verb);
     if let Some(act) = ACTS.into_iter().find(|act| act.verb() == verb) {
-        return targets(rest, state, now).map(|members| Command::Act(act, members));
+        return targets(verb, rest, state, now).map(|members| Command::Act(act, members));
     }
-    if verb == "write" && !rest.is_empty() {
+    if verb == "write" {
         return write(rest, state, now);
     }
     if state.has_test_hooks && verb == "debug" {
@@ -53,58 +57,97 @@ pub fn parse(line: &str, state: &State, now: Duration) -> Result<Command, String
     match ACTIONS.iter().find(|action| !verb.is_empty() && action.command == verb) {
         Some(action) if rest.is_empty() => Ok(Command::Action(action.id)),
         Some(_) => Err(format!("{verb} takes no arguments")),
-        None => Err(match nearest(verb) {
-            Some(near) => format!("there is no command {verb:?}; did you mean {near}?"),
-            None => format!("there is no command {verb:?}; ? shows all"),
-        }),
+        None => Err(unknown(verb)),
     }
 }
 
-/// `n3`, `b1`, `leader`, `all`, `nodes`, `brokers`, several with commas or spaces; the selected one if none is given.
-fn targets(text: &str, state: &State, now: Duration) -> Result<Vec<Member>, String> {
-    let mut members = Vec::new();
+fn unknown(verb: &str) -> String {
+    match (verb, nearest(verb)) {
+        ("", _) => "type a command, for example kill n3 or write /path data; help shows all".into(),
+        (verb, Some(near)) => format!("there is no command {}; did you mean {near}?", repeated(verb)),
+        (verb, None) => format!("there is no command {}; help, or ? outside of this line, shows all", repeated(verb)),
+    }
+}
+
+/// What was typed, so that it can stand in a message.
+fn repeated(text: &str) -> String {
+    let head: String = text.chars().take(REPEATED_CHARS_MAX).collect();
+    if head.len() < text.len() { format!("{head:?}...") } else { format!("{head:?}") }
+}
+
+/// `n3`, `b1`, `leader`, `all`, `nodes`, `brokers`, several with commas or spaces; the selected one if nothing is given.
+fn targets(verb: &str, text: &str, state: &State, now: Duration) -> Result<Vec<Member>, String> {
+    if text.is_empty() {
+        return state.selected().map(|member| vec![member]).ok_or_else(|| "nothing is selected".into());
+    }
+    let mut members: Vec<Member> = Vec::new();
     for word in text.split([',', ' ']).filter(|word| !word.is_empty()) {
-        match word {
-            "leader" => members.push(leader(state, now)?),
-            "all" => members.extend(state.members()),
-            "nodes" => members.extend(state.members().filter(|member| member.is_node())),
-            "brokers" => members.extend(state.members().filter(|member| !member.is_node())),
-            word => {
-                let member: Member =
-                    word.parse().map_err(|error| format!("{error}, or leader, all, nodes, brokers"))?;
-                if state.process(member).is_none() {
-                    return Err(format!("there is no {member}"));
-                }
+        let named: Vec<Member> = match word {
+            "leader" => vec![leader(state, now)?],
+            "all" => state.members().collect(),
+            "nodes" => state.members().filter(|member| member.is_node()).collect(),
+            "brokers" if state.brokers.is_empty() => return Err("there are no brokers".into()),
+            "brokers" => state.members().filter(|member| !member.is_node()).collect(),
+            word => match word.parse::<Member>() {
+                Ok(member) if state.process(member).is_some() => vec![member],
+                Ok(member) => return Err(format!("there is no {member}; {verb} takes {}", names(state))),
+                Err(_) => return Err(format!("{} is not a member; {verb} takes {}", repeated(word), names(state))),
+            },
+        };
+        for member in named {
+            if !members.contains(&member) {
                 members.push(member);
             }
         }
     }
-    if members.is_empty() {
-        members.extend(state.selected());
-    }
-    members.dedup();
-    Ok(members)
+    if members.is_empty() { Err(format!("{verb} takes {}", names(state))) } else { Ok(members) }
+}
+
+/// What can be named.
+fn names(state: &State) -> String {
+    let range = |letter: char, count: usize| match count {
+        0 => String::new(),
+        1 => format!("{letter}1, "),
+        count => format!("{letter}1 to {letter}{count}, "),
+    };
+    let groups = if state.brokers.is_empty() { "leader or all" } else { "leader, nodes, brokers or all" };
+    format!("{}{}{groups}", range('n', state.nodes.len()), range('b', state.brokers.len()))
 }
 
 fn leader(state: &State, now: Duration) -> Result<Member, String> {
-    let leader = judge(state, now).leader.ok_or("nobody leads now")?;
+    let leader = judge(state, now).leader.ok_or("nobody leads now; name a member, for example n3")?;
     u8::try_from(leader.0).map(Member::Node).map_err(|_| "nobody leads now".to_owned())
 }
 
 /// `/path the data`, with `nK` before it for another node than the selected one.
 fn write(text: &str, state: &State, now: Duration) -> Result<Command, String> {
+    if text.is_empty() {
+        return Err(format!("a write needs a path: {WRITE_USAGE}, for example write /goals 7; the key W opens a form"));
+    }
     let (mut node, mut text) = (state.node, text);
     if !text.starts_with('/') {
         let (word, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
-        let chosen = targets(word, state, now)?;
-        let [member @ Member::Node(_)] = chosen[..] else {
-            return Err("write through one node: write [n2] /path data".into());
-        };
-        (node, text) = (member.index(), rest.trim_start());
+        node = through(word, text, state, now)?;
+        text = rest.trim_start();
+        if text.is_empty() {
+            return Err(format!("a write needs a path: write {word} /path data"));
+        }
     }
     let (path, data) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
-    check_path(path)?;
+    check_path(path).map_err(|reason| format!("{reason}; {WRITE_USAGE}"))?;
     Ok(Command::Write { node, path: path.to_owned(), data: data.to_owned() })
+}
+
+/// The node that `word` names, the first of `text`, which does not begin with a path.
+fn through(word: &str, text: &str, state: &State, now: Duration) -> Result<usize, String> {
+    let is_group = matches!(word, "leader" | "all" | "nodes" | "brokers") || word.contains(',');
+    if !is_group && word.parse::<Member>().is_err() {
+        return Err(format!("a path begins with /: write /{}", repeated(text).trim_matches('"')));
+    }
+    match targets("write", word, state, now)?[..] {
+        [member @ Member::Node(_)] => Ok(member.index()),
+        _ => Err(format!("write goes through one node, not through {}: {WRITE_USAGE}", repeated(word))),
+    }
 }
 
 fn breakage(text: &str) -> Result<Breakage, String> {
@@ -126,15 +169,9 @@ fn breakage(text: &str) -> Result<Breakage, String> {
 /// The reason.
 pub fn check_path(path: &str) -> Result<(), String> {
     if !path.starts_with('/') {
-        Err("a path starts with /, for example /goals/7".into())
-    } else if path.len() > 1 && path.ends_with('/') {
-        Err("a path does not end with /".into())
-    } else if path.contains("//") {
-        Err("a path has no empty parts".into())
-    } else if path.len() > zw_core::limits::PATH_BYTES_MAX {
-        Err(format!("a path has at most {} bytes", zw_core::limits::PATH_BYTES_MAX))
+        Err("a path begins with /, for example /goals/7".into())
     } else {
-        Ok(())
+        zw_core::tree::path::validate(path).map_err(|error| error.to_string())
     }
 }
 
@@ -179,7 +216,8 @@ fn verbs() -> impl Iterator<Item = &'static str> {
 fn nearest(verb: &str) -> Option<&'static str> {
     verbs()
         .map(|known| (distance(verb, known), known))
-        .filter(|(distance, _)| *distance <= 2)
+        // Of a short word nothing may be left over.
+        .filter(|(distance, _)| *distance <= 2 && *distance < verb.chars().count())
         .min()
         .map(|(_, known)| known)
 }
@@ -219,15 +257,37 @@ mod tests {
         parse(line, &state(), Duration::ZERO)
     }
 
+    fn reason(line: &str) -> String {
+        parsed(line).unwrap_err()
+    }
+
     #[test]
     fn acts_take_members() {
         assert_eq!(parsed("kill n3"), Ok(Command::Act(Act::Kill, vec![Member::Node(3)])));
         assert_eq!(parsed(" pause  b1,2 "), Ok(Command::Act(Act::Pause, vec![Member::Broker(1), Member::Node(2)])));
         assert_eq!(parsed("revive"), Ok(Command::Act(Act::Revive, vec![Member::Node(1)])), "the selected one");
         assert!(matches!(parsed("stop all"), Ok(Command::Act(Act::Stop, members)) if members.len() == 5));
-        assert!(parsed("kill n4").unwrap_err().contains("no n4"));
-        assert!(parsed("kill leader").unwrap_err().contains("nobody leads"));
-        assert!(parsed("kill x").unwrap_err().contains("n3"));
+        let twice = Command::Act(Act::Kill, vec![Member::Node(1), Member::Broker(1)]);
+        assert_eq!(parsed("kill n1 b1 n1"), Ok(twice), "each once");
+    }
+
+    #[test]
+    fn a_wrong_member_is_answered_with_those_that_there_are() {
+        for verb in ["kill", "stop", "pause", "resume", "revive"] {
+            assert!(reason(&format!("{verb} n4")).contains("no n4"));
+            assert!(reason(&format!("{verb} leader")).contains("nobody leads"));
+            for wrong in ["n4", "x", "n2 nobody", ",", "n0", "b1 b9"] {
+                let reason = reason(&format!("{verb} {wrong}"));
+                let help = format!("{verb} takes n1 to n3, b1 to b2, leader");
+                assert!(reason.contains(&help), "{verb} {wrong}: {reason}");
+            }
+        }
+        // Without brokers, all of them are nobody, and certainly not the selected node.
+        let state = State::new(vec!["localhost:8080".into()], Vec::new());
+        let none = parse("kill brokers", &state, Duration::ZERO);
+        assert_eq!(none, Err("there are no brokers".into()));
+        let reason = parse("kill x", &state, Duration::ZERO).unwrap_err();
+        assert!(reason.contains("kill takes n1, leader or all"), "{reason}");
     }
 
     #[test]
@@ -236,18 +296,46 @@ mod tests {
         assert_eq!(parsed("write /a two words"), Ok(write(0, "/a", "two words")));
         assert_eq!(parsed("write n2 /a x"), Ok(write(1, "/a", "x")));
         assert_eq!(parsed("write /a"), Ok(write(0, "/a", "")));
-        assert!(parsed("write b1 /a x").is_err());
-        assert!(parsed("write n2 a x").unwrap_err().contains("starts with /"));
-        assert_eq!(parsed("write"), Ok(Command::Action(Id::Write)));
+    }
+
+    #[test]
+    fn a_wrong_write_is_answered_with_a_right_one() {
+        for (line, help) in [
+            ("write", "needs a path: write [n2] /path data"),
+            ("write goals 3", "a path begins with /: write /goals 3"),
+            ("write n2", "needs a path: write n2 /path data"),
+            ("write n2 a x", "begins with /"),
+            ("write b1 /a x", "through one node, not through \"b1\": write [n2] /path data"),
+            ("write all /a x", "through one node"),
+            ("write n1,n2 /a x", "through one node"),
+            ("write n9 /a x", "there is no n9; write takes n1 to n3"),
+            ("write /a/ x", "must not end with a slash"),
+            ("write /a//b x", "empty name"),
+            ("write /a/../b x", ". or .."),
+        ] {
+            assert!(reason(line).contains(help), "{line}: {}", reason(line));
+        }
     }
 
     #[test]
     fn what_is_not_understood_is_answered_with_help() {
-        assert!(parsed("kil n1").unwrap_err().contains("kill"));
-        assert!(parsed("quit now").unwrap_err().contains("no arguments"));
-        assert!(parsed("").is_err());
-        assert!(parsed("xyzzy").unwrap_err().contains('?'));
+        assert!(reason("kil n1").contains("did you mean kill"));
+        assert!(reason("").contains("help"));
+        assert!(reason("xyzzy").contains('?'));
+        assert!(!reason("n3").contains("did you mean"), "nothing is near to two letters: {}", reason("n3"));
+        assert!(reason(&"x".repeat(10_000)).len() < 200);
         assert_eq!(parsed("q"), Ok(Command::Action(Id::Quit)));
+    }
+
+    #[test]
+    fn every_command_says_what_is_wrong_with_a_surplus() {
+        for action in ACTIONS.iter().filter(|action| !action.command.is_empty()) {
+            let line = format!("{} surplus", action.command);
+            let reason = reason(&line);
+            let is_open = ACTS.iter().any(|act| act.verb() == action.command) || action.id == Id::Write;
+            let help = if is_open { "surplus" } else { "takes no arguments" };
+            assert!(reason.contains(help), "{line}: {reason}");
+        }
     }
 
     #[test]

@@ -2,12 +2,14 @@
 
 use super::command::{self, Command};
 use super::table::{self, Id, pause_or_resume};
+use crate::member::Member;
 use crate::model::acts::{self, Act, say};
 use crate::model::events::{Event, Level, Source};
 use crate::model::message::Effect;
 use crate::model::overlay::{HISTORY_MAX, Input, Overlay, WriteForm};
+use crate::model::select::{Face, node_absence, node_face, printable};
 use crate::model::verdict::judge;
-use crate::model::{Pane, State};
+use crate::model::{Node, Pane, State};
 use crate::supervisor::Order;
 use bytes::Bytes;
 use std::time::Duration;
@@ -77,7 +79,7 @@ fn look(state: &mut State, id: Id) {
         Id::Command => {
             state.overlay = Some(Overlay::Command { input: Input::default(), recalled: None, error: None });
         }
-        Id::Why => state.overlay = Some(Overlay::Why),
+        Id::Why => state.overlay = Some(Overlay::Why { top: 0 }),
         Id::Write => {
             let path = if state.focus == Pane::Tree { state.tree.selected() } else { "/" };
             state.overlay = Some(Overlay::Write(WriteForm { path: Input::with(path), ..WriteForm::default() }));
@@ -148,6 +150,12 @@ fn moved(from: usize, rows: i64, count: usize) -> usize {
 /// Runs a line of the command line; the error stays for the person to mend.
 pub fn run_command(state: &mut State, now: Duration, line: &str) -> Result<Vec<Effect>, String> {
     let command = command::parse(line, state, now)?;
+    if let Command::Write { node, path, data } = &command {
+        check_writable(state, now, *node).map_err(|refusal| match refusal.instead {
+            Some(other) => format!("{}: write {other} {path} {}", refusal.words, printable(data.as_bytes(), 40)),
+            None => refusal.words,
+        })?;
+    }
     if state.history.last().is_none_or(|last| last != line) {
         if state.history.len() == HISTORY_MAX {
             state.history.remove(0);
@@ -158,12 +166,39 @@ pub fn run_command(state: &mut State, now: Duration, line: &str) -> Result<Vec<E
     state.version += 1;
     Ok(match command {
         Command::Action(id) => perform(state, now, id),
-        Command::Act(act, members) => {
-            members.into_iter().flat_map(|member| acts::perform(state, now, act, member)).collect()
-        }
+        Command::Act(act, members) => acts::perform_all(state, now, act, &members),
         Command::Break(breakage) => vec![Effect::Break(breakage)],
         Command::Write { node, path, data } => write(state, now, node, path, data),
     })
+}
+
+/// Why a write through a node is not even sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WriteRefusal {
+    /// For a person.
+    pub words: String,
+    /// A node that would take it.
+    pub instead: Option<Member>,
+}
+
+/// Whether somebody is there to take a write through a node.
+///
+/// # Errors
+/// Its process does not run; what to do about it, and who would take the write.
+pub fn check_writable(state: &State, now: Duration, node: usize) -> Result<(), WriteRefusal> {
+    let Some(gone) = state.nodes.get(node) else { return Ok(()) };
+    let Some(absence) = node_absence(gone) else { return Ok(()) };
+    let advice = if gone.process.failure().is_some() {
+        "! says why".to_owned()
+    } else if state.selected() == Some(gone.member) {
+        "R revives it".to_owned()
+    } else {
+        format!(":revive {} starts it", gone.member)
+    };
+    let serves = |node: &&Node| matches!(node_face(node, now), Face::Leader | Face::Follower | Face::Observer);
+    let instead = state.nodes.iter().find(serves).map(|node| node.member);
+    let through = instead.map_or_else(String::new, |other| format!(", or write through {other}"));
+    Err(WriteRefusal { words: format!("{absence}: {advice}{through}"), instead })
 }
 
 /// Sends a write.

@@ -52,6 +52,10 @@ pub(super) async fn read(node: usize, address: String, mut questions: Receiver<E
                 let result = value(&mut line, &path).await.map_err(|error| reason(&error));
                 Msg::Value { node, path, result }
             }
+            Effect::Redial { .. } => {
+                line.connection = None;
+                continue;
+            }
             _ => continue,
         };
         if messages.send(message).await.is_err() {
@@ -64,7 +68,10 @@ pub(super) async fn read(node: usize, address: String, mut questions: Receiver<E
 pub(super) async fn write(node: usize, address: String, mut writes: Receiver<Effect>, messages: Sender<Msg>) {
     let mut line = Line { address, timeout: WRITE_TIMEOUT, connection: None };
     while let Some(effect) = writes.recv().await {
-        let Effect::Write { path, data, .. } = effect else { continue };
+        let Effect::Write { path, data, .. } = effect else {
+            line.connection = None;
+            continue;
+        };
         let began = Instant::now();
         let result = match set_or_create(&mut line, &path, &data).await {
             Ok((zxid, created, version)) => Ok(Written { created, version, zxid, took: began.elapsed() }),

@@ -41,6 +41,13 @@ impl Cluster {
 
     /// Carries a question or a write out. Never waits.
     pub fn perform(&self, effect: Effect) {
+        if let Effect::Redial { node } = effect {
+            // A full queue has been failing for long: its connection is made anew in any case.
+            for queue in [self.readers.get(node), self.writers.get(node)].into_iter().flatten() {
+                let _ = queue.try_send(Effect::Redial { node });
+            }
+            return;
+        }
         let queue = match &effect {
             Effect::Children { node, .. } | Effect::Value { node, .. } => self.readers.get(*node),
             Effect::Write { node, .. } => self.writers.get(*node),

@@ -70,32 +70,62 @@ impl Act {
 
 /// Does it, or says why not.
 pub fn perform(state: &mut State, now: Duration, act: Act, member: Member) -> Vec<Effect> {
-    if let Err(reason) = act.check(state, member) {
-        say(state, now, reason, false);
-        return Vec::new();
+    perform_all(state, now, act, &[member])
+}
+
+/// Does it to all of them, and says of those to whom it cannot be done why not.
+pub fn perform_all(state: &mut State, now: Duration, act: Act, members: &[Member]) -> Vec<Effect> {
+    let (mut effects, mut done, mut refused) = (Vec::new(), Vec::new(), Vec::new());
+    for member in members {
+        match act_on(state, now, act, *member) {
+            Ok(order) => {
+                effects.push(Effect::Supervise(order));
+                done.push(member.to_string());
+            }
+            Err(reason) => refused.push(reason),
+        }
     }
-    let Some(process) = state.process_mut(member) else { return Vec::new() };
+    let mut said = Vec::new();
+    if !done.is_empty() {
+        let hint = match act {
+            Act::Kill | Act::Stop if done.len() > 1 => "  (R revives the selected one, U undoes one by one)",
+            Act::Kill | Act::Stop => "  (R revives it, U undoes)",
+            Act::Pause if done.len() > 1 => "  (P resumes the selected one, U undoes one by one)",
+            Act::Pause => "  (P resumes it, U undoes)",
+            Act::Resume | Act::Revive => "",
+        };
+        said.push(format!("{} {}{hint}", act.verb(), done.join(" ")));
+    }
+    let all_done = refused.is_empty();
+    said.append(&mut refused);
+    say(state, now, said.join("; "), all_done);
+    effects
+}
+
+/// Notes what is wanted from now on, and gives the order.
+fn act_on(state: &mut State, now: Duration, act: Act, member: Member) -> Result<Order, String> {
+    act.check(state, member)?;
+    let Some(process) = state.process_mut(member) else { return Err(format!("there is no {member}")) };
     let is_paused = process.desired == Desired::Paused && process.pid().is_some();
-    let (order, desired, hint) = match act {
-        Act::Kill => (Order::Kill(member), Desired::Down, "R revives it"),
-        Act::Stop => (Order::Stop(member), Desired::Down, "R revives it"),
-        Act::Pause => (Order::Pause(member), Desired::Paused, "P resumes it"),
-        Act::Resume => (Order::Resume(member), Desired::Up, ""),
-        Act::Revive if is_paused => (Order::Resume(member), Desired::Up, ""),
-        Act::Revive => (Order::Start(member), Desired::Up, ""),
+    let (order, desired) = match act {
+        Act::Kill => (Order::Kill(member), Desired::Down),
+        Act::Stop => (Order::Stop(member), Desired::Down),
+        Act::Pause => (Order::Pause(member), Desired::Paused),
+        Act::Resume => (Order::Resume(member), Desired::Up),
+        Act::Revive if is_paused => (Order::Resume(member), Desired::Up),
+        Act::Revive => (Order::Start(member), Desired::Up),
     };
     process.desired = desired;
     process.desired_since = now;
     let text = format!("{} {member}", act.verb());
-    state.events.push(Event { at: now, source: Source::You, level: Level::Info, text: text.clone() });
-    say(state, now, if hint.is_empty() { text } else { format!("{text}  ({hint}, U undoes)") }, true);
+    state.events.push(Event { at: now, source: Source::You, level: Level::Info, text });
     if matches!(act, Act::Kill | Act::Stop | Act::Pause) {
         if state.undo.len() == UNDO_MAX {
             state.undo.pop_front();
         }
         state.undo.push_back(Undo { member, act });
     }
-    vec![Effect::Supervise(order)]
+    Ok(order)
 }
 
 /// Takes the newest act back.

@@ -126,6 +126,11 @@ pub enum Effect {
         /// Its data.
         data: Bytes,
     },
+    /// A node was started anew: connections to its former life are of no use.
+    Redial {
+        /// Which node, from 0.
+        node: usize,
+    },
     /// Take or give back the mouse.
     SetMouse(bool),
     /// Paint the whole screen again.

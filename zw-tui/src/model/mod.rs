@@ -133,6 +133,10 @@ pub struct Process {
     pub desired_since: Duration,
     /// How often it was started.
     pub starts: u32,
+    /// Whether it ever accepted connections.
+    pub has_listened: bool,
+    /// What it said last before it ended with an error of its own.
+    pub words: Option<String>,
 }
 
 /// What was asked for.
@@ -163,9 +167,49 @@ pub enum Observed {
     Failed(String),
 }
 
+/// How a process failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure<'a> {
+    /// It could not be started, for this reason.
+    NotStarted(&'a str),
+    /// It ended so, and this is what it said last.
+    Ended(Exit, Option<&'a str>),
+}
+
+impl Failure<'_> {
+    /// What it says of itself, in a sentence. A revival alone would end the same way, so none is proposed.
+    #[must_use]
+    pub fn words(&self, member: Member) -> String {
+        match self {
+            Failure::NotStarted(reason) => format!("{member} did not start: {reason}"),
+            Failure::Ended(exit, Some(words)) => format!("{member} failed ({exit}): {words}"),
+            Failure::Ended(exit, None) => format!("{member} failed ({exit}) and said nothing"),
+        }
+    }
+}
+
 impl Process {
     fn new() -> Process {
-        Process { desired: Desired::Up, observed: Observed::Unborn, desired_since: Duration::ZERO, starts: 0 }
+        Process {
+            desired: Desired::Up,
+            observed: Observed::Unborn,
+            desired_since: Duration::ZERO,
+            starts: 0,
+            has_listened: false,
+            words: None,
+        }
+    }
+
+    /// Why it runs no more, or never did, if that is an error of its own: a start alone would end the same way.
+    #[must_use]
+    pub fn failure(&self) -> Option<Failure<'_>> {
+        match &self.observed {
+            Observed::Failed(reason) => Some(Failure::NotStarted(reason)),
+            Observed::Exited(exit, Asked::Nothing) if exit.is_own_error() => {
+                Some(Failure::Ended(*exit, self.words.as_deref()))
+            }
+            _ => None,
+        }
     }
 
     /// Its pid, while it lives.

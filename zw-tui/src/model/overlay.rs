@@ -32,7 +32,10 @@ pub enum Overlay {
     /// `W`.
     Write(WriteForm),
     /// Why the verdict is what it is.
-    Why,
+    Why {
+        /// The first reason that is shown.
+        top: usize,
+    },
 }
 
 /// The form of a write.

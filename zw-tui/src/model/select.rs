@@ -2,7 +2,7 @@
 
 use super::sight::Freshness;
 use super::verdict::Verdict;
-use super::{Desired, LATE_AFTER, Node, Observed, Process, STALE_AFTER, State};
+use super::{Desired, Failure, LATE_AFTER, Node, Observed, Process, STALE_AFTER, State};
 use crate::supervisor::{Asked, Exit};
 use std::time::Duration;
 use zw_core::wire::admin::NodeRole;
@@ -24,6 +24,8 @@ pub enum Face {
     Paused,
     /// Not running.
     Down,
+    /// Not running, for an error of its own.
+    Failed,
     /// Does not answer, or has not yet.
     Unknown,
     /// A broker that runs.
@@ -42,6 +44,7 @@ impl Face {
             Face::Syncing => "SYNCING",
             Face::Paused => "PAUSED",
             Face::Down => "DOWN",
+            Face::Failed => "FAILED",
             Face::Unknown => "UNKNOWN",
             Face::Up => "UP",
         }
@@ -85,9 +88,9 @@ pub fn node_line(node: &Node, verdict: &Verdict, now: Duration) -> NodeLine {
     let status = node.sight.status.as_deref();
     let unknown = || "?".to_owned();
     let text = |value: Option<String>| value.unwrap_or_else(unknown);
-    let lag = status.map(|status| {
-        if status.applied_zxid.epoch() == verdict.committed.epoch() {
-            match verdict.committed.counter().saturating_sub(status.applied_zxid.counter()) {
+    let lag = status.zip(verdict.committed).map(|(status, committed)| {
+        if status.applied_zxid.epoch() == committed.epoch() {
+            match committed.counter().saturating_sub(status.applied_zxid.counter()) {
                 0 => "0".to_owned(),
                 behind => format!("-{}", short(behind)),
             }
@@ -120,7 +123,11 @@ pub fn node_line(node: &Node, verdict: &Verdict, now: Duration) -> NodeLine {
 #[must_use]
 pub fn node_face(node: &Node, now: Duration) -> Face {
     if node.process.pid().is_none() {
-        return if node.process.observed == Observed::Unborn { Face::Unknown } else { Face::Down };
+        return match &node.process.observed {
+            Observed::Unborn => Face::Unknown,
+            _ if node.process.failure().is_some() => Face::Failed,
+            _ => Face::Down,
+        };
     }
     if node.process.desired == Desired::Paused {
         return Face::Paused;
@@ -132,6 +139,16 @@ pub fn node_face(node: &Node, now: Duration) -> Face {
         Some(NodeRole::Observer) => Face::Observer,
         Some(NodeRole::Looking) => Face::Looking,
         Some(NodeRole::Syncing) => Face::Syncing,
+    }
+}
+
+/// Why nobody can answer for a node, in a word or two; none if its process lives.
+#[must_use]
+pub fn node_absence(node: &Node) -> Option<String> {
+    match &node.process.observed {
+        _ if node.process.failure().is_some() => Some(format!("{} failed", node.member)),
+        Observed::Exited(..) | Observed::Failed(_) => Some(format!("{} is down", node.member)),
+        Observed::Unborn | Observed::Starting(_) | Observed::Running(_) | Observed::Stopping(_) => None,
     }
 }
 
@@ -158,9 +175,11 @@ fn node_words(node: &Node, now: Duration) -> (String, bool) {
 /// What is with a process, unless it simply runs; and whether it deserves attention.
 #[must_use]
 pub fn process_words(process: &Process, now: Duration) -> Option<(String, bool)> {
+    if let Some(Failure::NotStarted(words) | Failure::Ended(_, Some(words))) = process.failure() {
+        return Some((without_folder(words).to_owned(), true));
+    }
     match &process.observed {
-        Observed::Unborn => Some(("starting".into(), false)),
-        Observed::Failed(reason) => Some((reason.clone(), true)),
+        Observed::Unborn | Observed::Failed(_) => Some(("starting".into(), false)),
         Observed::Exited(exit, asked) => Some((exit_words(*exit, *asked), true)),
         Observed::Stopping(_) => Some(("stopping (you)".into(), false)),
         Observed::Starting(_) | Observed::Running(_) if process.desired == Desired::Paused => {
@@ -168,6 +187,15 @@ pub fn process_words(process: &Process, now: Duration) -> Option<(String, bool)>
         }
         Observed::Starting(_) => Some(("starting".into(), false)),
         Observed::Running(_) => None,
+    }
+}
+
+/// A complaint about a file without the file's folders: there is little room beside the numbers.
+fn without_folder(words: &str) -> &str {
+    let end = words.find(' ').unwrap_or(words.len());
+    match words[..end].rfind('/') {
+        Some(slash) if words.starts_with('/') => &words[slash + 1..],
+        _ => words,
     }
 }
 
@@ -184,6 +212,7 @@ fn exit_words(exit: Exit, asked: Asked) -> String {
 #[must_use]
 pub fn broker_face(process: &Process) -> Face {
     match process.observed {
+        Observed::Exited(..) | Observed::Failed(_) if process.failure().is_some() => Face::Failed,
         Observed::Exited(..) | Observed::Failed(_) => Face::Down,
         _ if process.desired == Desired::Paused => Face::Paused,
         Observed::Running(_) => Face::Up,
@@ -221,6 +250,12 @@ pub fn next_change(state: &State, now: Duration) -> Option<Duration> {
     });
     let minute = Duration::from_secs((now.as_secs() / 60 + 1) * 60);
     paused.chain(ages).chain(toast).filter(|at| *at > now).min().or(Some(minute)).map(|at| at.min(minute))
+}
+
+/// A value, or a dash if it is not known.
+#[must_use]
+pub fn or_dash(value: Option<impl ToString>) -> String {
+    value.map_or_else(|| "-".to_owned(), |value| value.to_string())
 }
 
 /// A number in at most five characters.
@@ -305,6 +340,14 @@ mod tests {
         assert_eq!(printable(b"a\x1b[2Jb\n\xff", 100), "a\\u{1b}[2Jb\\n\\xff");
         assert_eq!(printable("x\u{202e}y日".as_bytes(), 100), "x\\u{202e}y日");
         assert_eq!(printable(&[b'x'; 1_000], 3), "xxx ... 1000 bytes");
+    }
+
+    #[test]
+    fn a_complaint_about_a_file_loses_only_its_folders() {
+        assert_eq!(without_folder("/a b is odd"), "a b is odd");
+        assert_eq!(without_folder("/data/n1/01.wal: damaged at /x"), "01.wal: damaged at /x");
+        assert_eq!(without_folder("cannot read /data/n1"), "cannot read /data/n1");
+        assert_eq!(without_folder(""), "");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! Invariants:
 //! - A listing is read page by page, the next page only when the cursor comes near its end.
 //! - At most one question per listing, and one for a value, is on its way.
-//! - A listing that fails keeps what it showed, and says that it is old.
+//! - A listing that fails keeps what it showed, and says that it is old; the node's next answer has it read again.
 
 use super::message::Effect;
 use bytes::Bytes;
@@ -143,6 +143,12 @@ impl TreeView {
         self.refresh_now()
     }
 
+    /// The node begins a new life: what is shown is old until it answers.
+    pub fn begin_life(&mut self) {
+        self.seen = None;
+        self.error = None;
+    }
+
     /// Reads again all that is shown.
     pub fn refresh_now(&mut self) -> Vec<Effect> {
         let shown: Vec<String> = self.open.iter().filter(|path| self.is_visible(path)).cloned().collect();
@@ -240,6 +246,7 @@ impl TreeView {
                     self.open.remove(path);
                 }
                 self.error = Some(reason);
+                self.seen = None;
             }
         }
         self.rebuild();
@@ -250,6 +257,9 @@ impl TreeView {
     /// Takes a value; asks again if the cursor has moved on since.
     pub fn take_value(&mut self, path: String, content: Result<(Bytes, Stat), String>) -> Vec<Effect> {
         self.value_asked = false;
+        if content.is_err() {
+            self.seen = None;
+        }
         if path == self.selected() {
             self.value = Some(Value { path, content });
         }
@@ -436,6 +446,21 @@ mod tests {
         view.refresh(Zxid(3));
         view.take_children("/", "", Ok(page(0..3, 3)));
         assert_eq!(view.error, None);
+    }
+
+    #[test]
+    fn what_failed_is_read_again_with_the_next_answer() {
+        let mut view = open_root(3);
+        view.take_value("/".into(), Ok((Bytes::new(), Stat::default())));
+        assert!(view.refresh(Zxid(1)).is_empty(), "nothing happened");
+        view.refresh_now();
+        view.take_children("/", "", Err("the server closed the connection".into()));
+        view.take_value("/".into(), Ok((Bytes::new(), Stat::default())));
+        assert_eq!(view.refresh(Zxid(1)).len(), 2, "the node has applied nothing since, and answers");
+        view.take_children("/", "", Ok(page(0..4, 4)));
+        assert_eq!((view.rows().len(), view.error.as_deref()), (5, None));
+        view.take_value("/".into(), Err("no answer".into()));
+        assert!(view.refresh(Zxid(1)).contains(&Effect::Value { node: 0, path: "/".into() }));
     }
 
     #[test]

@@ -4,7 +4,9 @@ use super::acts::say;
 use super::events::{Event, Level, Source};
 use super::message::{Effect, Msg, WriteFailure, Written};
 use super::overlay::{Input, Overlay, WriteForm};
+use super::select::printable;
 use super::sight::Turn;
+use super::verdict::judge;
 use super::{Desired, Observed, Pane, State};
 use crate::action::command::{check_path, completed};
 use crate::action::table::{ACTIONS, Action, Id, lookup};
@@ -14,6 +16,9 @@ use crate::member::Member;
 use crate::supervisor::{Asked, Change, Report};
 use std::time::Duration;
 use zw_core::wire::admin::{NodeRole, Status};
+
+/// How much of a process's last words is kept.
+const WORDS_BYTES_MAX: usize = 1_024;
 
 /// Changes the state by a message that came at `now`.
 pub fn update(state: &mut State, now: Duration, message: Msg) -> Vec<Effect> {
@@ -75,7 +80,22 @@ fn on_key(state: &mut State, now: Duration, key: Key) -> Vec<Effect> {
         (Some(Overlay::Help { filter, cursor }), None) => in_help(state, now, key, filter, cursor),
         (Some(Overlay::Command { input, recalled, .. }), None) => in_command(state, now, key, input, recalled),
         (Some(Overlay::Write(form)), None) => in_form(state, now, key, form),
-        (Some(Overlay::Why), None) => Vec::new(),
+        (Some(Overlay::Why { top }), None) => {
+            state.overlay = scrolled(state, now, key, top).map(|top| Overlay::Why { top });
+            Vec::new()
+        }
+    }
+}
+
+/// The first reason to show after a key; none if the key closes the explanation.
+fn scrolled(state: &State, now: Duration, key: Key, top: usize) -> Option<usize> {
+    let last = judge(state, now).reasons.len().saturating_sub(1);
+    match lookup(key, state.focus)?.id {
+        Id::Down | Id::HalfDown | Id::PageDown => Some((top + 1).min(last)),
+        Id::Up | Id::HalfUp | Id::PageUp => Some(top.min(last).saturating_sub(1)),
+        Id::First => Some(0),
+        Id::Last => Some(last),
+        _ => None,
     }
 }
 
@@ -163,11 +183,14 @@ fn in_form(state: &mut State, now: Duration, key: Key, mut form: WriteForm) -> V
         Code::Enter => match check_path(form.path.text()) {
             Err(reason) => (form.error, form.in_value) = (Some(reason), false),
             Ok(()) if !form.in_value => form.in_value = true,
-            Ok(()) => {
-                (form.is_sent, form.error) = (true, None);
-                let (path, data) = (form.path.text().to_owned(), form.value.text().to_owned());
-                effects = perform::write(state, now, state.node, path, data);
-            }
+            Ok(()) => match perform::check_writable(state, now, state.node) {
+                Err(refusal) => form.error = Some(refusal.words),
+                Ok(()) => {
+                    (form.is_sent, form.error) = (true, None);
+                    let (path, data) = (form.path.text().to_owned(), form.value.text().to_owned());
+                    effects = perform::write(state, now, state.node, path, data);
+                }
+            },
         },
         _ if form.is_sent => {}
         _ => {
@@ -187,7 +210,7 @@ fn on_paste(state: &mut State, now: Duration, text: &str) -> Vec<Effect> {
         Some(Overlay::Write(form)) if !form.is_sent => form.path.insert(one_line().trim()),
         Some(Overlay::Command { input, .. }) => input.insert(&one_line()),
         Some(Overlay::Help { filter, .. }) => filter.insert(&one_line()),
-        Some(Overlay::Write(_) | Overlay::Why) | None => {
+        Some(Overlay::Write(_) | Overlay::Why { .. }) | None => {
             say(state, now, "nothing here takes a paste; W writes a znode".into(), true);
             return Vec::new();
         }
@@ -233,6 +256,7 @@ fn on_report(state: &mut State, now: Duration, report: Report) -> Vec<Effect> {
     let source = Source::Member(member);
     let Some(process) = state.process_mut(member) else { return Vec::new() };
     let pid = process.pid();
+    let mut effects = Vec::new();
     match change {
         Change::Spawned { pid } => {
             process.observed = Observed::Starting(pid);
@@ -240,6 +264,10 @@ fn on_report(state: &mut State, now: Duration, report: Report) -> Vec<Effect> {
             let is_again = process.starts > 1;
             if let (Member::Node(_), Some(node)) = (member, state.nodes.get_mut(member.index())) {
                 node.sight.forget();
+                effects.push(Effect::Redial { node: member.index() });
+                if state.tree.node == member.index() {
+                    state.tree.begin_life();
+                }
             }
             if is_again {
                 note(state, now, source, Level::Info, format!("started again, pid {pid}"));
@@ -247,6 +275,7 @@ fn on_report(state: &mut State, now: Duration, report: Report) -> Vec<Effect> {
         }
         Change::Listening => {
             process.observed = pid.map_or(Observed::Unborn, Observed::Running);
+            process.has_listened = true;
             if !member.is_node() {
                 note(state, now, source, Level::Info, "listens".into());
             }
@@ -254,13 +283,18 @@ fn on_report(state: &mut State, now: Duration, report: Report) -> Vec<Effect> {
         Change::Stopping => process.observed = pid.map_or(Observed::Unborn, Observed::Stopping),
         Change::Paused | Change::Resumed | Change::AllStopped { .. } => {}
         Change::GraceOver => note(state, now, source, Level::Warning, "ignored SIGTERM for 2 s: killed".into()),
-        Change::Exited { exit, asked } => {
+        Change::Exited { exit, asked, words } => {
             process.observed = Observed::Exited(exit, asked);
+            process.words = words.map(|words| printable(words.as_bytes(), WORDS_BYTES_MAX));
+            let said = process.words.as_ref().map(|words| format!("said last: {words}"));
             if asked != Asked::Nothing || process.desired == Desired::Paused {
                 process.desired = Desired::Down;
             }
             let (level, by) = if asked == Asked::Nothing { (Level::Bad, "not you") } else { (Level::Info, "you") };
             note(state, now, source, level, format!("{exit} ({by})"));
+            if let Some(said) = said {
+                note(state, now, source, Level::Bad, said);
+            }
         }
         Change::Failed(reason) => {
             process.observed = Observed::Failed(reason.clone());
@@ -269,7 +303,7 @@ fn on_report(state: &mut State, now: Duration, report: Report) -> Vec<Effect> {
         Change::Refused(reason) => say(state, now, reason, true),
     }
     state.version += 1;
-    Vec::new()
+    effects
 }
 
 fn on_status(state: &mut State, now: Duration, index: usize, status: Box<Status>) -> Vec<Effect> {

@@ -4,6 +4,7 @@ use super::sight::Freshness;
 use super::{Desired, Node, Observed, State};
 use std::time::Duration;
 use zw_core::ids::{Epoch, NodeId, Zxid};
+use zw_core::limits::REQUEST_DEADLINE;
 use zw_core::wire::admin::{NodeRole, Status};
 
 /// Entries that a follower may be behind before it counts as a fault.
@@ -52,10 +53,10 @@ pub struct Verdict {
     pub serving: usize,
     /// All members.
     pub members: usize,
-    /// The newest epoch that anybody spoke of.
-    pub epoch: Epoch,
-    /// The newest commit that anybody knows.
-    pub committed: Zxid,
+    /// The newest epoch that anybody spoke of, also if that one is down by now; none if nobody has yet.
+    pub epoch: Option<Epoch>,
+    /// The newest commit that anybody knew of.
+    pub committed: Option<Zxid>,
     /// Why it is not healthy, each with what to do.
     pub reasons: Vec<String>,
 }
@@ -70,7 +71,9 @@ pub fn judge(state: &State, now: Duration) -> Verdict {
     let leader = leaders.iter().copied().max_by_key(|leader| leader.epoch);
     let serving = leader.map_or(0, |leader| current.iter().filter(|status| serves_under(status, leader)).count());
     let is_split = leaders.iter().filter(|other| leader.is_some_and(|leader| other.epoch == leader.epoch)).count() > 1;
-    let able = state.nodes.iter().filter(|node| node.process.can_work()).count();
+    // At the very start nobody is missing: all are about to be started.
+    let may_work = |node: &&Node| node.process.can_work() || node.process.observed == Observed::Unborn;
+    let able = state.nodes.iter().filter(may_work).count();
     let word = if is_split {
         Word::Split
     } else if serving >= quorum {
@@ -84,15 +87,17 @@ pub fn judge(state: &State, now: Duration) -> Verdict {
     } else {
         Word::NoQuorum
     };
-    let committed = current.iter().map(|status| status.committed_zxid).max().unwrap_or(Zxid::ZERO);
-    let reasons = reasons(state, now, word, committed);
+    // Neither ever goes back: what was true when a node was last heard is the least that is true now.
+    let known = || state.nodes.iter().filter_map(|node| node.sight.status.as_deref());
+    let committed = known().map(|status| status.committed_zxid).max();
+    let reasons = reasons(state, now, word, committed.unwrap_or(Zxid::ZERO));
     let word = if word == Word::Healthy && !reasons.is_empty() { Word::Degraded } else { word };
     Verdict {
         word,
         leader: leader.filter(|_| serving >= quorum).map(|leader| leader.node),
         serving,
         members,
-        epoch: current.iter().map(|status| status.epoch).max().unwrap_or_default(),
+        epoch: known().map(|status| status.epoch).max(),
         committed,
         reasons,
     }
@@ -110,18 +115,35 @@ fn serves_under(status: &Status, leader: &Status) -> bool {
 
 fn reasons(state: &State, now: Duration, word: Word, committed: Zxid) -> Vec<String> {
     let mut reasons: Vec<String> = Vec::new();
+    let patience = REQUEST_DEADLINE.as_secs();
     match word {
         Word::Split => reasons.push("two nodes lead in one epoch: a defect, keep the data and report it".into()),
-        Word::NoQuorum => reasons.push("too few nodes for a quorum: writes wait; R revives or resumes nodes".into()),
-        Word::Electing => reasons.push("no leader with a quorum yet: writes wait until one is elected".into()),
+        Word::NoQuorum => {
+            let missing = || state.nodes.iter().map(|node| &node.process).filter(|process| !process.can_work());
+            let advice = if missing().any(|process| process.failure().is_none()) {
+                "; R revives or resumes nodes"
+            } else if missing().next().is_some() {
+                "; mend what follows, then R starts a node again"
+            } else {
+                ""
+            };
+            reasons.push(format!("too few nodes for a quorum: writes are refused after {patience} s{advice}"));
+        }
+        Word::Electing => {
+            reasons
+                .push(format!("no leader with a quorum yet: writes wait for one, and are refused after {patience} s"));
+        }
         Word::Unknown => reasons.push("too few nodes answer the console to say more".into()),
         Word::Healthy | Word::Degraded => {}
     }
     reasons.extend(state.nodes.iter().filter_map(|node| complaint(node, now, committed)));
     for broker in &state.brokers {
+        if let Some(failure) = broker.process.failure() {
+            reasons.push(failure.words(broker.member));
+            continue;
+        }
         match &broker.process.observed {
             Observed::Exited(exit, _) => reasons.push(format!("{} is down ({exit}): R revives it", broker.member)),
-            Observed::Failed(reason) => reasons.push(format!("{}: {reason}", broker.member)),
             _ if broker.process.desired == Desired::Paused => {
                 reasons.push(format!("{} is paused by you: P resumes it", broker.member));
             }
@@ -135,12 +157,14 @@ fn reasons(state: &State, now: Duration, word: Word, committed: Zxid) -> Vec<Str
 fn complaint(node: &Node, now: Duration, committed: Zxid) -> Option<String> {
     let name = node.member;
     let process = &node.process;
+    if let Some(failure) = process.failure() {
+        return Some(failure.words(name));
+    }
     match &process.observed {
         Observed::Unborn => return Some(format!("{name} is not started yet")),
         Observed::Exited(exit, _) => return Some(format!("{name} is down ({exit}): R revives it")),
-        Observed::Failed(reason) => return Some(format!("{name}: {reason}")),
         Observed::Stopping(_) => return Some(format!("{name} is stopping")),
-        Observed::Starting(_) | Observed::Running(_) => {}
+        Observed::Failed(_) | Observed::Starting(_) | Observed::Running(_) => {}
     }
     if process.desired == Desired::Paused {
         return Some(format!("{name} is paused by you: P resumes it"));

@@ -1,20 +1,26 @@
 //! The rows around the panes: title, verdict, prompt, hints.
 
-use super::canvas::{Canvas, Text};
+use super::canvas::{Canvas, Text, wrap};
 use crate::action::table;
 use crate::model::overlay::Overlay;
-use crate::model::select::short;
+use crate::model::select::{or_dash, printable, short};
 use crate::model::verdict::{Verdict, Word};
 use crate::model::{Pane, State};
 use crate::theme::Role;
 use ratatui::layout::Rect;
 use std::time::Duration;
+use unicode_width::UnicodeWidthStr;
+
+/// Rows of a message: what is longer has no business in one.
+const MESSAGE_ROWS_MAX: usize = 5;
+const MESSAGE_BYTES_MAX: usize = 1_024;
 
 pub(super) fn title(canvas: &mut Canvas<'_>, state: &State, now: Duration, area: Rect) {
     let (nodes, brokers) = (state.nodes.len(), state.brokers.len());
     let mut text = Text::of(" ZooWeeper", Role::Strong);
-    let brokers = if brokers > 0 { format!(" + {brokers} brokers") } else { String::new() };
-    text.add(format!("  local ensemble, {nodes} nodes{brokers}"), Role::Text);
+    let counted = |count: usize, kind: &str| format!("{count} {kind}{}", if count == 1 { "" } else { "s" });
+    let brokers = if brokers > 0 { format!(" + {}", counted(brokers, "broker")) } else { String::new() };
+    text.add(format!("  local ensemble, {}{brokers}", counted(nodes, "node")), Role::Text);
     canvas.line(area, 0, &text);
     let mouse = if state.mouse { "" } else { "mouse off  " };
     let right = Text::of(format!("{mouse}up {} ", minutes(now)), Role::Dim);
@@ -40,9 +46,9 @@ pub(super) fn verdict(canvas: &mut Canvas<'_>, state: &State, verdict: &Verdict,
     let mut text = Text::of(format!(" {}", verdict.word.text()), word_role(verdict.word));
     text.add(format!("  quorum {}/{}", verdict.serving, verdict.members), Role::Strong);
     let leader = verdict.leader.map_or_else(|| "none".to_owned(), |leader| format!("n{leader}"));
-    text.add(format!("  leader {leader}  epoch {}", verdict.epoch), Role::Text);
+    text.add(format!("  leader {leader}  epoch {}", or_dash(verdict.epoch)), Role::Text);
     if verdict.members > 0 {
-        text.add(format!("  committed {}", verdict.committed), Role::Text);
+        text.add(format!("  committed {}", or_dash(verdict.committed)), Role::Text);
     }
     let rates: Vec<u64> = state
         .nodes
@@ -73,23 +79,41 @@ pub(super) fn word_role(word: Word) -> Role {
     }
 }
 
-/// The command line while one is typed, else the newest message.
-pub(super) fn prompt(canvas: &mut Canvas<'_>, state: &State, area: Rect) {
+/// The command line while one is typed, else the newest message. A message that is too long for the row goes on in the
+/// rows above it, over the panes of `body`: half an advice is none.
+pub(super) fn prompt(canvas: &mut Canvas<'_>, state: &State, area: Rect, body: Rect) {
     if let Some(Overlay::Command { input, error, .. }) = &state.overlay {
+        canvas.clear(area);
         let width = usize::from(area.width).saturating_sub(3);
         let mut text = Text::of(" :", Role::Key);
         text.append(super::overlay::input_text(input, width, true));
         canvas.line(area, 0, &text);
-        let (hint, role) = match error {
-            Some(error) => (error.clone(), Role::Bad),
-            None => ("Tab completes, Enter runs, Esc leaves".to_owned(), Role::Dim),
-        };
-        canvas.line_right(area, 0, &Text::of(format!("{hint} "), role), text.width() + 2);
-        return;
-    }
-    if let Some(toast) = &state.toast {
+        match error {
+            Some(error) if text.width() + 2 + error.width() < usize::from(area.width) => {
+                canvas.line_right(area, 0, &Text::of(format!("{error} "), Role::Bad), text.width() + 2);
+            }
+            Some(error) => rows_up(canvas, error, Role::Bad, body),
+            None => {
+                let keys = Text::of("Tab completes, Enter runs, Esc leaves ", Role::Dim);
+                canvas.line_right(area, 0, &keys, text.width() + 2);
+            }
+        }
+    } else if let Some(toast) = &state.toast {
         let role = if toast.until.is_some() { Role::Strong } else { Role::Bad };
-        canvas.line(area, 0, &Text::of(format!(" {}", toast.text), role));
+        rows_up(canvas, &toast.text, role, Rect { height: body.height + area.height, ..body });
+    }
+}
+
+/// A message in the lowest rows of an area, in as many as it needs.
+fn rows_up(canvas: &mut Canvas<'_>, message: &str, role: Role, area: Rect) {
+    let message = printable(message.as_bytes(), MESSAGE_BYTES_MAX);
+    let rows = MESSAGE_ROWS_MAX.min(usize::from(area.height.div_ceil(2)));
+    let lines = wrap(&message, usize::from(area.width).saturating_sub(2), rows);
+    let height = u16::try_from(lines.len()).unwrap_or(0);
+    let rows = Rect { y: area.y + area.height.saturating_sub(height), height, ..area };
+    canvas.clear(rows);
+    for (row, line) in (0..height).zip(lines) {
+        canvas.line(rows, row, &Text::of(format!(" {line}"), role));
     }
 }
 

@@ -77,7 +77,8 @@ pub(super) fn nodes(
     let shown = state.nodes.iter().enumerate().skip(first);
     for (row, (index, node)) in (0..inner.height).zip(shown) {
         let line = node_line(node, verdict, now);
-        let is_selected = index == state.node;
+        // The mark is where the acts go.
+        let is_selected = index == state.node && state.focus != Pane::Brokers;
         let text = node_text(canvas, &line, &node.member.to_string(), is_selected, &columns, inner.width);
         canvas.line(inner, row, &text);
         if is_selected && is_focused {
@@ -99,7 +100,7 @@ fn node_text(
     let mut text = Text::of(if is_selected { "> " } else { "  " }, Role::Strong);
     text.add(fit(name, 3, theme), Role::Strong);
     text.add(format!("{} {}", theme.glyph(line.face), fit(line.face.word(), 8, theme)), face);
-    let is_gone = matches!(line.face, Face::Down | Face::Paused | Face::Unknown);
+    let is_gone = matches!(line.face, Face::Down | Face::Failed | Face::Paused | Face::Unknown);
     let is_old = is_gone || !matches!(line.freshness, Freshness::Fresh);
     for column in columns {
         let role = if is_old && column.head != "pid" { Role::Dim } else { Role::Text };
@@ -151,18 +152,32 @@ pub(super) fn brokers(canvas: &mut Canvas<'_>, state: &State, now: Duration, are
     }
 }
 
-/// All brokers in one row.
+/// All brokers in one row; from a later one on if else the selected one would not be seen.
 fn strip(canvas: &mut Canvas<'_>, state: &State, area: Rect, is_focused: bool) {
     let mut text = Text::of(if area.width >= 60 { " 2 Brokers " } else { "  " }, title_role(is_focused));
-    for (index, broker) in state.brokers.iter().enumerate() {
-        let face = select::broker_face(&broker.process);
-        text.add(" ", Role::Text);
-        let role = if is_focused && index == state.broker { Role::Selected } else { Role::Face(face) };
-        text.add(format!(" {} {}", broker.member, canvas.theme.glyph(face)), role);
-        if face != Face::Up && area.width >= 60 {
-            text.add(format!(" {}", face.word()), Role::Face(face));
-        }
-        text.add(" ", Role::Text);
+    let items: Vec<Text> = state
+        .brokers
+        .iter()
+        .enumerate()
+        .map(|(index, broker)| {
+            let face = select::broker_face(&broker.process);
+            let is_selected = is_focused && index == state.broker;
+            let role = if is_selected { Role::Selected } else { Role::Face(face) };
+            let mark = if is_selected { ">" } else { " " };
+            let mut item = Text::of(" ", Role::Text);
+            item.add(format!("{mark}{} {}", broker.member, canvas.theme.glyph(face)), role);
+            if face != Face::Up && area.width >= 60 {
+                item.add(format!(" {}", face.word()), Role::Face(face));
+            }
+            item.add(" ", Role::Text);
+            item
+        })
+        .collect();
+    let room = usize::from(area.width).saturating_sub(text.width());
+    let needed = |first: usize| items.iter().take(state.broker + 1).skip(first).map(Text::width).sum::<usize>();
+    let first = (0..state.broker).find(|first| needed(*first) <= room).unwrap_or(state.broker);
+    for item in items.into_iter().skip(first) {
+        text.append(item);
     }
     canvas.line(area, 0, &text);
 }

@@ -10,7 +10,7 @@ mod overlay;
 mod tiny;
 mod tree;
 
-use crate::layout::{Tier, arrange};
+use crate::layout::{self, Tier, arrange};
 use crate::model::State;
 use crate::model::verdict::judge;
 use crate::theme::Theme;
@@ -29,6 +29,13 @@ pub fn draw(state: &State, theme: &Theme, now: Duration, buffer: &mut Buffer) {
     let mut canvas = Canvas { buffer, theme };
     if layout.tier <= Tier::Tiny {
         tiny::draw(&mut canvas, state, &verdict, now, area);
+        if let (Tier::Tiny, Some(overlay)) = (layout.tier, &state.overlay) {
+            overlay::draw(&mut canvas, state, &verdict, overlay, layout.body);
+        }
+        if layout.tier == Tier::Tiny {
+            let (body, last) = layout::without_last_row(layout.body);
+            head::prompt(&mut canvas, state, last, body);
+        }
         return;
     }
     head::title(&mut canvas, state, now, layout.title);
@@ -46,7 +53,7 @@ pub fn draw(state: &State, theme: &Theme, now: Duration, buffer: &mut Buffer) {
     if let Some(area) = layout.events {
         events::draw(&mut canvas, state, area, is_framed);
     }
-    head::prompt(&mut canvas, state, layout.prompt);
+    head::prompt(&mut canvas, state, layout.prompt, layout.body);
     head::hints(&mut canvas, state, layout.hints);
     if let Some(overlay) = &state.overlay {
         overlay::draw(&mut canvas, state, &verdict, overlay, layout.body);

@@ -12,11 +12,14 @@ use crate::model::verdict::Verdict;
 use crate::theme::Role;
 use ratatui::layout::Rect;
 
+/// Rows of one reason. What a node says of a damaged log takes six in the widest box.
+const REASON_ROWS_MAX: usize = 24;
+
 pub(super) fn draw(canvas: &mut Canvas<'_>, state: &State, verdict: &Verdict, overlay: &Overlay, body: Rect) {
     match overlay {
         Overlay::Help { filter, cursor } => help(canvas, state, filter, *cursor, body),
         Overlay::Write(form) => write_form(canvas, state, form, body),
-        Overlay::Why => why(canvas, verdict, body),
+        Overlay::Why { top } => why(canvas, verdict, *top, body),
         // Drawn in the prompt's row.
         Overlay::Command { .. } => {}
     }
@@ -88,18 +91,22 @@ fn write_form(canvas: &mut Canvas<'_>, state: &State, form: &WriteForm, body: Re
     }
 }
 
-fn why(canvas: &mut Canvas<'_>, verdict: &Verdict, body: Rect) {
+fn why(canvas: &mut Canvas<'_>, verdict: &Verdict, top: usize, body: Rect) {
     let title = Text::of(format!(" Why {} ", verdict.word.text()), Role::Focus);
     let width = 90.min(body.width);
-    let mut lines: Vec<String> = Vec::new();
-    for reason in &verdict.reasons {
-        lines.extend(wrap(&format!("- {reason}"), usize::from(width).saturating_sub(4), 4));
-    }
+    let reasons = |from: usize| -> Vec<String> {
+        let room = usize::from(width).saturating_sub(4);
+        verdict.reasons[from..].iter().flat_map(|reason| wrap(&format!("- {reason}"), room, REASON_ROWS_MAX)).collect()
+    };
+    let mut lines = reasons(0);
+    let height = u16::try_from(lines.len().max(1) + 2).unwrap_or(u16::MAX);
+    let keys = if height > body.height { " j k scroll  Esc closes " } else { " Esc closes " };
     if lines.is_empty() {
         lines.push("All members serve, all processes run.".into());
+    } else if height > body.height {
+        lines = reasons(top.min(verdict.reasons.len() - 1));
     }
-    let height = u16::try_from(lines.len() + 2).unwrap_or(u16::MAX);
-    let inner = modal(canvas, body, width, height, &title, &Text::of(" any key closes ", Role::Dim));
+    let inner = modal(canvas, body, width, height, &title, &Text::of(keys, Role::Dim));
     for (row, line) in (0..inner.height).zip(lines) {
         canvas.line(inner, row, &Text::of(format!(" {line}"), Role::Text));
     }

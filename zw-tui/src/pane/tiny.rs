@@ -4,7 +4,7 @@ use super::canvas::{Canvas, Text};
 use super::head::word_role;
 use crate::layout::{Tier, tier};
 use crate::model::State;
-use crate::model::select::{broker_face, node_face};
+use crate::model::select::{broker_face, node_face, or_dash};
 use crate::model::verdict::Verdict;
 use crate::theme::Role;
 use ratatui::layout::Rect;
@@ -19,7 +19,8 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, state: &State, verdict: &Verdict, no
         lines.push(word.with(format!(" {quorum} L{leader} {}!", verdict.reasons.len()), Role::Text));
     } else {
         lines.push(word.with(format!(" {quorum}"), Role::Text));
-        lines.push(Text::of(format!("e{} L=n{leader} {}", verdict.epoch, verdict.committed), Role::Text));
+        let (epoch, committed) = (or_dash(verdict.epoch), or_dash(verdict.committed));
+        lines.push(Text::of(format!("e{epoch} L=n{leader} {committed}"), Role::Text));
     }
     let mut glyphs = Glyphs { lines: Vec::new(), width: usize::from(area.width) };
     for node in &state.nodes {

@@ -2,7 +2,7 @@
 
 use super::canvas::{Canvas, Text, fit, wrap};
 use crate::layout::{first_shown, tree_parts};
-use crate::model::select::{printable, seconds, short};
+use crate::model::select::{node_absence, printable, seconds, short};
 use crate::model::sight::Freshness;
 use crate::model::tree::{Row, RowKind, Value, name_of};
 use crate::model::{Pane, State};
@@ -43,12 +43,20 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, state: &State, now: Duration, area: 
 /// Whether what is shown is as good as now.
 fn freshness(state: &State, now: Duration) -> Text {
     let sight = state.nodes.get(state.tree.node).map(|node| node.sight.freshness(now));
+    if let Some(words) = absence(state) {
+        return Text::of(format!(" {words} "), Role::Warning);
+    }
     match (sight, &state.tree.error) {
         (Some(Freshness::Stale(age)), _) => Text::of(format!(" as of {} ago ", seconds(age)), Role::Warning),
         (Some(Freshness::Never) | None, _) => Text::of(" no answer yet ", Role::Dim),
         (_, Some(error)) => Text::of(format!(" {} ", printable(error.as_bytes(), 60)), Role::Warning),
         _ => Text::new(),
     }
+}
+
+/// Why the tree's node cannot answer, whatever the error of the newest question was.
+fn absence(state: &State) -> Option<String> {
+    state.nodes.get(state.tree.node).and_then(node_absence)
 }
 
 fn row_text(canvas: &Canvas<'_>, row: &Row, is_selected: bool, width: u16) -> Text {
@@ -93,7 +101,10 @@ fn draw_value(canvas: &mut Canvas<'_>, state: &State, area: Rect) {
     let mut lines = vec![Text::of(printable(state.tree.selected().as_bytes(), 512), Role::Strong)];
     match &state.tree.value {
         Some(Value { path, content }) if path == state.tree.selected() => match content {
-            Err(reason) => lines.push(Text::of(printable(reason.as_bytes(), 200), Role::Warning)),
+            Err(reason) => {
+                let reason = absence(state).unwrap_or_else(|| printable(reason.as_bytes(), 200));
+                lines.push(Text::of(reason, Role::Warning));
+            }
             Ok((data, stat)) => {
                 let mut facts =
                     format!("v{}  {} B  mzxid {}  czxid {}", stat.version, stat.data_length, stat.mzxid, stat.czxid);
@@ -111,7 +122,7 @@ fn draw_value(canvas: &mut Canvas<'_>, state: &State, area: Rect) {
                 );
             }
         },
-        _ => lines.push(Text::of("reading", Role::Dim)),
+        _ => lines.push(Text::of(absence(state).unwrap_or_else(|| "reading".into()), Role::Dim)),
     }
     let text_area = Rect { x: area.x + 1, width: area.width.saturating_sub(1), ..area };
     for (row, line) in (0..area.height).zip(&lines) {

@@ -2,18 +2,21 @@
 
 use super::output::{self, Output};
 use super::thread::Message;
-use super::{Asked, ChildPlan, Exit};
+use super::{Asked, ChildPlan, Exit, Latch};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 use std::io;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{ChildStdin, Command, Stdio};
+use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// What a child prints on stdout once it accepts connections.
 const LISTENING: &[u8] = b"listening on ";
 /// The helper threads of a child only move bytes.
 const HELPER_STACK_BYTES: usize = 256 * 1_024;
+/// How long the report of an end waits for what the child printed before it.
+const LAST_WORDS_PATIENCE: Duration = Duration::from_millis(200);
 
 /// A child that was spawned and not reaped yet.
 #[derive(Debug)]
@@ -36,6 +39,7 @@ impl Child {
         output: &Output,
         inbox: &SyncSender<Message>,
     ) -> io::Result<Child> {
+        output.begin_life();
         let mut process = Command::new(&plan.program)
             .arg0(&plan.name)
             .args(&plan.arguments)
@@ -49,9 +53,13 @@ impl Child {
         let (stdout, stderr) = (process.stdout.take(), process.stderr.take());
         let child = Child { process, pid, life, asked: Asked::Nothing, kill_at: None, _stdin: stdin };
         let member = plan.member;
+        let said_all = Arc::new(Latch::default());
         if let Some(stderr) = stderr {
-            let output = output.clone();
-            helper(format!("{member}-stderr"), move || output.pump(stderr))?;
+            let (output, said_all) = (output.clone(), Arc::clone(&said_all));
+            helper(format!("{member}-stderr"), move || {
+                output.pump(stderr);
+                said_all.open();
+            })?;
         }
         if let Some(stdout) = stdout {
             let inbox = inbox.clone();
@@ -69,6 +77,8 @@ impl Child {
             while waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT)
                 .is_err_and(|error| error == rustix::io::Errno::INTR)
             {}
+            // The end shall not overtake the last words. What the child forked may hold the pipe open for longer.
+            let _ = said_all.wait(LAST_WORDS_PATIENCE);
             let _ = inbox.send(Message::Ended { member, life });
         })?;
         Ok(child)

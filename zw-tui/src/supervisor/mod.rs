@@ -15,10 +15,11 @@ mod run_file;
 mod thread;
 
 pub use output::Output;
-pub use port::owner_of_port;
+pub use port::{owner_of_port, why_taken};
 pub use run_file::{RunFile, RunFileError};
 
 use crate::member::Member;
+use rustix::process::Signal;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt;
@@ -84,6 +85,20 @@ pub enum Exit {
     Signal(i32),
 }
 
+impl Exit {
+    /// Whether the process itself had something to complain about. Signals that people and systems send to end processes
+    /// say nothing about it; SIGABRT and its kin do.
+    #[must_use]
+    pub fn is_own_error(self) -> bool {
+        match self {
+            Exit::Code(code) => code != 0,
+            Exit::Signal(signal) => ![Signal::HUP, Signal::INT, Signal::QUIT, Signal::KILL, Signal::TERM]
+                .iter()
+                .any(|sent| sent.as_raw() == signal),
+        }
+    }
+}
+
 impl fmt::Display for Exit {
     /// As shells count: a signal is 128 and its number.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -131,6 +146,8 @@ pub enum Change {
         exit: Exit,
         /// Whether that was our wish.
         asked: Asked,
+        /// What it said last, if the end is an error of its own.
+        words: Option<String>,
     },
     /// It could not be started; for a person.
     Failed(String),
@@ -222,16 +239,6 @@ impl Supervisor {
     #[must_use]
     pub fn output(&self, member: Member) -> Option<&Output> {
         self.outputs.get(&member)
-    }
-
-    /// Why a process ended by itself is mostly in the last line that it printed.
-    #[must_use]
-    pub fn last_words(&self, report: &Report) -> Option<String> {
-        let (Some(member), Change::Exited { asked: Asked::Nothing, .. }) = (report.member, &report.change) else {
-            return None;
-        };
-        let line = self.output(member)?.tail(1).pop()?;
-        Some(format!("{member} said last: {line}"))
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Lines of a child that stay in memory.
 pub(super) const LINES_MAX: usize = 1_000;
@@ -12,12 +12,22 @@ pub(super) const LINES_MAX: usize = 1_000;
 pub(super) const LINE_BYTES_MAX: usize = 4 * 1_024;
 /// Size at which a log file becomes `*.old` and a new one begins.
 pub(super) const LOG_BYTES_MAX: u64 = 8 * 1_024 * 1_024;
+/// How the line begins that Rust prints below each panic: it says nothing of the reason.
+const PANIC_NOTE: &str = "note: ";
 
 /// The output of one child over all its lives.
 #[derive(Clone, Debug)]
 pub struct Output {
     log: PathBuf,
-    lines: Arc<Mutex<VecDeque<String>>>,
+    lines: Arc<Mutex<Lines>>,
+}
+
+#[derive(Debug, Default)]
+struct Lines {
+    /// The last ones.
+    kept: VecDeque<String>,
+    /// How many of them are of this life.
+    of_this_life: usize,
 }
 
 impl Output {
@@ -34,8 +44,29 @@ impl Output {
     /// The last `count` lines, oldest first.
     #[must_use]
     pub fn tail(&self, count: usize) -> Vec<String> {
-        let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
-        lines.iter().skip(lines.len().saturating_sub(count)).cloned().collect()
+        let kept = &self.lock().kept;
+        kept.iter().skip(kept.len().saturating_sub(count)).cloned().collect()
+    }
+
+    /// A new process begins to print.
+    pub(crate) fn begin_life(&self) {
+        self.lock().of_this_life = 0;
+    }
+
+    /// The newest line of this life that tells something: why a process ended by itself is mostly there. Without what
+    /// every line of `name` begins with.
+    pub(crate) fn last_words(&self, name: &str) -> Option<String> {
+        let lines = self.lock();
+        let tells = |line: &&String| !line.trim().is_empty() && !line.starts_with(PANIC_NOTE);
+        let line = lines.kept.iter().rev().take(lines.of_this_life).find(tells)?;
+        let line = line.strip_prefix(name).and_then(|rest| rest.strip_prefix(": ")).unwrap_or(line);
+        // A line of the log: the time is in the file.
+        let message = line.split_once(" ERROR ").filter(|(time, _)| !time.trim().contains(' '));
+        Some(message.map_or(line, |(_, message)| message).trim().to_owned())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Lines> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Reads `from` to its end, line by line, into the file and the memory. A file that cannot be written costs the
@@ -49,11 +80,12 @@ impl Output {
                 tracing::warn!(path = %self.log.display(), %error, "cannot write the log of a child");
                 file = None;
             }
-            let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
-            if lines.len() == LINES_MAX {
-                lines.pop_front();
+            let mut lines = self.lock();
+            if lines.kept.len() == LINES_MAX {
+                lines.kept.pop_front();
             }
-            lines.push_back(String::from_utf8_lossy(line).into_owned());
+            lines.kept.push_back(String::from_utf8_lossy(line).into_owned());
+            lines.of_this_life += 1;
         });
     }
 }
@@ -116,6 +148,22 @@ mod tests {
         assert_eq!(output.tail(2), ["line 1003", "line 1004"]);
         assert_eq!(output.tail(usize::MAX).len(), LINES_MAX);
         assert_eq!(std::fs::read_to_string(output.log()).unwrap(), text);
+    }
+
+    #[test]
+    fn the_last_words_are_of_this_life_and_without_their_trimmings() {
+        let output = Output::new(tempfile::tempdir().unwrap().path().join("gone/n1.log"));
+        let words = |text: &str| {
+            output.begin_life();
+            output.pump(text.as_bytes());
+            output.last_words("zw-node")
+        };
+        assert_eq!(words("INFO started\nzw-node: the log is damaged: 7\n\n").as_deref(), Some("the log is damaged: 7"));
+        assert_eq!(words(""), None, "what an earlier life said is over");
+        let panic = "thread 'core' panicked at x.rs:1:2:\nit is odd\nnote: run with `RUST_BACKTRACE=1`\n";
+        assert_eq!(words(panic).as_deref(), Some("it is odd"));
+        let logged = "2026-11-20T14:14:25.1Z ERROR the log failed: an ERROR here\n";
+        assert_eq!(words(logged).as_deref(), Some("the log failed: an ERROR here"));
     }
 
     #[test]

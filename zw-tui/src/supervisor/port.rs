@@ -3,13 +3,17 @@
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 
+/// A program may call itself anything.
+const NAME_CHARS_MAX: usize = 40;
+
 /// Says for a person why `port` cannot be had, or nothing if it can.
-pub(crate) fn why_taken(port: u16) -> Option<String> {
+#[must_use]
+pub fn why_taken(port: u16) -> Option<String> {
     match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
         Ok(_) => None,
         Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => Some(match owner_of_port(port) {
-            Some((pid, name)) => format!("port {port} is taken by {name} (pid {pid}); end it or choose other ports"),
-            None => format!("port {port} is taken by another program; end it or choose other ports"),
+            Some((pid, name)) => format!("port {port} is taken by {name} (pid {pid})"),
+            None => format!("port {port} is taken by another program"),
         }),
         Err(error) => Some(format!("cannot listen on port {port}: {error}")),
     }
@@ -29,11 +33,19 @@ pub fn owner_of_port(port: u16) -> Option<(u32, String)> {
             .ok()?
             .flatten()
             .any(|fd| std::fs::read_link(fd.path()).is_ok_and(|target| target == Path::new(&socket)));
-        has_it.then(|| {
-            let name = std::fs::read_to_string(process.path().join("comm")).unwrap_or_default();
-            (pid, name.trim().to_owned())
-        })
+        has_it.then(|| (pid, name_of(&process.path())))
     })
+}
+
+/// By what it was called as: the kernel's own name for a console's child is that of the link it was started from.
+fn name_of(process: &Path) -> String {
+    let line = std::fs::read(process.join("cmdline")).unwrap_or_default();
+    let called = line.split(|byte| *byte == 0).next().unwrap_or_default();
+    let name = match Path::new(&*String::from_utf8_lossy(called)).file_name() {
+        Some(name) => name.to_string_lossy().into_owned(),
+        None => std::fs::read_to_string(process.join("comm")).unwrap_or_default(),
+    };
+    name.chars().filter(|character| !character.is_control()).take(NAME_CHARS_MAX).collect()
 }
 
 /// The inode of the socket that listens on `port` in a table of `/proc/net`.

@@ -78,7 +78,15 @@ struct Content {
 pub struct RunFile {
     directory: PathBuf,
     content: Content,
-    _lock: File,
+    lock: File,
+}
+
+impl Drop for RunFile {
+    /// Gives the directory free at once: closing the file would not, while a child that was just forked and has not
+    /// begun its program still has a copy of it.
+    fn drop(&mut self) {
+        let _ = flock(&self.lock, FlockOperation::Unlock);
+    }
 }
 
 impl RunFile {
@@ -107,7 +115,7 @@ impl RunFile {
             }
         }
         let content = Content { console: Identity::of(std::process::id()), children: BTreeMap::new() };
-        let run_file = RunFile { directory: directory.to_owned(), content, _lock: lock };
+        let run_file = RunFile { directory: directory.to_owned(), content, lock };
         run_file.write().map_err(io)?;
         Ok((run_file, left))
     }

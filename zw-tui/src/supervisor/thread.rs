@@ -127,7 +127,7 @@ impl Thread {
             return Change::Refused(format!("there is no {member}"));
         };
         if let Some(reason) = why_taken(plan.port) {
-            return Change::Failed(reason);
+            return Change::Failed(format!("{reason}; free it, then start {member} again"));
         }
         self.lives += 1;
         match Child::spawn(plan, self.lives, output, &self.links.inbox) {
@@ -148,11 +148,19 @@ impl Thread {
         let Some(child) = self.children.remove(&member) else { return };
         let asked = child.asked;
         let change = match child.reap() {
-            Ok(exit) => Change::Exited { exit, asked },
+            Ok(exit) => {
+                let is_own_error = asked == Asked::Nothing && exit.is_own_error();
+                let words = if is_own_error { self.last_words(member) } else { None };
+                Change::Exited { exit, asked, words }
+            }
             Err(error) => Change::Failed(format!("cannot wait for {member}: {error}")),
         };
         self.run_file.remove(member);
         self.report(member, change);
+    }
+
+    fn last_words(&self, member: Member) -> Option<String> {
+        self.links.outputs.get(&member)?.last_words(&self.plans.get(&member)?.name)
     }
 
     fn stop_all(&mut self, last: Option<Member>, now: Instant) {

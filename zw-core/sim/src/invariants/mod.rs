@@ -14,16 +14,24 @@
 //! | [`log_matching`] | PrefixConsistency of logs | I3, I6, S1, S3: same zxid, same entry, same predecessor |
 //! | [`monotonic`] | Monotonic{Promise, Commit, Applied} | I9, B4, S5 |
 //! | [`digest_agreement`] | DigestAgreement, I1 | same zxid, same tree, same reply |
+//! | [`sessions`] | ExpiredEarly, ExpiredByLeader, OneConnection | 2.8: expiry is the leader's opinion, made fact by the log |
+//! | [`ephemerals`] | SessionOwnsEphemerals | I10: no ephemeral without its session |
+//! | [`watches`] | WatchFires, WatchSpurious, WatchRearmed | 2.8: once, in order, before what it tells of is seen |
+//! | [`locks`] | LockHolder, FencedWrite, FencingToken | a lock has one holder at a zxid |
 
 pub mod ack_implies_durable;
 pub mod agreement;
 pub mod committed_immutable;
 pub mod committed_on_quorum;
 pub mod digest_agreement;
+pub mod ephemerals;
 pub mod integrity;
 pub mod leadership;
+pub mod locks;
 pub mod log_matching;
 pub mod monotonic;
+pub mod sessions;
+pub mod watches;
 
 use std::fmt;
 use zw_core::ids::Zxid;
@@ -80,6 +88,12 @@ pub struct Invariants {
     pub monotonic: monotonic::Monotonic,
     /// The trees' digests.
     pub digests: digest_agreement::DigestAgreement,
+    /// Signs of life, and who acts for whom.
+    pub sessions: sessions::Sessions,
+    /// What each connection must hear.
+    pub watches: watches::Watching,
+    /// The queue for the lock.
+    pub locks: locks::Locks,
 }
 
 /// Whether a log on disk holds the entry of `zxid`, or a snapshot that includes it.

@@ -5,9 +5,11 @@ mod session;
 mod tally;
 mod target;
 mod verify;
+mod vigil;
 
-use super::output::line_json;
+use super::output::{line_json, note};
 use super::{CliError, Context};
+use crate::command_line::timeout;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use ledger::{Ledger, Mode};
@@ -19,6 +21,7 @@ use std::time::{Duration, Instant};
 use tally::Tally;
 use target::{Target, Targets};
 use tokio::task::LocalSet;
+use tokio::time::{sleep, timeout as timeout_of};
 use zw_core::client::{Client, ClientOptions};
 use zw_core::limits::{CONNECTION_REQUESTS_MAX, ZNODE_DATA_BYTES_MAX};
 
@@ -36,7 +39,7 @@ pub(super) struct Options {
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=CONNECTION_REQUESTS_MAX as i64))]
     inflight: u32,
     /// How long, in seconds
-    #[arg(long, default_value_t = 10.0, conflicts_with = "writes")]
+    #[arg(long, default_value = "10", conflicts_with = "writes", value_parser = seconds)]
     secs: f64,
     /// End after so many requests instead
     #[arg(long)]
@@ -60,27 +63,62 @@ pub(super) struct Options {
     #[arg(long)]
     keep: bool,
     /// A connection without an answer for so long counts as lost
-    #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = timeout)]
     request_timeout: Duration,
     /// No verification at the end
     #[arg(long)]
     no_verify: bool,
 }
 
+fn seconds(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(seconds) if seconds > 0.0 && seconds <= 1e6 => Ok(seconds),
+        _ => Err("write seconds above 0 and at most 1000000, for example 10 or 0.5".to_owned()),
+    }
+}
+
 /// Where load puts its znodes.
 const ROOT: &str = "/zw-load";
-/// How long a client looks for a server, and the verification for a quorum, before it gives up.
+/// How long a client looks for a server, a run of so many requests for an answer, and the verification for a quorum,
+/// before they give up.
 const GIVE_UP: Duration = Duration::from_secs(60);
+/// How long elections may delay the preparation, beyond the time that the run itself may take.
+const PREPARE_GRACE: Duration = Duration::from_secs(3);
+/// See [`PREPARE_GRACE`]; for long runs and those of so many requests.
+const PREPARE_PATIENCE_MAX: Duration = Duration::from_secs(30);
+/// How long the znodes of a run that came to nothing may take to go: the ensemble may be what is wrong.
+const REMOVE_PATIENCE: Duration = Duration::from_secs(3);
+/// Pause before the verification begins again.
+const VERIFY_PAUSE: Duration = Duration::from_millis(100);
 
 pub(super) async fn run(context: &mut Context, options: Options) -> Result<(), CliError> {
-    if !(options.secs > 0.0 && options.secs <= 1e6) {
-        return Err(CliError::Usage("--secs must be above 0 and at most 1000000".into()));
+    let mut outcome = Outcome { tally: Tally::new(Instant::now()), lost: None };
+    let ended = load(context, &options, &mut outcome).await;
+    if context.json {
+        let reason = ended.as_ref().err().map(ToString::to_string);
+        line_json(&mut context.out, &outcome.tally.json(outcome.lost, reason.as_deref()))?;
+    } else if ended.is_ok() || outcome.tally.has_any() {
+        context.out.write_all(outcome.tally.text(outcome.lost).as_bytes())?;
     }
+    context.out.flush()?;
+    ended
+}
+
+/// What a run has come to, also when it failed.
+struct Outcome {
+    tally: Tally,
+    /// Acknowledged writes that were not found; none if that is not known.
+    lost: Option<u64>,
+}
+
+async fn load(context: &Context, options: &Options, outcome: &mut Outcome) -> Result<(), CliError> {
     let targets = Targets::new(context, options.target.clone()).await?;
-    let client = patient_client(targets.addresses()).await?;
+    if let Some(reason) = targets.silent_target().await {
+        return Err(CliError::Refused(reason));
+    }
     let prefix = format!("{ROOT}/{:016x}", random_number()?);
-    let ledgers = ledgers(&prefix, &options);
-    verify::prepare(&client, ROOT, &prefix, &ledgers, options.size as usize).await?;
+    let ledgers = ledgers(&prefix, options);
+    prepared(context, options, &targets, &prefix, &ledgers).await?;
 
     let begin = Instant::now();
     let plan = Rc::new(Plan {
@@ -94,45 +132,100 @@ pub(super) async fn run(context: &mut Context, options: Options) -> Result<(), C
         targets,
         stopped: Cell::new(None),
         give_up: GIVE_UP,
+        gave_up: RefCell::new(None),
     });
-    let bar = progress_bar(&options);
-    let ledgers = all_sessions(&plan, ledgers, &bar, options.writes).await?;
-    plan.tally.borrow_mut().finish(plan.ended());
+    let bar = progress_bar(options);
+    let ledgers = all_sessions(&plan, ledgers, &bar, options.writes, context.json).await?;
     bar.finish_and_clear();
+    plan.tally.borrow_mut().finish(plan.ended());
+    outcome.tally = plan.tally.replace(Tally::new(begin));
 
-    let lost = if options.no_verify { Ok(None) } else { verified(plan.targets.addresses(), &ledgers).await };
-    report(context, &plan.tally.borrow(), &lost)?;
-    if !options.keep
-        && let Ok(client) = patient_client(plan.targets.addresses()).await
-        && let Err(error) = super::delete::recursive(&client, &prefix).await
-    {
-        eprintln!("zw: {prefix} could not be removed: {error}");
-    }
-    match lost? {
-        None | Some(0) => Ok(()),
-        Some(lost) => Err(CliError::Refused(format!("{lost} acknowledged writes are lost"))),
-    }
-}
-
-fn report(context: &mut Context, tally: &Tally, lost: &Result<Option<u64>, CliError>) -> Result<(), CliError> {
-    let lost = lost.as_ref().ok().copied().flatten();
-    if context.json {
-        line_json(&mut context.out, &tally.json(lost))?;
-    } else {
-        context.out.write_all(tally.text(lost).as_bytes())?;
-    }
-    Ok(context.out.flush()?)
-}
-
-async fn verified(servers: &[String], ledgers: &[Ledger]) -> Result<Option<u64>, CliError> {
-    let deadline = Instant::now() + GIVE_UP;
-    loop {
-        let attempt = async { verify::lost(&patient_client(servers).await?, ledgers).await };
-        match attempt.await {
-            Ok(lost) => return Ok(Some(lost)),
-            Err(CliError::Client(error)) if Instant::now() < deadline && verify::is_passing(&error) => {}
-            Err(error) => return Err(CliError::Unknown(format!("the writes are not verified: {error}"))),
+    let left = || context.note(&format!("{prefix} is left in the tree; remove it later with: zw delete -r {prefix}"));
+    if outcome.tally.ops() == 0 && options.writes != Some(0) {
+        let reason = vigil::why(&plan.targets).await;
+        let remove = removed(plan.targets.addresses(), &prefix);
+        if options.keep || !matches!(timeout_of(REMOVE_PATIENCE, remove).await, Ok(Ok(()))) {
+            left();
         }
+        return Err(CliError::Refused(format!("nothing was answered: {reason}")));
+    }
+    if !options.no_verify {
+        outcome.lost = Some(verified(context, &plan.targets, &ledgers).await.inspect_err(|_| left())?);
+    }
+    if !options.keep
+        && let Err(error) = removed(plan.targets.addresses(), &prefix).await
+    {
+        context.note(&error.to_string());
+        left();
+    }
+    let gave_up = plan.gave_up.take();
+    match (outcome.lost, gave_up) {
+        (None | Some(0), None) => Ok(()),
+        (None | Some(0), Some(reason)) => Err(CliError::Refused(format!("the run gave up: {reason}"))),
+        (Some(lost), _) => Err(CliError::Refused(format!("{lost} acknowledged writes are lost"))),
+    }
+}
+
+/// Makes the znodes; waits for a quorum, but not much longer than the run itself may take.
+async fn prepared(
+    context: &Context,
+    options: &Options,
+    targets: &Targets,
+    prefix: &str,
+    ledgers: &[Ledger],
+) -> Result<(), CliError> {
+    let patience = match options.writes {
+        None => (Duration::from_secs_f64(options.secs) + PREPARE_GRACE).min(PREPARE_PATIENCE_MAX),
+        Some(_) => PREPARE_PATIENCE_MAX,
+    };
+    let progress = Cell::new(0);
+    let prepare = async {
+        let client = patient_client(targets.addresses()).await?;
+        verify::prepare(&client, ROOT, prefix, ledgers, options.size as usize, &progress).await
+    };
+    let tell = |reason: &str| context.note(&format!("waiting for the ensemble to take writes: {reason}"));
+    let ended = tokio::select! {
+        ended = prepare => ended,
+        reason = vigil::stuck(targets, || progress.get(), tell, patience) => {
+            let seconds = patience.as_secs_f64();
+            Err(CliError::Refused(format!("nothing could be written within {seconds:.1} s: {reason}")))
+        }
+    };
+    if ended.is_err() && progress.get() > 0 {
+        context.note(&format!("{prefix} may be left in the tree; remove it later with: zw delete -r {prefix}"));
+    }
+    ended
+}
+
+/// How many acknowledged writes are lost; waits for a quorum that can tell.
+async fn verified(context: &Context, targets: &Targets, ledgers: &[Ledger]) -> Result<u64, CliError> {
+    let progress = Cell::new(0);
+    let verify = async {
+        loop {
+            let attempt = async { verify::lost(&patient_client(targets.addresses()).await?, ledgers, &progress).await };
+            match attempt.await {
+                Err(CliError::Client(error)) if verify::is_passing(&error) => sleep(VERIFY_PAUSE).await,
+                ended => return ended.map_err(|error| error.to_string()),
+            }
+        }
+    };
+    let tell = |reason: &str| {
+        context.note(&format!("waiting at most {} s to verify the writes: {reason}", GIVE_UP.as_secs()));
+    };
+    let ended = tokio::select! {
+        ended = verify => ended,
+        reason = vigil::stuck(targets, || progress.get(), tell, GIVE_UP) => Err(reason),
+        () = crate::signals::terminated() => Err("a signal asked for the end".to_owned()),
+    };
+    ended.map_err(|reason| CliError::Unknown(format!("the writes are not verified: {reason}")))
+}
+
+/// Removes the run's znodes, unless a signal asks for the end.
+async fn removed(servers: &[String], prefix: &str) -> Result<(), CliError> {
+    let remove = async { super::delete::recursive(&patient_client(servers).await?, prefix).await.map(drop) };
+    tokio::select! {
+        ended = remove => ended,
+        () = crate::signals::terminated() => Err(CliError::Refused("a signal asked for the end".into())),
     }
 }
 
@@ -158,6 +251,7 @@ async fn all_sessions(
     ledgers: Vec<Ledger>,
     bar: &ProgressBar,
     requests: Option<u64>,
+    json: bool,
 ) -> Result<Vec<Ledger>, CliError> {
     let local = LocalSet::new();
     let mut sessions = Vec::new();
@@ -166,6 +260,7 @@ async fn all_sessions(
         sessions.push(local.spawn_local(session.run()));
     }
     local.spawn_local(stop_on_signal(Rc::clone(plan)));
+    local.spawn_local(stop_when_stuck(Rc::clone(plan), bar.clone(), json));
     if !bar.is_hidden() {
         let (plan, bar) = (Rc::clone(plan), bar.clone());
         local.spawn_local(async move {
@@ -191,6 +286,20 @@ async fn all_sessions(
         })
         .await?;
     Ok(ledgers)
+}
+
+/// Says when nothing is answered any more. A run that only its count would end gives up after a while.
+async fn stop_when_stuck(plan: Rc<Plan>, bar: ProgressBar, json: bool) {
+    let tell = |reason: &str| {
+        // At the end there may be clients that still wait for a last answer.
+        if !plan.is_over(Instant::now()) {
+            bar.suspend(|| note(json, &format!("no request is answered: {reason}")));
+        }
+    };
+    let limit = if plan.end.is_some() { Duration::MAX } else { GIVE_UP };
+    let reason = vigil::stuck(&plan.targets, || plan.tally.borrow().ops(), tell, limit).await;
+    plan.gave_up.replace(Some(reason));
+    plan.stopped.set(Some(Instant::now()));
 }
 
 /// The first signal ends the run early, and it is verified and reported as usual; the second ends the process.

@@ -4,24 +4,25 @@
 //!   fails keeps its due time for the one that takes its place, so that an outage shows in the latencies at its full
 //!   length (no coordinated omission).
 //! - Answers come in the order of the requests; anything else is a broken server and ends the connection.
-//! - It speaks the wire itself, without the client library: it shares the machine with what it measures.
+//! - Once it is connected it speaks the wire itself, without the client library: it shares the machine with what it
+//!   measures.
 
 use super::ledger::{Ledger, Write};
 use super::tally::Tally;
 use super::target::Targets;
-use bytes::{Buf, Bytes, BytesMut};
+use crate::peer::link::split_frame;
+use bytes::{Bytes, BytesMut};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
-use zw_core::ids::{NodeId, Zxid};
-use zw_core::limits::{HELLO_FRAME_BYTES_MAX, PEER_FRAME_BYTES_MAX};
+use tokio::time::{MissedTickBehavior, interval, sleep};
+use zw_core::client::Connection;
+use zw_core::limits::ANSWER_FRAME_BYTES_MAX;
 use zw_core::tree::command::{Acl, Command, Create, CreateMode, SetData};
+use zw_core::wire;
 use zw_core::wire::client::{Answer, ErrorCode, Operation, Ping, Read, Request, Response};
-use zw_core::wire::hello::{Greeting, Hello, PROTOCOL_VERSION, Purpose};
 
 /// What all clients of a run share.
 pub(super) struct Plan {
@@ -39,11 +40,19 @@ pub(super) struct Plan {
     pub(super) stopped: Cell<Option<Instant>>,
     /// After it a client without a connection gives up.
     pub(super) give_up: Duration,
+    /// Why the whole run gave up.
+    pub(super) gave_up: RefCell<Option<String>>,
 }
 
 impl Plan {
-    fn is_over(&self, now: Instant) -> bool {
+    pub(super) fn is_over(&self, now: Instant) -> bool {
         self.left.get() == 0 || self.stopped.get().is_some() || self.end.is_some_and(|end| now >= end)
+    }
+
+    /// Longest wait for a server's greeting: a server that hangs must not make the run longer.
+    fn connect_timeout(&self) -> Duration {
+        let left = self.end.map(|end| end.saturating_duration_since(Instant::now()));
+        left.map_or(self.request_timeout, |left| left.min(self.request_timeout))
     }
 
     /// When the run ended, or now if only its count ended it.
@@ -103,8 +112,8 @@ impl Session {
                 sleep(RECONNECT_PAUSE).await;
                 continue;
             };
-            if let Ok(Ok(socket)) = timeout(self.plan.request_timeout, open(&server)).await {
-                let lost = self.drive(socket).await;
+            if let Ok(connection) = Connection::open(&server, self.plan.connect_timeout()).await {
+                let lost = self.drive(connection).await;
                 last_seen = Instant::now();
                 let Some(reason) = lost else { break };
                 self.connection_lost(reason);
@@ -116,9 +125,9 @@ impl Session {
     }
 
     /// Uses the connection until the plan is over (none), or until it is lost (why).
-    async fn drive(&mut self, socket: TcpStream) -> Option<&'static str> {
+    async fn drive(&mut self, connection: Connection) -> Option<&'static str> {
+        let (socket, mut received) = connection.into_parts();
         let (mut reader, mut writer) = socket.into_split();
-        let mut received = BytesMut::with_capacity(64 << 10);
         let mut to_send = BytesMut::new();
         let mut age = interval(AGE_CHECK);
         age.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -191,10 +200,8 @@ impl Session {
     fn send(&mut self, operation: Operation, what: What, due: Instant, sent: Instant, to_send: &mut BytesMut) {
         self.last_id = self.last_id.wrapping_add(1).max(1);
         let mut frame = Vec::with_capacity(self.plan.size + 128);
-        frame.extend_from_slice(&[0; 4]);
-        Request { id: self.last_id, operation }.encode_frame(&mut frame);
-        let length = u32::try_from(frame.len() - 4).expect("a request is far below 4 GiB");
-        frame[..4].copy_from_slice(&length.to_be_bytes());
+        let request = Request { id: self.last_id, operation };
+        wire::frame::append(&mut frame, |out| request.encode_frame(out));
         to_send.extend_from_slice(&frame);
         self.pending.push_back(Pending { id: self.last_id, due, sent, what });
     }
@@ -202,7 +209,8 @@ impl Session {
     /// Takes all whole frames.
     fn take_answers(&mut self, received: &mut BytesMut) -> Result<(), &'static str> {
         let now = Instant::now();
-        while let Some(frame) = next_frame(received, PEER_FRAME_BYTES_MAX)? {
+        let too_long = |_| "the server sent a frame over the limit";
+        while let Some(frame) = split_frame(received, ANSWER_FRAME_BYTES_MAX).map_err(too_long)? {
             let response = Response::decode_frame(&frame).map_err(|_| "the server sent what is no answer")?;
             let pending = self.pending.pop_front().ok_or("the server answered what was not asked")?;
             if pending.id != response.id {
@@ -262,67 +270,5 @@ impl Session {
         self.random ^= self.random >> 7;
         self.random ^= self.random << 17;
         self.random
-    }
-}
-
-/// Connects and greets.
-async fn open(server: &str) -> Result<TcpStream, String> {
-    let text = |error: std::io::Error| error.to_string();
-    let mut socket = TcpStream::connect(server).await.map_err(text)?;
-    socket.set_nodelay(true).map_err(text)?;
-    let hello = Greeting::Hello(Hello {
-        version: PROTOCOL_VERSION,
-        purpose: Purpose::Client,
-        node: NodeId(0),
-        ensemble: String::new(),
-        zxid: Zxid::ZERO,
-    });
-    let mut frame = vec![0; 4];
-    hello.encode_frame(&mut frame);
-    let length = u32::try_from(frame.len() - 4).map_err(|error| error.to_string())?;
-    frame[..4].copy_from_slice(&length.to_be_bytes());
-    socket.write_all(&frame).await.map_err(text)?;
-    // The greeting is read to its last byte and no further: what follows belongs to the answers.
-    let length = usize::try_from(socket.read_u32().await.map_err(text)?).map_err(|error| error.to_string())?;
-    if length > HELLO_FRAME_BYTES_MAX {
-        return Err("the server's greeting is too long".into());
-    }
-    let mut greeting = vec![0; length];
-    socket.read_exact(&mut greeting).await.map_err(text)?;
-    match Greeting::decode_frame(&greeting).map_err(|error| error.to_string())? {
-        Greeting::Welcome(_) => Ok(socket),
-        Greeting::Refused(refused) => Err(refused.reason),
-        Greeting::Hello(_) => Err("the server greeted as a client".into()),
-    }
-}
-
-/// The next whole frame, if it has come.
-fn next_frame(received: &mut BytesMut, limit: usize) -> Result<Option<BytesMut>, &'static str> {
-    let Some(length) = received.first_chunk::<4>() else { return Ok(None) };
-    let length = u32::from_be_bytes(*length) as usize;
-    if length > limit {
-        return Err("the server sent a frame over the limit");
-    }
-    if received.len() < 4 + length {
-        received.reserve(4 + length - received.len());
-        return Ok(None);
-    }
-    received.advance(4);
-    Ok(Some(received.split_to(length)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn frames_are_cut_as_they_come() {
-        let mut received = BytesMut::from(&[0, 0, 0, 2, 7][..]);
-        assert_eq!(next_frame(&mut received, 10), Ok(None));
-        received.extend_from_slice(&[8, 0, 0, 0, 0, 0]);
-        assert_eq!(next_frame(&mut received, 10).unwrap().unwrap(), &[7, 8][..]);
-        assert_eq!(next_frame(&mut received, 10).unwrap().unwrap(), &[][..]);
-        assert_eq!(next_frame(&mut received, 10), Ok(None));
-        assert!(next_frame(&mut BytesMut::from(&[0, 0, 0, 11][..]), 10).is_err());
     }
 }

@@ -95,6 +95,11 @@ impl Tally {
         *self.reasons.entry(key.to_owned()).or_default() += 1;
     }
 
+    /// Whether there is anything to report.
+    pub(super) fn has_any(&self) -> bool {
+        self.ops() + self.errors + self.unknown > 0
+    }
+
     /// Requests that were answered.
     pub(super) fn ops(&self) -> u64 {
         self.reads + self.writes
@@ -120,15 +125,15 @@ impl Tally {
         (self.longest_gap.as_secs_f64() * 1e4).round() / 10.0
     }
 
-    /// The result as one JSON object; `lost` is null if it could not be verified.
-    pub(super) fn json(&self, lost: Option<u64>) -> Value {
+    /// The result as one JSON object; `lost` is null if it could not be verified, `reason` says why a run failed.
+    pub(super) fn json(&self, lost: Option<u64>, reason: Option<&str>) -> Value {
         json!({
             "ops": self.ops(), "errors": self.errors, "unknown": self.unknown, "lost": lost,
             "ops_per_s": self.per_second(),
             "p50_ms": self.quantile_ms(0.5), "p95_ms": self.quantile_ms(0.95), "p99_ms": self.quantile_ms(0.99),
             "max_ms": self.max_ms(), "longest_gap_ms": self.longest_gap_ms(),
             "longest_gap_at_ms": u64::try_from(self.longest_gap_at.as_millis()).unwrap_or(u64::MAX),
-            "reads": self.reads, "writes": self.writes, "reconnects": self.reconnects,
+            "reads": self.reads, "writes": self.writes, "reconnects": self.reconnects, "reason": reason,
         })
     }
 
@@ -171,7 +176,7 @@ mod tests {
         assert!((tally.longest_gap_ms() - 3.0).abs() < 0.11, "{}", tally.longest_gap_ms());
         tally.finish(begin + 105 * MS);
         assert!((tally.longest_gap_ms() - 100.0).abs() < 0.11, "a read ends no gap of writes");
-        assert_eq!(tally.json(Some(0))["ops"], 3);
+        assert_eq!(tally.json(Some(0), None)["ops"], 3);
     }
 
     #[test]
@@ -180,7 +185,7 @@ mod tests {
         let mut tally = Tally::new(begin);
         tally.answered(begin, begin + 250 * MS, true);
         assert!((249.0..251.0).contains(&tally.max_ms()), "{}", tally.max_ms());
-        assert_eq!(tally.json(None)["lost"], Value::Null);
+        assert_eq!(tally.json(None, None)["lost"], Value::Null);
     }
 
     #[test]

@@ -1,12 +1,13 @@
 //! Where load clients connect to.
 
-use crate::cli::cluster::{self, Member};
+use crate::cli::cluster::{self, Member, NODE_TIMEOUT};
 use crate::cli::{CliError, Context};
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
 use zw_core::ensemble::{Address, Ensemble};
 use zw_core::wire::admin::NodeRole;
+use zw_core::wire::client::{Operation, Ping};
 
 /// Which nodes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,6 +61,15 @@ impl Targets {
         Ok(Targets { target, addresses, ensemble, seen: Mutex::new(None) })
     }
 
+    /// Why the one node that the clients are to connect to does not answer; none if it does, or if it may be any.
+    pub(super) async fn silent_target(&self) -> Option<String> {
+        let Target::Address(address) = &self.target else { return None };
+        match cluster::ask(address, Operation::Status(Ping), NODE_TIMEOUT).await {
+            Ok(_) => None,
+            Err(reason) => Some(format!("the target {address} does not answer ({reason}); name another with --target")),
+        }
+    }
+
     /// All nodes.
     pub(super) fn addresses(&self) -> &[String] {
         &self.addresses
@@ -88,6 +98,11 @@ impl Targets {
         }
     }
 
+    /// What each node says of itself now.
+    pub(super) async fn members(&self) -> Vec<Member> {
+        cluster::members_of(&self.ensemble, ROLE_TIMEOUT).await
+    }
+
     async fn with_members<T>(&self, choose: impl Fn(&[Member]) -> T) -> T {
         let mut seen = self.seen.lock().await;
         if let Some((when, members)) = &*seen
@@ -95,7 +110,7 @@ impl Targets {
         {
             return choose(members);
         }
-        let members = cluster::members_of(&self.ensemble, ROLE_TIMEOUT).await;
+        let members = self.members().await;
         let chosen = choose(&members);
         *seen = Some((Instant::now(), members));
         chosen

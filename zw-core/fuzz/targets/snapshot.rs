@@ -1,0 +1,5 @@
+//! Snapshots: searches for bytes for which the property of `zw_fuzz::snapshot` does not hold.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| zw_fuzz::snapshot::check(bytes));

@@ -1,0 +1,16 @@
+//! Seeds that once found a defect of the product, which must hold for ever. A change of what a seed means may make one
+//! of them harmless: the unit tests beside the code are what keeps the defect out.
+
+use zw_sim::runner::{Lines, run_seed};
+
+/// A member is gone for good. The best candidate has started since, never met it and waits long for its vote, while the
+/// others, which have met everybody, follow at once and lose patience before it leads (rule E4).
+const A_CANDIDATE_THAT_WAITS_TOO_LONG: [u64; 3] = [40_004, 170_023, 180_005];
+
+#[test]
+fn seeds_that_once_failed_hold() {
+    for seed in A_CANDIDATE_THAT_WAITS_TOO_LONG {
+        let report = run_seed(seed, None, Lines::Drop);
+        assert!(report.failure.is_none(), "seed {seed} fails again: {:?}", report.failure);
+    }
+}
