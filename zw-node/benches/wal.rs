@@ -104,8 +104,8 @@ fn whole_log(directory: &Path) -> io::Result<()> {
     let (wal, _) = open()?;
     println!("\nfirst start: {:.1?}", started.elapsed());
     let (events, received) = channel();
-    let thread = LogThread::spawn(wal, move |event| {
-        if let LogEvent::Durable(ticket, _) = event {
+    let mut thread = LogThread::spawn(wal, move |event| {
+        if let LogEvent::Durable { ticket, .. } = event {
             // Nobody listens any more once the last ticket has come.
             let _ = events.send(ticket.0);
         }

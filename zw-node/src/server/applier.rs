@@ -5,7 +5,7 @@
 //! - All events of an entry are posted to the watching clients under that lock: nobody reads the new tree, or gets the
 //!   answer of the write, before its events are queued.
 
-use super::core::{Bound, Core};
+use super::core::{BUSY, BUSY_ENTRIES, Bound, Core};
 use super::inbox::Waiter;
 use super::locks::{lock, write};
 use super::node::Node;
@@ -39,6 +39,9 @@ enum SessionChange {
 impl Core {
     /// Applies committed entries.
     pub(super) fn apply(&mut self, now: Now, entries: &[Entry]) {
+        if entries.len() >= BUSY_ENTRIES {
+            self.busy_until = now.tick.after(BUSY);
+        }
         let mut done = Vec::with_capacity(APPLY_BATCH_MAX);
         for batch in entries.chunks(APPLY_BATCH_MAX) {
             self.apply_batch(batch, &mut done);

@@ -1,11 +1,12 @@
-//! The core thread: the only owner of the protocol's state and the only writer of the tree.
+//! The core: the only owner of the protocol's state and the only writer of the tree. It works in rounds, on a thread of
+//! its own or on one that brings it an input while that rests (see [`super::inbox`]).
 //!
 //! ```text
 //! sockets, log thread ──> inbox ──> Zab::step for each ──> Zab::flush ──> effects ──> log thread, links, tree
 //! ```
 //!
 //! Invariants:
-//! - Disk and sockets have threads and tasks of their own. This thread waits for the disk only when the log's queue is
+//! - Disk and sockets have threads and tasks of their own. A round waits for the disk only when the log's queue is
 //!   full ([`LOG_QUEUE_MAX`](zw_core::limits::LOG_QUEUE_MAX)), for there is nowhere to put more; else for nothing but short
 //!   locks.
 //! - Inputs are taken in batches, and effects performed once for each batch; so a busy node writes, sends and wakes less
@@ -15,7 +16,7 @@
 
 use super::clock::until;
 use super::fetches::Fetches;
-use super::inbox::{Batch, CoreInput, Waiter};
+use super::inbox::{Batch, CoreInput, Rest, Rounds, Waiter};
 use super::locks::{lock, read};
 use super::node::{Node, View};
 use super::pending::{Barrier, HeldRequest, Pending};
@@ -24,10 +25,10 @@ use crate::connection::mailbox::{Mail, Mailbox, Outcome};
 use crate::peer::link::Link;
 use crate::wal::LogThread;
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 use zw_core::ids::{NodeId, SessionId, Tick, Zxid};
-use zw_core::limits::{CORE_DRAIN_MAX, REQUEST_DEADLINE};
+use zw_core::limits::{CORE_DRAIN_MAX, LOG_QUEUE_MAX, REQUEST_DEADLINE};
 use zw_core::log::record::SnapshotId;
 use zw_core::tree::Tree;
 use zw_core::tree::expiry::{Expiry, STANDSTILL_MIN};
@@ -38,10 +39,16 @@ use zw_core::zab::effects::{Effect, Input, Now, Proposal};
 /// The longest sleep without an input.
 const IDLE_MAX: Duration = Duration::from_millis(500);
 const _: () = assert!(IDLE_MAX.as_millis() < STANDSTILL_MIN.as_millis(), "a rest is no standstill");
+/// Entries in one round that show a node to be busy: its core thread takes many inputs at once, which is cheaper than a
+/// round for each.
+pub(super) const BUSY_ENTRIES: usize = 3;
+/// How long it then counts as busy.
+pub(super) const BUSY: Duration = Duration::from_millis(5);
+const _: () = assert!(LOG_QUEUE_MAX >= 16 * CORE_DRAIN_MAX, "a round on the log's thread never waits for that thread");
 /// Longest wait of a node that stops for what its clients have under way.
 const FAREWELL: Duration = Duration::from_millis(500);
 
-/// The state of the core thread.
+/// The core's state.
 pub(super) struct Core {
     pub(super) node: Arc<Node>,
     pub(super) zab: Zab,
@@ -58,7 +65,7 @@ pub(super) struct Core {
     /// The sessions bound to connections of this node.
     pub(super) sessions: BTreeMap<SessionId, Bound>,
     pub(super) expiry: Expiry,
-    /// Inputs that this thread makes itself, for the next round.
+    /// Inputs that the core makes itself, for the next round.
     pub(super) own: Vec<Input>,
     /// The leader's digests of entries that are not applied here yet.
     pub(super) digests_to_compare: Vec<(Zxid, u64)>,
@@ -72,6 +79,13 @@ pub(super) struct Core {
     pub(super) disk_full: bool,
     pub(super) duties: Duties,
     stopping_since: Option<Tick>,
+    /// When the latest round was.
+    last_round: Tick,
+    /// Until then no round is lent.
+    pub(super) busy_until: Tick,
+    /// Empty between two rounds; their memory is used again.
+    inputs: Vec<CoreInput>,
+    effects: Vec<Effect>,
 }
 
 /// What is sent to one peer with one batch.
@@ -98,6 +112,8 @@ pub(super) struct Duties {
 impl Core {
     pub(super) fn new(node: Arc<Node>, zab: Zab, log: LogThread, snapshotter: Snapshotter) -> Core {
         Core {
+            last_round: node.clock.tick(),
+            busy_until: Tick::default(),
             node,
             zab,
             log,
@@ -118,47 +134,31 @@ impl Core {
             disk_full: false,
             duties: Duties::default(),
             stopping_since: None,
+            inputs: Vec::with_capacity(CORE_DRAIN_MAX),
+            effects: Vec::new(),
         }
     }
 
-    /// Works until the node stops.
-    pub(super) fn run(mut self) {
-        let mut inputs = Vec::with_capacity(CORE_DRAIN_MAX);
-        let mut effects = Vec::new();
-        let mut last = self.node.clock.tick();
+    /// The core thread: works until the node stops.
+    pub(super) fn run(core: &Mutex<Core>) {
+        let node = lock(core).node.clone();
         loop {
-            let has_work = !self.own.is_empty() || (self.zab.is_serving() && self.pending.has_held());
-            let timeout = if has_work { Duration::ZERO } else { self.sleep(self.node.clock.tick()) };
-            self.node.inbox.receive(&mut inputs, CORE_DRAIN_MAX, timeout);
-            let now = self.node.clock.now();
-            self.notice_pause(last, now.tick);
-            self.pending.begin_round();
-            for input in std::mem::take(&mut self.own) {
-                self.zab.step(now, input, &mut effects);
-            }
-            for input in inputs.drain(..) {
-                self.take(now, input, &mut effects);
-            }
-            self.propose(now, &mut effects);
-            if now.tick >= self.zab.next_deadline() {
-                self.zab.step(now, Input::Tick, &mut effects);
-            }
-            self.zab.flush(now, &mut effects);
-            self.perform(now, &mut effects);
-            self.perform_duties(now);
-            self.publish();
-            self.wake_clients();
-            if self.is_done(now.tick) {
+            let mut own = lock(core);
+            let rest = own.round();
+            if own.is_done(node.clock.tick()) {
                 break;
             }
-            last = now.tick;
+            drop(own);
+            if let Some(rest) = rest {
+                node.inbox.rest(rest);
+            }
         }
-        self.node.peers.close_all();
-        self.log.stop();
+        node.peers.close_all();
+        lock(core).log.stop();
     }
 
-    /// How long to sleep if no input comes.
-    fn sleep(&self, now: Tick) -> Duration {
+    /// How long to rest if no input comes.
+    fn rest(&self, now: Tick) -> Duration {
         let mut next = self.zab.next_deadline().min(self.duties.touch).min(now.after(IDLE_MAX));
         next = self.expiry.next_deadline().map_or(next, |deadline| deadline.min(next));
         next = self.pending.next_deadline().map_or(next, |deadline| deadline.min(next));
@@ -335,5 +335,48 @@ impl Core {
         let Some(since) = self.stopping_since else { return false };
         let patience_is_over = now >= since.after(FAREWELL);
         patience_is_over || (self.pending.len() == 0 && read(&self.node.tree).applied() >= self.zab.last_zxid())
+    }
+}
+
+impl Rounds for Core {
+    fn round(&mut self) -> Option<Rest> {
+        // A defect must not leave a process behind that looks alive, whichever thread finds it.
+        let defect = ExitOnPanic;
+        let (mut inputs, mut effects) = (std::mem::take(&mut self.inputs), std::mem::take(&mut self.effects));
+        self.node.inbox.take(&mut inputs, CORE_DRAIN_MAX);
+        let now = self.node.clock.now();
+        self.notice_pause(self.last_round, now.tick);
+        self.pending.begin_round();
+        for input in std::mem::take(&mut self.own) {
+            self.zab.step(now, input, &mut effects);
+        }
+        for input in inputs.drain(..) {
+            self.take(now, input, &mut effects);
+        }
+        self.propose(now, &mut effects);
+        if now.tick >= self.zab.next_deadline() {
+            self.zab.step(now, Input::Tick, &mut effects);
+        }
+        self.zab.flush(now, &mut effects);
+        self.perform(now, &mut effects);
+        self.perform_duties(now);
+        self.publish();
+        self.wake_clients();
+        (self.last_round, self.inputs, self.effects) = (now.tick, inputs, effects);
+        std::mem::forget(defect);
+        let has_work = !self.own.is_empty() || (self.zab.is_serving() && self.pending.has_held());
+        (!has_work).then(|| {
+            let (now, tick) = (Instant::now(), self.node.clock.tick());
+            Rest { due: now + self.rest(tick), lent_from: now + until(self.busy_until, tick) }
+        })
+    }
+}
+
+/// Ends the process when a panic unwinds through it; the panic's message is on stderr already.
+struct ExitOnPanic;
+
+impl Drop for ExitOnPanic {
+    fn drop(&mut self) {
+        std::process::exit(super::EXIT_DEFECT);
     }
 }

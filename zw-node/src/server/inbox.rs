@@ -1,17 +1,23 @@
-//! What waits for the core thread: one bounded queue, filled by sockets and threads, emptied in batches.
+//! What waits for the core: one bounded queue, filled by sockets and threads, emptied in rounds; and whose turn it is to
+//! run the next round.
+//!
+//! The core has a thread of its own. But waking a sleeping thread takes longer than most rounds, so while that thread
+//! rests, a socket's thread or the log's runs the round for what it brings ([`Turn::Lent`]). A node without much to do
+//! answers sooner for it; one that is busy has a core thread that does not rest.
 //!
 //! Invariants:
 //! - Sockets wait while the queue is full ([`Inbox::send_all`]), so it grows by at most one batch of each beyond
 //!   [`CORE_INBOX_MAX`]. The node's own threads never wait here: the log's tickets are folded into one, and the others
 //!   have at most one input under way each.
-//! - Inputs of one sender arrive in order.
+//! - Inputs of one sender arrive in order: one thread at a time has the turn, and only that one takes inputs.
+//! - The core never rests while there is an input.
 
 use super::locks::lock;
 use crate::connection::mailbox::Mailbox;
 use crate::peer::link::Link;
 use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 use zw_core::ids::{NodeId, SessionId, Ticket};
 use zw_core::limits::CORE_INBOX_MAX;
@@ -19,7 +25,10 @@ use zw_core::log::record::SnapshotId;
 use zw_core::tree::Tree;
 use zw_core::zab::effects::{FetchId, Input, Proposal};
 
-/// Something for the core thread.
+/// The core thread's longest sleep while a round is lent; it is woken when that ends.
+const LENT_MAX: Duration = Duration::from_secs(3600);
+
+/// Something for the core.
 pub(crate) enum CoreInput {
     /// For the protocol as it is.
     Zab(Input),
@@ -60,34 +69,78 @@ pub(crate) struct Waiter {
     pub(crate) bytes: usize,
 }
 
-/// The queue of the core thread.
-#[derive(Default)]
+/// What the inputs are for: the core.
+pub(crate) trait Rounds: Send {
+    /// Takes inputs and works on them; none if there is more to do at once.
+    fn round(&mut self) -> Option<Rest>;
+}
+
+/// When the next round is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Rest {
+    /// At the latest.
+    pub(crate) due: Instant,
+    /// From when on it may be lent.
+    pub(crate) lent_from: Instant,
+}
+
+/// The queue of the core.
 pub(crate) struct Inbox {
     state: Mutex<State>,
-    filled: Condvar,
+    core: OnceLock<Weak<Mutex<dyn Rounds>>>,
+    /// For the core thread: that it is its turn, or has to rest for a shorter time.
+    turned: Condvar,
     space: Notify,
 }
 
-#[derive(Default)]
 struct State {
     queue: VecDeque<CoreInput>,
     durable: Option<Ticket>,
-    core_waits: bool,
+    turn: Turn,
+    /// When the core thread, if it sleeps, wakes by itself.
+    alarm: Instant,
+}
+
+/// Whose turn it is to run a round.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Turn {
+    /// The core thread's.
+    Thread,
+    /// Nobody's, until there is an input or the time has come.
+    Rest(Rest),
+    /// The one's who brought an input while the core rested.
+    Lent,
+}
+
+impl Default for Inbox {
+    fn default() -> Inbox {
+        let state = State { queue: VecDeque::new(), durable: None, turn: Turn::Thread, alarm: Instant::now() };
+        Inbox { state: Mutex::new(state), core: OnceLock::new(), turned: Condvar::new(), space: Notify::new() }
+    }
 }
 
 impl Inbox {
-    /// For the node's own threads: never waits.
+    /// Says who runs the rounds that are lent. Without it none are.
+    ///
+    /// # Panics
+    /// If it was said before.
+    pub(crate) fn lend(&self, core: &Arc<Mutex<impl Rounds + 'static>>) {
+        let core: Arc<Mutex<dyn Rounds>> = core.clone();
+        assert!(self.core.set(Arc::downgrade(&core)).is_ok(), "a node has one core");
+    }
+
+    /// For the node's own threads, and for whoever holds a lock: never waits, never runs a round.
     pub(crate) fn push(&self, input: CoreInput) {
         let mut state = lock(&self.state);
         state.queue.push_back(input);
-        self.wake(state);
+        self.give_turn(state, false);
     }
 
-    /// The records up to `ticket` are durable.
-    pub(crate) fn durable(&self, ticket: Ticket) {
+    /// The records up to `ticket` are durable. `may_run`: the log's thread has nothing else to do.
+    pub(crate) fn durable(&self, ticket: Ticket, may_run: bool) {
         let mut state = lock(&self.state);
         state.durable = Some(ticket);
-        self.wake(state);
+        self.give_turn(state, may_run);
     }
 
     /// For sockets: waits while the queue is full. Leaves `inputs` empty.
@@ -113,19 +166,13 @@ impl Inbox {
             return false;
         }
         state.queue.extend(inputs.drain(..));
-        self.wake(state);
+        self.give_turn(state, true);
         true
     }
 
-    /// Moves up to `limit` inputs to `into`, after waiting up to `timeout` for the first.
-    pub(crate) fn receive(&self, into: &mut Vec<CoreInput>, limit: usize, timeout: Duration) {
+    /// For the one whose turn it is: moves up to `limit` inputs to `into`.
+    pub(crate) fn take(&self, into: &mut Vec<CoreInput>, limit: usize) {
         let mut state = lock(&self.state);
-        if state.queue.is_empty() && state.durable.is_none() && !timeout.is_zero() {
-            state.core_waits = true;
-            let waited = self.filled.wait_timeout_while(state, timeout, |state| state.core_waits);
-            state = waited.unwrap_or_else(PoisonError::into_inner).0;
-            state.core_waits = false;
-        }
         into.extend(state.durable.take().map(|ticket| CoreInput::Zab(Input::Durable { ticket })));
         let was_full = state.queue.len() >= CORE_INBOX_MAX;
         let count = state.queue.len().min(limit);
@@ -135,14 +182,69 @@ impl Inbox {
         }
     }
 
-    /// Lets go of the queue and wakes the core thread if it sleeps: in this order, or it would wake only to wait for
-    /// the lock.
-    fn wake(&self, mut state: MutexGuard<'_, State>) {
-        let core_waits = std::mem::take(&mut state.core_waits);
-        drop(state);
-        if core_waits {
-            self.filled.notify_one();
+    /// For the core thread, after its round: sleeps until it is its turn again.
+    pub(crate) fn rest(&self, rest: Rest) {
+        let mut state = lock(&self.state);
+        if !state.is_empty() {
+            return;
         }
+        state.turn = Turn::Rest(rest);
+        loop {
+            let now = Instant::now();
+            let due = match state.turn {
+                Turn::Thread => return,
+                Turn::Rest(rest) if rest.due <= now => break,
+                Turn::Rest(rest) => rest.due,
+                Turn::Lent => now + LENT_MAX,
+            };
+            state.alarm = due;
+            state = self.turned.wait_timeout(state, due - now).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        state.turn = Turn::Thread;
+    }
+
+    /// Lets go of the queue, in which there is an input, and sees to it that somebody works on it.
+    fn give_turn(&self, mut state: MutexGuard<'_, State>, may_run: bool) {
+        let Turn::Rest(rest) = state.turn else { return };
+        if may_run
+            && rest.lent_from <= Instant::now()
+            && let Some(core) = self.core.get().and_then(Weak::upgrade)
+        {
+            state.turn = Turn::Lent;
+            drop(state);
+            self.run_lent(&core);
+            return;
+        }
+        state.turn = Turn::Thread;
+        // In this order, or the core thread would wake only to wait for the lock.
+        drop(state);
+        self.turned.notify_one();
+    }
+
+    fn run_lent(&self, core: &Mutex<dyn Rounds>) {
+        let rest = lock(core).round();
+        let mut state = lock(&self.state);
+        let has_to_turn = match rest {
+            Some(rest) if state.is_empty() => {
+                state.turn = Turn::Rest(rest);
+                rest.due < state.alarm
+            }
+            // More came meanwhile: the one that brought the first has other things to do.
+            _ => {
+                state.turn = Turn::Thread;
+                true
+            }
+        };
+        drop(state);
+        if has_to_turn {
+            self.turned.notify_one();
+        }
+    }
+}
+
+impl State {
+    fn is_empty(&self) -> bool {
+        self.queue.is_empty() && self.durable.is_none()
     }
 }
 
@@ -161,14 +263,22 @@ mod tests {
         CoreInput::Zab(Input::Tick)
     }
 
+    fn soon() -> Instant {
+        Instant::now() + Duration::from_secs(30)
+    }
+
+    fn rest() -> Rest {
+        Rest { due: soon(), lent_from: Instant::now() }
+    }
+
     #[test]
     fn tickets_are_folded_and_come_first() {
         let inbox = Inbox::default();
         inbox.push(tick());
-        inbox.durable(Ticket(1));
-        inbox.durable(Ticket(2));
+        inbox.durable(Ticket(1), false);
+        inbox.durable(Ticket(2), false);
         let mut got = Vec::new();
-        inbox.receive(&mut got, 10, Duration::ZERO);
+        inbox.take(&mut got, 10);
         assert!(matches!(got[0], CoreInput::Zab(Input::Durable { ticket: Ticket(2) })));
         assert_eq!(got.len(), 2);
     }
@@ -186,26 +296,126 @@ mod tests {
         });
         let mut got = Vec::new();
         while !waiting.is_finished() {
-            inbox.receive(&mut got, 1, Duration::ZERO);
+            inbox.take(&mut got, 1);
             tokio::task::yield_now().await;
         }
         waiting.await.unwrap();
-        inbox.receive(&mut got, usize::MAX, Duration::ZERO);
+        inbox.take(&mut got, usize::MAX);
         assert_eq!(got.len(), CORE_INBOX_MAX + 1, "nothing is lost");
     }
 
+    /// A core that counts its inputs, and notes which thread ran a round with some.
+    struct Counting {
+        inbox: Arc<Inbox>,
+        taken: Arc<Mutex<Vec<std::thread::ThreadId>>>,
+        /// Another input comes during the first round that has one.
+        is_interrupted: bool,
+    }
+
+    impl Rounds for Counting {
+        fn round(&mut self) -> Option<Rest> {
+            let mut got = Vec::new();
+            self.inbox.take(&mut got, 3);
+            lock(&self.taken).extend(got.iter().map(|_| std::thread::current().id()));
+            if !got.is_empty() && std::mem::take(&mut self.is_interrupted) {
+                self.inbox.push(tick());
+            }
+            // As a core that has taken as much as it may, and has more to do.
+            (got.len() < 3).then(rest)
+        }
+    }
+
+    struct Running {
+        inbox: Arc<Inbox>,
+        taken: Arc<Mutex<Vec<std::thread::ThreadId>>>,
+        core: Arc<Mutex<Counting>>,
+    }
+
+    impl Running {
+        /// With a thread that works until it has seen `count` inputs.
+        fn start(count: usize) -> (Running, std::thread::JoinHandle<()>) {
+            let (inbox, taken) = (Arc::new(Inbox::default()), Arc::default());
+            let core = Counting { inbox: Arc::clone(&inbox), taken: Arc::clone(&taken), is_interrupted: false };
+            let running = Running { inbox, taken, core: Arc::new(Mutex::new(core)) };
+            running.inbox.lend(&running.core);
+            let (inbox, taken, core) = (running.inbox.clone(), running.taken.clone(), running.core.clone());
+            let thread = std::thread::spawn(move || {
+                while lock(&taken).len() < count {
+                    let rest = lock(&core).round();
+                    if let Some(rest) = rest.filter(|_| lock(&taken).len() < count) {
+                        inbox.rest(rest);
+                    }
+                }
+            });
+            (running, thread)
+        }
+
+        fn wait_until_it_rests(&self) {
+            let deadline = soon();
+            while !matches!(lock(&self.inbox.state).turn, Turn::Rest(_)) {
+                assert!(Instant::now() < deadline, "the core does not rest");
+                std::thread::yield_now();
+            }
+        }
+    }
+
     #[test]
-    fn the_core_is_woken() {
-        let inbox = Arc::new(Inbox::default());
-        let core = std::thread::spawn({
-            let inbox = inbox.clone();
-            move || {
-                let mut got = Vec::new();
-                inbox.receive(&mut got, 1, Duration::from_secs(30));
-                got.len()
+    fn a_resting_core_is_run_by_who_brings_an_input_and_by_its_thread_for_others() {
+        let (running, thread) = Running::start(2);
+        running.wait_until_it_rests();
+        assert!(running.inbox.try_send_all(&mut vec![tick()]));
+        assert_eq!(*lock(&running.taken), [std::thread::current().id()], "done when the call returns");
+        running.wait_until_it_rests();
+        running.inbox.push(tick());
+        let core = thread.thread().id();
+        thread.join().unwrap();
+        assert_eq!(*lock(&running.taken), [std::thread::current().id(), core]);
+    }
+
+    #[test]
+    fn what_comes_during_a_lent_round_is_for_the_core_thread() {
+        let (running, thread) = Running::start(2);
+        running.wait_until_it_rests();
+        lock(&running.core).is_interrupted = true;
+        assert!(running.inbox.try_send_all(&mut vec![tick()]));
+        let deadline = soon() - Duration::from_secs(20);
+        while !thread.is_finished() {
+            assert!(Instant::now() < deadline, "the core rests though there is an input");
+            std::thread::yield_now();
+        }
+        assert_eq!(*lock(&running.taken), [std::thread::current().id(), thread.thread().id()]);
+    }
+
+    #[test]
+    fn nothing_is_forgotten_whoever_runs_it() {
+        const SENDERS: usize = 4;
+        const EACH: usize = 5_000;
+        let (running, thread) = Running::start(SENDERS * EACH);
+        std::thread::scope(|scope| {
+            for sender in 0..SENDERS {
+                let inbox = &running.inbox;
+                scope.spawn(move || {
+                    for round in 0..EACH {
+                        if sender == 0 {
+                            inbox.push(tick());
+                        } else {
+                            assert!(inbox.try_send_all(&mut vec![tick()]), "the queue has room for all of them");
+                        }
+                        if round % 16 == 0 {
+                            std::thread::yield_now();
+                        }
+                    }
+                });
             }
         });
-        inbox.push(tick());
-        assert_eq!(core.join().unwrap(), 1);
+        // With nothing more coming: who forgot one leaves the thread asleep.
+        let deadline = soon();
+        while !thread.is_finished() && lock(&running.taken).len() < SENDERS * EACH {
+            assert!(Instant::now() < deadline, "{} inputs were taken", lock(&running.taken).len());
+            std::thread::yield_now();
+        }
+        assert_eq!(lock(&running.taken).len(), SENDERS * EACH);
+        running.inbox.push(tick());
+        thread.join().unwrap();
     }
 }

@@ -37,7 +37,7 @@ use node::{Node, View};
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use thiserror::Error;
@@ -228,13 +228,13 @@ fn make_node(config: Config, tree: Tree, zab: impl FnOnce(Now, u64) -> Zab) -> R
 fn start_log(node: &Arc<Node>, wal: Wal) -> Result<(LogThread, DiskDelay), ServerError> {
     let reported = node.clone();
     let report = move |event| match event {
-        LogEvent::Durable(ticket, took) => {
+        LogEvent::Durable { ticket, took, is_last } => {
             reported.metrics.fsync.record(took, reported.clock.uptime());
             reported.trace.record_if_watched(TraceKind::Fsync, || trace::Facts {
                 number: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
                 ..trace::Facts::default()
             });
-            reported.inbox.durable(ticket);
+            reported.inbox.durable(ticket, is_last);
         }
         LogEvent::DiskFull(full) => reported.inbox.push(CoreInput::Zab(Input::DiskFull { full })),
     };
@@ -244,22 +244,11 @@ fn start_log(node: &Arc<Node>, wal: Wal) -> Result<(LogThread, DiskDelay), Serve
 }
 
 fn start_core(core: core::Core) -> Result<JoinHandle<()>, ServerError> {
-    let run = move || {
-        // A defect on this thread must not leave a process behind that looks alive.
-        let defect = ExitOnPanic;
-        core.run();
-        std::mem::forget(defect);
-    };
+    let node = core.node.clone();
+    let core = Arc::new(Mutex::new(core));
+    node.inbox.lend(&core);
+    let run = move || core::Core::run(&core);
     std::thread::Builder::new().name("core".into()).spawn(run).map_err(system("starting the core thread"))
-}
-
-/// Ends the process when a panic unwinds through it; the panic's message is on stderr already.
-struct ExitOnPanic;
-
-impl Drop for ExitOnPanic {
-    fn drop(&mut self) {
-        std::process::exit(EXIT_DEFECT);
-    }
 }
 
 /// Serves sockets until the process is asked to end.

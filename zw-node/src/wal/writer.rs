@@ -19,8 +19,15 @@ use zw_core::log::record::Record;
 /// What the log thread has to say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogEvent {
-    /// This batch and all before it are on disk; the last write and sync took that long.
-    Durable(Ticket, Duration),
+    /// A batch and all before it are on disk.
+    Durable {
+        /// The batch.
+        ticket: Ticket,
+        /// How long the last write and sync took.
+        took: Duration,
+        /// Whether nothing else was handed over.
+        is_last: bool,
+    },
     /// The disk has no space beyond what is reserved, or has space again.
     DiskFull(bool),
 }
@@ -52,6 +59,8 @@ struct Control {
 struct Writer<R> {
     wal: Wal,
     receiver: Receiver<Batch>,
+    /// The next batch, if one was there after the last sync.
+    next: Option<Batch>,
     report: R,
     control: Arc<Control>,
     is_full: bool,
@@ -67,7 +76,7 @@ impl LogThread {
         let (sender, receiver) = sync_channel(LOG_QUEUE_MAX);
         let control = Arc::new(Control::default());
         let seen = Arc::clone(&control);
-        let mut writer = Writer { wal, receiver, report, control: seen, is_full: false, needs_seal: false };
+        let mut writer = Writer { wal, receiver, next: None, report, control: seen, is_full: false, needs_seal: false };
         let thread = thread::Builder::new().name("log".into()).spawn(move || {
             if let Err(error) = writer.run() {
                 tracing::error!("the log failed, the process ends so that nothing false is acknowledged: {error}");
@@ -94,13 +103,7 @@ impl LogThread {
 
     /// Ends the thread after all that was handed over is durable; without space for it, it is given up: nobody was told
     /// that it is durable.
-    pub fn stop(self) {
-        drop(self);
-    }
-}
-
-impl Drop for LogThread {
-    fn drop(&mut self) {
+    pub fn stop(&mut self) {
         self.control.is_stopping.store(true, Ordering::Relaxed);
         self.sender = None;
         if let Some(thread) = self.thread.take()
@@ -108,6 +111,12 @@ impl Drop for LogThread {
         {
             tracing::error!("the log thread has panicked");
         }
+    }
+}
+
+impl Drop for LogThread {
+    fn drop(&mut self) {
+        self.stop();
     }
 }
 
@@ -123,10 +132,10 @@ impl<R: FnMut(LogEvent)> Writer<R> {
     fn run(&mut self) -> Result<(), WalError> {
         self.look_for_space()?;
         loop {
-            let wait = self.wait();
-            let first = match wait {
-                Some(wait) => self.receiver.recv_timeout(wait),
-                None => self.receiver.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            let first = match (self.next.take(), self.wait()) {
+                (Some(next), _) => Ok(next),
+                (None, Some(wait)) => self.receiver.recv_timeout(wait),
+                (None, None) => self.receiver.recv().map_err(|_| RecvTimeoutError::Disconnected),
             };
             match first {
                 Ok(batch) => self.write(batch)?,
@@ -177,7 +186,9 @@ impl<R: FnMut(LogEvent)> Writer<R> {
             return Ok(());
         }
         self.needs_seal = true;
-        (self.report)(LogEvent::Durable(ticket, started.elapsed()));
+        let took = started.elapsed();
+        self.next = self.receiver.try_recv().ok();
+        (self.report)(LogEvent::Durable { ticket, took, is_last: self.next.is_none() });
         self.look_for_space()
     }
 

@@ -231,20 +231,20 @@ fn await_event(events: &Receiver<LogEvent>, mut is_it: impl FnMut(LogEvent) -> b
 }
 
 fn is_durable(event: LogEvent, wanted: u64) -> bool {
-    matches!(event, LogEvent::Durable(ticket, _) if ticket.0 == wanted)
+    matches!(event, LogEvent::Durable { ticket, .. } if ticket.0 == wanted)
 }
 
 #[test]
 fn batches_become_durable_in_order() {
     let disk = TestDisk::default();
-    let (thread, events) = log_thread(&disk, 4_096);
+    let (mut thread, events) = log_thread(&disk, 4_096);
     let written: Vec<Record> = (0..500).map(|counter| entry(counter, 50)).collect();
     for (ticket, record) in (1..).zip(&written) {
         thread.persist(Ticket(ticket), vec![record.clone()]);
     }
     let mut last = Ticket(0);
     await_event(&events, |event| {
-        let LogEvent::Durable(ticket, _) = event else { panic!("{event:?}") };
+        let LogEvent::Durable { ticket, .. } = event else { panic!("{event:?}") };
         assert!(ticket > last, "tickets rise");
         last = ticket;
         ticket == Ticket(500)
@@ -257,7 +257,7 @@ fn batches_become_durable_in_order() {
 fn a_full_disk_is_waited_for_and_nothing_is_lost() {
     let disk = TestDisk::default();
     disk.state().capacity = Some(3 * 4_096 + 200);
-    let (thread, events) = log_thread(&disk, 4_096);
+    let (mut thread, events) = log_thread(&disk, 4_096);
     let mut written: Vec<Record> = Vec::new();
     let mut write = |count: u64| {
         for _ in 0..count {
@@ -297,11 +297,11 @@ fn a_full_disk_is_waited_for_and_nothing_is_lost() {
 fn a_node_without_space_stops_when_asked() {
     let disk = TestDisk::default();
     disk.state().capacity = Some(2 * 4_096 + 200);
-    let (thread, events) = log_thread(&disk, 4_096);
+    let (mut thread, events) = log_thread(&disk, 4_096);
     thread.persist(Ticket(1), (0..100).map(|counter| entry(counter, 200)).collect());
     await_event(&events, |event| event == LogEvent::DiskFull(true));
     thread.stop();
-    assert!(events.try_iter().all(|event| !matches!(event, LogEvent::Durable(..))), "it was never durable");
+    assert!(events.try_iter().all(|event| !matches!(event, LogEvent::Durable { .. })), "it was never durable");
     assert!(open(&disk, 4_096).is_ok());
 }
 
@@ -338,7 +338,7 @@ fn what_a_killed_process_called_durable_is_there() {
         let first = recovered.entries.last().map_or(0, |entry| entry.zxid().counter() + 1);
         // On standard error, which has no buffer; the ticket is the number of entries.
         let thread = LogThread::spawn(wal, |event| {
-            if let LogEvent::Durable(ticket, _) = event {
+            if let LogEvent::Durable { ticket, .. } = event {
                 eprintln!("durable {ticket}");
             }
         });
