@@ -74,7 +74,7 @@ pub const SOCKET_BUFFER_BYTES: usize = 256 * KIB;
 
 // Queues.
 
-/// Inputs that wait for the core thread.
+/// Inputs that wait for the core.
 pub const CORE_INBOX_MAX: usize = 16 * KIB;
 /// Inputs that the core takes before it performs the effects.
 pub const CORE_DRAIN_MAX: usize = 1_024;

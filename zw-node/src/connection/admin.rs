@@ -9,7 +9,7 @@ use zw_core::wire::admin::{DigestReply, Fault, TraceKind};
 use zw_core::wire::client::{Answer, ErrorCode, ErrorReply, Operation, Ping};
 
 impl Connection {
-    /// Answers at once, without the core thread.
+    /// Answers at once, without the core.
     pub(super) fn administer(&mut self, id: u32, operation: Operation) {
         // These answers carry no zxid of their own: they are given without regard to the watch events on their way, and
         // a client must not take them for a sign that it has seen those.

@@ -1,4 +1,4 @@
-//! One client's connection: a task that reads requests, hands writes to the core thread, answers reads itself, and sends
+//! One client's connection: a task that reads requests, hands writes to the core, answers reads itself, and sends
 //! everything back in the order of the requests.
 //!
 //! Invariants:
@@ -46,11 +46,11 @@ pub(super) struct Connection {
     pub(super) output: Vec<u8>,
     /// A request that was decoded and must wait for those before it.
     pub(super) next: Option<Request>,
-    /// Requests that the core thread works on, in order.
+    /// Requests that the core works on, in order.
     pub(super) under_way: VecDeque<UnderWay>,
-    /// The place of the first of these among all requests that went to the core thread.
+    /// The place of the first of these among all requests that went to the core.
     pub(super) first_sequence: u64,
-    /// Writes that go to the core thread at the end of this wake-up.
+    /// Writes that go to the core at the end of this wake-up.
     pub(super) writes: Vec<(u64, Proposal)>,
     pub(super) session: Option<Session>,
     /// The next trace event to send, if the client subscribed.
@@ -69,7 +69,7 @@ pub(super) struct Session {
     pub(super) generation: u32,
 }
 
-/// A request that the core thread works on.
+/// A request that the core works on.
 pub(super) struct UnderWay {
     pub(super) id: u32,
     pub(super) kind: UnderWayKind,
@@ -177,7 +177,7 @@ impl Connection {
         }
     }
 
-    /// Whether there is input to work on that neither waits for the core thread nor for the socket.
+    /// Whether there is input to work on that neither waits for the core nor for the socket.
     fn can_go_on(&self) -> bool {
         let blocked = self.next.is_some() && (!self.under_way.is_empty() || self.waits_to_read());
         !blocked && self.under_way.len() < CONNECTION_REQUESTS_MAX && (self.next.is_some() || self.has_whole_frame())
@@ -302,7 +302,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Gives the writes of this wake-up to the core thread.
+    /// Gives the writes of this wake-up to the core.
     pub(super) async fn hand_over_writes(&mut self) {
         if !self.writes.is_empty() {
             let batch = Batch { mailbox: self.mailbox.clone(), writes: std::mem::take(&mut self.writes) };

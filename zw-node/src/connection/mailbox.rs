@@ -1,4 +1,4 @@
-//! What the core thread has for one client: watch events and outcomes, in the order in which they happened.
+//! What the core has for one client: watch events and outcomes, in the order in which they happened.
 //!
 //! Invariants:
 //! - An event of an entry is posted under the tree's write lock, before the entry can be read and before its outcome
@@ -21,7 +21,7 @@ use zw_core::wire::client::ErrorReply;
 pub(crate) enum Mail {
     /// A watch fired.
     Event(TreeEvent),
-    /// A request that went to the core thread is done.
+    /// A request that went to the core is done.
     Outcome {
         /// The request's place among the connection's requests.
         sequence: u64,
@@ -45,7 +45,7 @@ pub(crate) enum Outcome {
     Refused(ErrorReply),
 }
 
-/// The core thread's side of a client's connection.
+/// The core's side of a client's connection.
 pub(crate) struct Mailbox {
     /// The connection.
     pub(crate) id: ConnectionId,

@@ -1,4 +1,4 @@
-//! Requests that go to the core thread: writes, sessions, barriers.
+//! Requests that go to the core: writes, sessions, barriers.
 
 use super::client::{Connection, UnderWay, UnderWayKind};
 use super::mailbox::Outcome;
@@ -55,7 +55,7 @@ impl Connection {
         self.under_way.iter().any(|request| matches!(request.kind, UnderWayKind::Connect(_)))
     }
 
-    /// Hands a request to the core thread that is no write.
+    /// Hands a request to the core that is no write.
     pub(super) async fn begin_other(&mut self, id: u32, input: impl FnOnce(Waiter) -> CoreInput) {
         let sequence = self.first_sequence + self.under_way.len() as u64;
         let waiter = Waiter { mailbox: self.mailbox.clone(), sequence, bytes: 0 };
@@ -84,7 +84,7 @@ impl Connection {
         self.writes.push((sequence, Proposal { tag, payload }));
     }
 
-    /// Refuses a request that the core thread never sees, in its turn.
+    /// Refuses a request that the core never sees, in its turn.
     pub(super) fn refuse_in_order(&mut self, id: u32, code: ErrorCode, message: impl Into<String>) {
         let refused = ErrorReply { code, message: message.into() };
         if self.under_way.is_empty() {

@@ -3,7 +3,7 @@
 //! Each transfer has a thread: it is rare, long, and all of it is waiting for a disk and a socket.
 //!
 //! Invariants:
-//! - What arrives is checked piece by piece, then as a whole against its digest, and is durable before the core thread
+//! - What arrives is checked piece by piece, then as a whole against its digest, and is durable before the core
 //!   hears of it. A transfer that fails leaves the old log and the old tree.
 //! - A node sends at most [`SNAPSHOT_TRANSFERS_MAX`] at once and fetches one (see `server::fetches`).
 //! - Bytes on their way are bounded by a chunk, or a large znode, on both sides. The sender holds a clone of its tree,
@@ -110,7 +110,7 @@ fn send_tree(node: &Node, mut socket: TcpStream, peer: NodeId) -> io::Result<Sna
     Ok(id)
 }
 
-/// Fetches a snapshot as wished, until that is given up, and tells the core thread how it went.
+/// Fetches a snapshot as wished, until that is given up, and tells the core how it went.
 pub(crate) fn fetch_in_background(node: &Arc<Node>, store: Arc<SnapshotStore>, wish: Wish, given_up: Arc<GivenUp>) {
     let Wish { fetch: id, peer, .. } = wish;
     let fetching = node.clone();

@@ -1,9 +1,9 @@
-//! One connection to a peer: what the core thread sends goes out, what comes in goes to the core thread.
+//! One connection to a peer: what the core sends goes out, what comes in goes to the core.
 //!
 //! Invariants:
 //! - Messages keep their order in both directions; a link that lost one is closed.
 //! - What waits to go out is bounded in frames and bytes; beyond that the peer is too slow and the link is closed.
-//! - The core thread never waits: it writes what the socket takes at once, and leaves the rest to the writer's task.
+//! - The core never waits: it writes what the socket takes at once, and leaves the rest to the writer's task.
 
 use crate::server::faults::Faults;
 use crate::server::inbox::CoreInput;
@@ -119,7 +119,7 @@ impl Link {
         self.filled.notify_one();
     }
 
-    /// Works until the connection ends, then tells the core thread. `input` is what was read already.
+    /// Works until the connection ends, then tells the core. `input` is what was read already.
     pub(super) async fn run(self: Arc<Self>, node: Arc<Node>, reader: OwnedReadHalf, input: BytesMut) {
         let ended = tokio::select! {
             ended = self.read_all(&node, reader, input) => ended,

@@ -3,7 +3,7 @@
 //! Invariants:
 //! - The member with the lower id dials the one with the higher, so a pair has one link; a second one from the same peer
 //!   replaces the first, since the peer has given that up.
-//! - Link numbers rise in the order in which the core thread hears of the links.
+//! - Link numbers rise in the order in which the core hears of the links.
 
 pub(crate) mod bulk;
 pub(crate) mod dial;
@@ -83,7 +83,7 @@ pub(crate) enum Other {
 }
 
 impl Peers {
-    /// Makes a connection the link to `peer`, tells the core thread, and works until the link ends. `input` is what was
+    /// Makes a connection the link to `peer`, tells the core, and works until the link ends. `input` is what was
     /// read already.
     pub(crate) async fn run(&self, node: &Arc<Node>, peer: NodeId, socket: TcpStream, input: BytesMut) {
         if let Err(error) = notice_dead_host(&socket) {
@@ -102,7 +102,7 @@ impl Peers {
         if let Some(old) = known.link.replace(link.clone()) {
             old.close();
         }
-        // Under the lock, so that the core thread hears of links in the order of their numbers.
+        // Under the lock, so that the core hears of links in the order of their numbers.
         node.inbox.push(CoreInput::Connected(link.clone()));
         link
     }

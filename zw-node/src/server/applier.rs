@@ -21,7 +21,7 @@ use zw_core::tree::expiry::patience;
 use zw_core::wire::admin::TraceKind;
 use zw_core::zab::effects::{Input, Now};
 
-/// What the core thread does about one applied entry once the lock is gone.
+/// What the core does about one applied entry once the lock is gone.
 struct Done {
     zxid: Zxid,
     waiter: Option<Waiter>,

@@ -27,7 +27,7 @@ use crate::wal::LogThread;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-use zw_core::ids::{NodeId, SessionId, Tick, Zxid};
+use zw_core::ids::{NodeId, SessionId, Tick, Ticket, Zxid};
 use zw_core::limits::{CORE_DRAIN_MAX, LOG_QUEUE_MAX, REQUEST_DEADLINE};
 use zw_core::log::record::SnapshotId;
 use zw_core::tree::Tree;
@@ -39,12 +39,15 @@ use zw_core::zab::effects::{Effect, Input, Now, Proposal};
 /// The longest sleep without an input.
 const IDLE_MAX: Duration = Duration::from_millis(500);
 const _: () = assert!(IDLE_MAX.as_millis() < STANDSTILL_MIN.as_millis(), "a rest is no standstill");
-/// Entries in one round that show a node to be busy: its core thread takes many inputs at once, which is cheaper than a
+/// Entries in one round, or barriers under way, that show a node to be busy: its core thread takes many inputs at once, which is cheaper than a
 /// round for each.
 pub(super) const BUSY_ENTRIES: usize = 3;
 /// How long it then counts as busy.
 pub(super) const BUSY: Duration = Duration::from_millis(5);
-const _: () = assert!(LOG_QUEUE_MAX >= 16 * CORE_DRAIN_MAX, "a round on the log's thread never waits for that thread");
+/// Batches that wait for the log's thread beyond which only the core thread runs rounds: one of them may then wait for
+/// the disk, and neither a socket's thread nor the log's own must. A round hands over one batch, so this is never
+/// overrun by lent ones.
+const LENT_BACKLOG_MAX: u64 = LOG_QUEUE_MAX as u64 / 2;
 /// Longest wait of a node that stops for what its clients have under way.
 const FAREWELL: Duration = Duration::from_millis(500);
 
@@ -81,8 +84,11 @@ pub(super) struct Core {
     stopping_since: Option<Tick>,
     /// When the latest round was.
     last_round: Tick,
-    /// Until then no round is lent.
+    /// Until then the node counts as busy.
     pub(super) busy_until: Tick,
+    /// The last batch that the log's thread was given, and the last that is durable.
+    pub(super) handed_over: Ticket,
+    durable: Ticket,
     /// Empty between two rounds; their memory is used again.
     inputs: Vec<CoreInput>,
     effects: Vec<Effect>,
@@ -114,6 +120,8 @@ impl Core {
         Core {
             last_round: node.clock.tick(),
             busy_until: Tick::default(),
+            handed_over: Ticket::default(),
+            durable: Ticket::default(),
             node,
             zab,
             log,
@@ -141,6 +149,8 @@ impl Core {
 
     /// The core thread: works until the node stops.
     pub(super) fn run(core: &Mutex<Core>) {
+        // A defect must not leave a process behind that looks alive.
+        let defect = ExitOnPanic;
         let node = lock(core).node.clone();
         loop {
             let mut own = lock(core);
@@ -155,10 +165,25 @@ impl Core {
         }
         node.peers.close_all();
         lock(core).log.stop();
+        std::mem::forget(defect);
     }
 
-    /// How long to rest if no input comes.
-    fn rest(&self, now: Tick) -> Duration {
+    /// When the next round is, if nothing is left to do at once.
+    fn rest(&self) -> Option<Rest> {
+        let has_work = !self.own.is_empty() || (self.zab.is_serving() && self.pending.has_held());
+        if has_work {
+            return None;
+        }
+        let (now, tick) = (Instant::now(), self.node.clock.tick());
+        // The core thread looks after each of its rounds whether the node that stops has done what it can.
+        let is_lent =
+            self.stopping_since.is_none() && self.handed_over.0.saturating_sub(self.durable.0) < LENT_BACKLOG_MAX;
+        let lent_from = is_lent.then(|| now + until(self.busy_until, tick));
+        Some(Rest { due: now + self.idle_for(tick), lent_from })
+    }
+
+    /// How long to wait if no input comes.
+    fn idle_for(&self, now: Tick) -> Duration {
         let mut next = self.zab.next_deadline().min(self.duties.touch).min(now.after(IDLE_MAX));
         next = self.expiry.next_deadline().map_or(next, |deadline| deadline.min(next));
         next = self.pending.next_deadline().map_or(next, |deadline| deadline.min(next));
@@ -181,6 +206,7 @@ impl Core {
                 self.trace_input(&input);
                 match input {
                     Input::DiskFull { full } => self.disk_full = full,
+                    Input::Durable { ticket } => self.durable = ticket,
                     // The socket closes with the last of its owners: the peer must see the end of the link.
                     Input::Disconnected { peer, link } if self.links.get(&peer).is_some_and(|own| own.id == link) => {
                         self.links.remove(&peer);
@@ -363,12 +389,12 @@ impl Rounds for Core {
         self.publish();
         self.wake_clients();
         (self.last_round, self.inputs, self.effects) = (now.tick, inputs, effects);
+        if self.pending.count_barriers() >= BUSY_ENTRIES {
+            self.busy_until = now.tick.after(BUSY);
+        }
+        let rest = self.rest();
         std::mem::forget(defect);
-        let has_work = !self.own.is_empty() || (self.zab.is_serving() && self.pending.has_held());
-        (!has_work).then(|| {
-            let (now, tick) = (Instant::now(), self.node.clock.tick());
-            Rest { due: now + self.rest(tick), lent_from: now + until(self.busy_until, tick) }
-        })
+        rest
     }
 }
 

@@ -1,4 +1,4 @@
-//! What the core thread does by the clock: signs of life to the leader; on the leader, expiries and reaping.
+//! What the core does by the clock: signs of life to the leader; on the leader, expiries and reaping.
 
 use super::core::Core;
 use super::locks::{lock, read};

@@ -1,4 +1,4 @@
-//! The core thread's side of fetching snapshots: one fetch at a time.
+//! The core's side of fetching snapshots: one fetch at a time.
 //!
 //! Invariants:
 //! - A fetch begins only after the one before it has ended and what came of that was dealt with: two never write the

@@ -1,7 +1,7 @@
 //! What all parts of a node share.
 //!
 //! Invariants:
-//! - Only the core thread writes the tree. It fires watches and posts their events before it lets go of the write lock.
+//! - Only the core writes the tree, whichever thread runs its round. It fires watches and posts their events before it lets go of the write lock.
 //! - Locks are taken in this order: tree, watches, mailbox; none is held across an await.
 
 use super::clock::Clock;
@@ -35,14 +35,14 @@ pub(crate) struct Node {
     pub(crate) tree: RwLock<Tree>,
     /// The watches of this node's clients.
     pub(crate) watches: Mutex<Watches>,
-    /// What waits for the core thread.
+    /// What waits for the core.
     pub(crate) inbox: Inbox,
     pub(crate) peers: Peers,
     pub(crate) clients: Clients,
-    /// What the core thread last said about itself.
+    /// What the core last said about itself.
     pub(crate) view: Mutex<View>,
     pub(crate) digests: Mutex<Digests>,
-    /// Sessions that gave a sign of life since the core thread last asked.
+    /// Sessions that gave a sign of life since the core last asked.
     pub(crate) touches: Mutex<Vec<SessionId>>,
     pub(crate) metrics: Metrics,
     pub(crate) trace: Trace,
@@ -72,7 +72,7 @@ pub(crate) struct View {
     pub(crate) last_zxid: Zxid,
     pub(crate) committed: Zxid,
     pub(crate) serving: bool,
-    /// Requests that wait for the core thread or the ensemble.
+    /// Requests that wait for the core or the ensemble.
     pub(crate) queue: usize,
     pub(crate) disk_full: bool,
     /// On a leader: what each peer has acknowledged.

@@ -71,6 +71,11 @@ impl Pending {
             + self.standing.values().map(Vec::len).sum::<usize>()
     }
 
+    /// Barriers that wait for the leader's word.
+    pub(crate) fn count_barriers(&self) -> usize {
+        self.barriers.len()
+    }
+
     /// Registers writes that are proposed now, and moves the proposals to `into`.
     pub(crate) fn propose(&mut self, batch: Batch, into: &mut Vec<Proposal>) {
         for (sequence, proposal) in batch.writes {
@@ -80,7 +85,7 @@ impl Pending {
         }
     }
 
-    /// Begins a round of the core thread: what is held from now on came with it.
+    /// Begins a round of the core: what is held from now on came with it.
     pub(crate) fn begin_round(&mut self) {
         self.held_before = self.held.len();
     }

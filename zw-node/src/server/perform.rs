@@ -53,6 +53,7 @@ impl Core {
     fn persist(&mut self, ticket: zw_core::ids::Ticket, records: Vec<Record>) {
         let bytes: u64 = records.iter().map(record_bytes).sum();
         self.node.metrics.log_bytes.add(bytes);
+        self.handed_over = ticket;
         self.log.persist(ticket, records);
         if self.snapshotter.logged(bytes) {
             self.snapshotter.ask(&self.node, None);

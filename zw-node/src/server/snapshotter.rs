@@ -18,7 +18,7 @@ use zw_core::limits::MEMBERS_MAX;
 use zw_core::log::record::SnapshotId;
 use zw_core::wire::admin::TraceKind;
 
-/// The core thread's side of it.
+/// The core's side of it.
 pub(super) struct Snapshotter {
     store: Arc<SnapshotStore>,
     /// This node's own: see [`staggered`].

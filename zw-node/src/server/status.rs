@@ -17,7 +17,7 @@ pub(crate) fn role_of(role: Role) -> NodeRole {
 }
 
 impl Node {
-    /// The node's status; takes a few short locks, never waits for the core thread.
+    /// The node's status; takes a few short locks, never asks the core.
     pub(crate) fn status(&self) -> Status {
         let view = lock(&self.view).clone();
         let (applied_zxid, digest, znodes, sessions) = {

@@ -68,7 +68,8 @@ struct Writer<R> {
 }
 
 impl LogThread {
-    /// Starts the thread. It calls `report`, which must not block, for each event.
+    /// Starts the thread. It calls `report` for each event; what that hands over in
+    /// turn must find room in the queue, for nobody else empties it.
     ///
     /// # Errors
     /// The system gives no thread.
@@ -91,7 +92,7 @@ impl LogThread {
     /// # Panics
     /// If the log thread has panicked.
     pub fn persist(&self, ticket: Ticket, records: Vec<Record>) {
-        let sender = self.sender.as_ref().expect("the sender is there until the drop");
+        let sender = self.sender.as_ref().expect("nothing is handed over after the stop");
         assert!(sender.send(Batch { ticket, records }).is_ok(), "the log thread has panicked");
     }
 
