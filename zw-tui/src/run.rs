@@ -219,7 +219,11 @@ impl Loop {
                 self.come_back()?;
             }
             Effect::Break(breakage) => self.break_on_purpose(breakage),
-            Effect::Children { .. } | Effect::Value { .. } | Effect::Write { .. } | Effect::Redial { .. } => {
+            Effect::Children { .. }
+            | Effect::Value { .. }
+            | Effect::Write { .. }
+            | Effect::Faults { .. }
+            | Effect::Redial { .. } => {
                 self.console.cluster.perform(effect);
             }
         }

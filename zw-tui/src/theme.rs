@@ -70,6 +70,7 @@ impl Theme {
             Face::Follower | Face::Observer | Face::Up => (Color::Cyan, Modifier::empty()),
             Face::Looking => (Color::Magenta, Modifier::REVERSED),
             Face::Syncing => (Color::Blue, Modifier::UNDERLINED),
+            Face::Cut => (Color::LightMagenta, Modifier::UNDERLINED),
             Face::Paused => (Color::Gray, Modifier::DIM.union(Modifier::REVERSED)),
             Face::Down => (Color::Red, Modifier::DIM),
             Face::Failed => (Color::LightRed, Modifier::BOLD),
@@ -77,7 +78,7 @@ impl Theme {
         };
         if self.color { Style::new().fg(color) } else { Style::new() }.add_modifier(match (self.color, face) {
             // With colour the attributes of the monochrome table would shout.
-            (true, Face::Looking | Face::Syncing | Face::Down | Face::Unknown) => Modifier::empty(),
+            (true, Face::Looking | Face::Syncing | Face::Cut | Face::Down | Face::Unknown) => Modifier::empty(),
             (true, Face::Paused) => Modifier::REVERSED,
             _ => modifier,
         })
@@ -92,6 +93,7 @@ impl Theme {
             Face::Observer => ("○", "o"),
             Face::Looking => ("◐", "?"),
             Face::Syncing => ("↻", "s"),
+            Face::Cut => ("⌿", "/"),
             Face::Paused => ("‖", "="),
             Face::Down => ("✗", "x"),
             Face::Failed => ("!", "!"),
@@ -128,12 +130,13 @@ impl Theme {
 mod tests {
     use super::*;
 
-    const FACES: [Face; 10] = [
+    const FACES: [Face; 11] = [
         Face::Leader,
         Face::Follower,
         Face::Observer,
         Face::Looking,
         Face::Syncing,
+        Face::Cut,
         Face::Paused,
         Face::Down,
         Face::Failed,

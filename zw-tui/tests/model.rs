@@ -325,9 +325,9 @@ fn a_node_that_failed_speaks_for_itself_and_no_revival_is_proposed() {
     assert!(verdict.reasons.contains(&"n2 is down (exit 137): R revives it".to_owned()), "somebody else's doing");
     let silent = "b1 failed (exit 3) and said nothing".to_owned();
     assert!(verdict.reasons.contains(&silent), "{:?}", verdict.reasons);
-    let line = node_line(&state.nodes[0], &verdict, SECOND);
+    let line = node_line(&state, &state.nodes[0], &verdict, SECOND);
     assert_eq!((line.face.word(), line.state.as_str()), ("FAILED", "identity is damaged: move the directory away"));
-    assert_eq!(node_line(&state.nodes[1], &verdict, SECOND).face.word(), "DOWN");
+    assert_eq!(node_line(&state, &state.nodes[1], &verdict, SECOND).face.word(), "DOWN");
     assert!(state.events.iter().any(|event| event.text == format!("said last: {words}")));
 
     // When only failed nodes are missing, the quorum does not come back with R either.

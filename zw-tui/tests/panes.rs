@@ -221,6 +221,16 @@ fn why() {
     insta::assert_snapshot!(script.screens(&ASCII));
 }
 
+#[test]
+fn faults_are_labelled_at_both_ends_and_listed() {
+    let mut script = healthy();
+    script.keys(":cut n1,n2|n3,n4,n5 20s").key(Code::Enter);
+    script.keys(":slow n5 80ms 0").key(Code::Enter).after(3_000).serving();
+    let nodes = script.screens(&UNICODE);
+    script.keys("U:faults").key(Code::Enter);
+    insta::assert_snapshot!(format!("{nodes}\n{}", script.screens(&ASCII)));
+}
+
 /// What a node prints of a damaged log.
 const DAMAGED: &str = "/var/lib/zooweeper/data/n2/0000000000000001.wal: the block at 4096 is damaged, and blocks after \
     it are not. This log cannot be used. The node does not start with it, because it could forget what it has \

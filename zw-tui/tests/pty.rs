@@ -105,6 +105,28 @@ fn the_tree_of_a_revived_node_shows_what_was_written_while_it_was_away() {
 }
 
 #[test]
+fn a_leader_that_is_cut_off_is_replaced_and_comes_back() {
+    let mut console = Console::start(3, 0);
+    console.wait_for("HEALTHY  quorum 3/3  leader n3  epoch 1");
+    console.type_keys(":cut leader 0\r");
+    console.wait_for("n3 ⌿ CUT");
+    console.wait_for("epoch 2");
+    // The others go on, and what was cut off is back to them once it is killed, until it is healed.
+    console.type_keys(":write n1 /while-cut x\r");
+    console.wait_for("made /while-cut");
+    console.type_keys(":kill n3\r");
+    console.wait_for("exit 137 (you)");
+    console.type_keys(":revive n3\r");
+    console.wait_for("cut from n1,n2 (you)");
+    console.wait_for("n3  started again");
+    console.wait_for("quorum 2/3");
+    console.type_keys("H");
+    console.wait_for("HEALTHY  quorum 3/3");
+    console.type_keys("q");
+    assert_eq!(console.exit_code(), 0);
+}
+
+#[test]
 fn signals_end_it_with_their_code() {
     for (signal, code) in [(Signal::TERM, 143), (Signal::INT, 130), (Signal::QUIT, 131), (Signal::HUP, 129)] {
         let mut console = Console::start(1, 0);

@@ -1,9 +1,11 @@
 //! The grammar of the command line: `verb target ...`, with completion.
 
+use super::fault_command::{self, Cure};
 use super::table::{ACTIONS, Id, by_id};
 use crate::member::Member;
 use crate::model::State;
 use crate::model::acts::Act;
+use crate::model::faults::Trouble;
 use crate::model::message::Breakage;
 use crate::model::verdict::judge;
 use std::time::Duration;
@@ -22,6 +24,10 @@ pub enum Command {
         /// Its data.
         data: String,
     },
+    /// A fault, and how long it lasts; none until it is healed.
+    Fault(Trouble, Option<Duration>),
+    /// The end of faults.
+    Heal(Cure),
     /// An action of the table.
     Action(Id),
     /// Breaks the console, for a test.
@@ -47,6 +53,9 @@ pub fn parse(line: &str, state: &State, now: Duration) -> Result<Command, String
     let verb = ALIASES.iter().find(|(alias, _)| *alias == verb).map_or(verb, |(_, verb)| *verb);
     if let Some(act) = ACTS.into_iter().find(|act| act.verb() == verb) {
         return targets(verb, rest, state, now).map(|members| Command::Act(act, members));
+    }
+    if fault_command::VERBS.contains(&verb) {
+        return fault_command::parse(verb, rest, state, now);
     }
     if verb == "write" {
         return write(rest, state, now);
@@ -76,7 +85,7 @@ fn repeated(text: &str) -> String {
 }
 
 /// `n3`, `b1`, `leader`, `all`, `nodes`, `brokers`, several with commas or spaces; the selected one if nothing is given.
-fn targets(verb: &str, text: &str, state: &State, now: Duration) -> Result<Vec<Member>, String> {
+pub(super) fn targets(verb: &str, text: &str, state: &State, now: Duration) -> Result<Vec<Member>, String> {
     if text.is_empty() {
         return state.selected().map(|member| vec![member]).ok_or_else(|| "nothing is selected".into());
     }
@@ -209,7 +218,8 @@ pub fn completed(line: &str, state: &State) -> Option<String> {
 
 fn verbs() -> impl Iterator<Item = &'static str> {
     let actions = ACTIONS.iter().map(|action| action.command).filter(|command| !command.is_empty());
-    actions.chain(ACTS.iter().map(|act| act.verb()))
+    let others = fault_command::VERBS.into_iter().filter(|verb| ACTIONS.iter().all(|action| action.command != *verb));
+    actions.chain(ACTS.iter().map(|act| act.verb())).chain(others)
 }
 
 /// The verb that differs least, if one is near.
@@ -332,7 +342,9 @@ mod tests {
         for action in ACTIONS.iter().filter(|action| !action.command.is_empty()) {
             let line = format!("{} surplus", action.command);
             let reason = reason(&line);
-            let is_open = ACTS.iter().any(|act| act.verb() == action.command) || action.id == Id::Write;
+            let is_open = ACTS.iter().any(|act| act.verb() == action.command)
+                || fault_command::VERBS.contains(&action.command)
+                || action.id == Id::Write;
             let help = if is_open { "surplus" } else { "takes no arguments" };
             assert!(reason.contains(help), "{line}: {reason}");
         }

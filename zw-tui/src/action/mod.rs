@@ -1,5 +1,6 @@
 //! What a person can do: one table, from which keys, hints, help, `:` and tests all come.
 
 pub mod command;
+pub mod fault_command;
 pub mod perform;
 pub mod table;

@@ -1,6 +1,7 @@
 //! Carries actions and commands out on the model.
 
 use super::command::{self, Command};
+use super::fault_command::Cure;
 use super::table::{self, Id, pause_or_resume};
 use crate::member::Member;
 use crate::model::acts::{self, Act, say};
@@ -9,7 +10,7 @@ use crate::model::message::Effect;
 use crate::model::overlay::{HISTORY_MAX, Input, Overlay, WriteForm};
 use crate::model::select::{Face, node_absence, node_face, printable};
 use crate::model::verdict::judge;
-use crate::model::{Node, Pane, State};
+use crate::model::{Node, Pane, State, faults};
 use crate::supervisor::Order;
 use bytes::Bytes;
 use std::time::Duration;
@@ -29,6 +30,8 @@ pub fn perform(state: &mut State, now: Duration, id: Id) -> Vec<Effect> {
         Id::Stop => on_selected(state, now, Act::Stop),
         Id::Revive => on_selected(state, now, Act::Revive),
         Id::Pause => on_selected(state, now, pause_or_resume(state)),
+        Id::Cut => run_line(state, now, "cut"),
+        Id::Heal => faults::heal(state, now, |_| true),
         Id::Undo => acts::undo(state, now),
         Id::Quit | Id::Leave => leave(state, now),
         Id::Suspend => vec![Effect::Suspend],
@@ -80,6 +83,12 @@ fn look(state: &mut State, id: Id) {
             state.overlay = Some(Overlay::Command { input: Input::default(), recalled: None, error: None });
         }
         Id::Why => state.overlay = Some(Overlay::Why { top: 0 }),
+        Id::Faults => state.overlay = Some(Overlay::Faults { top: 0 }),
+        Id::Slow => {
+            let whom = state.selected().map_or_else(String::new, |member| member.to_string());
+            let input = Input::with(&format!("slow {whom} 80ms 30s"));
+            state.overlay = Some(Overlay::Command { input, recalled: None, error: None });
+        }
         Id::Write => {
             let path = if state.focus == Pane::Tree { state.tree.selected() } else { "/" };
             state.overlay = Some(Overlay::Write(WriteForm { path: Input::with(path), ..WriteForm::default() }));
@@ -147,6 +156,17 @@ fn moved(from: usize, rows: i64, count: usize) -> usize {
     usize::try_from(to).unwrap_or(0).min(count.saturating_sub(1))
 }
 
+/// Runs a line that a key stands for.
+fn run_line(state: &mut State, now: Duration, line: &str) -> Vec<Effect> {
+    match run_command(state, now, line) {
+        Ok(effects) => effects,
+        Err(reason) => {
+            say(state, now, reason, false);
+            Vec::new()
+        }
+    }
+}
+
 /// Runs a line of the command line; the error stays for the person to mend.
 pub fn run_command(state: &mut State, now: Duration, line: &str) -> Result<Vec<Effect>, String> {
     let command = command::parse(line, state, now)?;
@@ -166,6 +186,10 @@ pub fn run_command(state: &mut State, now: Duration, line: &str) -> Result<Vec<E
     state.version += 1;
     Ok(match command {
         Command::Action(id) => perform(state, now, id),
+        Command::Fault(trouble, lasts) => faults::begin(state, now, trouble, lasts),
+        Command::Heal(Cure::All) => faults::heal(state, now, |_| true),
+        Command::Heal(Cure::Number(number)) => faults::heal(state, now, |lease| lease.id == number),
+        Command::Heal(Cure::Nodes(nodes)) => faults::heal_nodes(state, now, &nodes),
         Command::Act(act, members) => acts::perform_all(state, now, act, &members),
         Command::Break(breakage) => vec![Effect::Break(breakage)],
         Command::Write { node, path, data } => write(state, now, node, path, data),
@@ -195,7 +219,7 @@ pub fn check_writable(state: &State, now: Duration, node: usize) -> Result<(), W
     } else {
         format!(":revive {} starts it", gone.member)
     };
-    let serves = |node: &&Node| matches!(node_face(node, now), Face::Leader | Face::Follower | Face::Observer);
+    let serves = |node: &&Node| matches!(node_face(state, node, now), Face::Leader | Face::Follower | Face::Observer);
     let instead = state.nodes.iter().find(serves).map(|node| node.member);
     let through = instead.map_or_else(String::new, |other| format!(", or write through {other}"));
     Err(WriteRefusal { words: format!("{absence}: {advice}{through}"), instead })

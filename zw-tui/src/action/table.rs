@@ -4,6 +4,7 @@
 //! the ensemble; a test keeps it so.
 
 use crate::key::{Code, Key};
+use crate::member::Member;
 use crate::model::acts::Act;
 use crate::model::{Desired, Pane, State};
 
@@ -12,7 +13,7 @@ use crate::model::{Desired, Pane, State};
 pub struct Action {
     /// Which.
     pub id: Id,
-    /// Its keys; the first is shown.
+    /// Its keys; the first is shown. None for what has a command only.
     pub keys: &'static [Key],
     /// Where the keys work.
     pub scope: Scope,
@@ -55,6 +56,7 @@ pub enum Id {
     Help,
     Command,
     Why,
+    Faults,
     Pane(Pane),
     NextPane,
     PreviousPane,
@@ -78,6 +80,9 @@ pub enum Id {
     Stop,
     Pause,
     Revive,
+    Cut,
+    Slow,
+    Heal,
     Undo,
     Write,
     Suspend,
@@ -139,7 +144,10 @@ pub const ACTIONS: &[Action] = &[
         "pause",
     ),
     act(Id::Revive, Class::Fault, &[key('R')], "revive", "Start the selected process again, or let it go on", "revive"),
-    act(Id::Undo, Class::Fault, &[key('U')], "undo", "Undo the newest kill, stop or pause", "undo"),
+    act(Id::Cut, Class::Fault, &[key('C')], "cut", "Cut the selected node off from all others for 30 s", "cut"),
+    act(Id::Slow, Class::Fault, &[key('L')], "slow", "Make links or a disk slow: begins a command", "slow"),
+    act(Id::Heal, Class::Fault, &[key('H')], "heal", "End all faults of links and disks", "heal"),
+    act(Id::Undo, Class::Fault, &[key('U')], "undo", "Undo the newest kill, stop, pause or fault", "undo"),
     act(
         Id::Write,
         Class::Data,
@@ -150,6 +158,7 @@ pub const ACTIONS: &[Action] = &[
     ),
     act(Id::Quit, Class::Leave, &[key('q')], "quit", "Close what lies on top; at the top, stop all and leave", "quit"),
     look(Id::Why, &[key('!')], "why", "Explain the verdict: what is wrong and what to do", "why"),
+    look(Id::Faults, &[], "", "Show the faults that last and those that ended", "faults"),
     look(Id::Pane(Pane::Nodes), &[key('1')], "", "Go to the nodes", "nodes"),
     look(Id::Pane(Pane::Brokers), &[key('2')], "", "Go to the brokers", "brokers"),
     look(Id::Pane(Pane::Tree), &[key('3')], "", "Go to the tree of the selected node", "tree"),
@@ -228,6 +237,13 @@ pub fn enabled(id: Id, state: &State) -> Result<(), String> {
         Id::Stop => on_selected(Act::Stop),
         Id::Revive => on_selected(Act::Revive),
         Id::Pause => on_selected(pause_or_resume(state)),
+        Id::Cut | Id::Slow => match state.selected() {
+            Some(Member::Node(_)) if state.nodes.len() > 1 => Ok(()),
+            Some(Member::Node(_)) => Err("there is only one node".into()),
+            Some(broker) => Err(format!("{broker} is a broker; only nodes have links and logs")),
+            None => Err("nothing is selected".into()),
+        },
+        Id::Heal if state.faults.active().is_empty() => Err("there are no faults".into()),
         Id::Undo if state.undo.is_empty() => Err("nothing to undo".into()),
         Id::Write if state.nodes.is_empty() => Err("there is no node".into()),
         Id::Pane(Pane::Brokers) if state.brokers.is_empty() => Err("there are no brokers".into()),
@@ -290,20 +306,18 @@ mod tests {
     fn every_action_has_a_key_a_sentence_and_a_command() {
         let mut commands: Vec<&str> = Vec::new();
         for action in ACTIONS {
-            assert!(!action.keys.is_empty() && action.sentence.len() > 5, "{:?}", action.id);
+            let is_reached = !action.keys.is_empty() || !action.command.is_empty() && action.hint.is_empty();
+            assert!(is_reached && action.sentence.len() > 5, "{:?}", action.id);
             assert!(action.sentence.len() <= 80 && action.hint.len() <= 14, "{:?}", action.id);
             assert!(!commands.contains(&action.command), "{:?} is there twice", action.command);
             commands.push(action.command);
-            assert!(
-                lookup(
-                    action.keys[0],
-                    match action.scope {
-                        Scope::In(pane) => pane,
-                        Scope::Everywhere => Pane::Events,
-                    }
-                )
-                .is_some_and(|found| found.id == action.id)
-            );
+            let focus = match action.scope {
+                Scope::In(pane) => pane,
+                Scope::Everywhere => Pane::Events,
+            };
+            for key in action.keys {
+                assert!(lookup(*key, focus).is_some_and(|found| found.id == action.id), "{key}");
+            }
         }
     }
 

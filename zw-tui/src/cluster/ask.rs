@@ -18,14 +18,23 @@ use zw_core::wire::client::{Answer, Children, ChildrenPage, ErrorCode, Operation
 const WRITE_TIMEOUT: Duration = REQUEST_DEADLINE.saturating_add(Duration::from_secs(1));
 
 /// The connection of one task, made when it is needed and dropped when it failed.
-struct Line {
+pub(super) struct Line {
     address: String,
     timeout: Duration,
     connection: Option<Connection>,
 }
 
 impl Line {
-    async fn request(&mut self, operation: Operation) -> Result<(Zxid, Answer), ClientError> {
+    pub(super) fn new(address: String, timeout: Duration) -> Line {
+        Line { address, timeout, connection: None }
+    }
+
+    /// Ends the connection.
+    pub(super) fn hang_up(&mut self) {
+        self.connection = None;
+    }
+
+    pub(super) async fn request(&mut self, operation: Operation) -> Result<(Zxid, Answer), ClientError> {
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
             None => Connection::open(&self.address, self.timeout).await?,
@@ -41,7 +50,7 @@ impl Line {
 
 /// Answers the questions of the tree's view.
 pub(super) async fn read(node: usize, address: String, mut questions: Receiver<Effect>, messages: Sender<Msg>) {
-    let mut line = Line { address, timeout: READ_TIMEOUT, connection: None };
+    let mut line = Line::new(address, READ_TIMEOUT);
     while let Some(question) = questions.recv().await {
         let message = match question {
             Effect::Children { path, after, .. } => {
@@ -53,7 +62,7 @@ pub(super) async fn read(node: usize, address: String, mut questions: Receiver<E
                 Msg::Value { node, path, result }
             }
             Effect::Redial { .. } => {
-                line.connection = None;
+                line.hang_up();
                 continue;
             }
             _ => continue,
@@ -66,10 +75,10 @@ pub(super) async fn read(node: usize, address: String, mut questions: Receiver<E
 
 /// Carries the writes out.
 pub(super) async fn write(node: usize, address: String, mut writes: Receiver<Effect>, messages: Sender<Msg>) {
-    let mut line = Line { address, timeout: WRITE_TIMEOUT, connection: None };
+    let mut line = Line::new(address, WRITE_TIMEOUT);
     while let Some(effect) = writes.recv().await {
         let Effect::Write { path, data, .. } = effect else {
-            line.connection = None;
+            line.hang_up();
             continue;
         };
         let began = Instant::now();

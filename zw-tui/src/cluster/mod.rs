@@ -3,11 +3,15 @@
 //! Invariant: an unreachable node is a normal state. No task ends for it, and the screen never waits for a task.
 
 mod ask;
+mod faults;
 mod poll;
 
 use crate::model::message::{Effect, Msg};
+use faults::Wanted;
 use std::time::Duration;
 use tokio::sync::mpsc::{Sender, channel, error::TrySendError};
+use tokio::sync::watch;
+use tokio::time::Instant;
 
 /// How long a node may take for a greeting, a status or a read.
 pub const READ_TIMEOUT: Duration = Duration::from_secs(1);
@@ -19,6 +23,7 @@ const QUESTIONS_MAX: usize = 256;
 pub struct Cluster {
     readers: Vec<Sender<Effect>>,
     writers: Vec<Sender<Effect>>,
+    faults: Vec<watch::Sender<Wanted>>,
     messages: Sender<Msg>,
 }
 
@@ -26,7 +31,7 @@ impl Cluster {
     /// Starts the tasks on the current runtime; what they learn goes to `messages`.
     #[must_use]
     pub fn start(addresses: &[String], messages: Sender<Msg>) -> Cluster {
-        let (mut readers, mut writers) = (Vec::new(), Vec::new());
+        let (mut readers, mut writers, mut faults) = (Vec::new(), Vec::new(), Vec::new());
         for (node, address) in addresses.iter().enumerate() {
             tokio::spawn(poll::poll(node, address.clone(), messages.clone()));
             let (reader, questions) = channel(QUESTIONS_MAX);
@@ -35,8 +40,11 @@ impl Cluster {
             let (writer, writes) = channel(QUESTIONS_MAX);
             tokio::spawn(ask::write(node, address.clone(), writes, messages.clone()));
             writers.push(writer);
+            let (keeper, wanted) = watch::channel(Wanted::nothing());
+            tokio::spawn(faults::keep(node, address.clone(), wanted, messages.clone()));
+            faults.push(keeper);
         }
-        Cluster { readers, writers, messages }
+        Cluster { readers, writers, faults, messages }
     }
 
     /// Carries a question or a write out. Never waits.
@@ -45,6 +53,12 @@ impl Cluster {
             // A full queue has been failing for long: its connection is made anew in any case.
             for queue in [self.readers.get(node), self.writers.get(node)].into_iter().flatten() {
                 let _ = queue.try_send(Effect::Redial { node });
+            }
+            return;
+        }
+        if let Effect::Faults { node, faults } = effect {
+            if let Some(keeper) = self.faults.get(node) {
+                keeper.send_replace(Wanted { faults, since: Instant::now() });
             }
             return;
         }

@@ -3,7 +3,7 @@
 use super::events::{Event, Level, Source};
 use super::message::Effect;
 use super::overlay::{TOAST_TIME, Toast};
-use super::{Desired, Observed, State, UNDO_MAX};
+use super::{Desired, Observed, State, UNDO_MAX, faults};
 use crate::member::Member;
 use crate::supervisor::Order;
 use std::time::Duration;
@@ -25,11 +25,11 @@ pub enum Act {
 
 /// How to take an act back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Undo {
-    /// Whose.
-    pub member: Member,
-    /// What was done.
-    pub act: Act,
+pub enum Undo {
+    /// An act on a process.
+    Act(Member, Act),
+    /// A fault, by its number.
+    Fault(u32),
 }
 
 impl Act {
@@ -120,20 +120,35 @@ fn act_on(state: &mut State, now: Duration, act: Act, member: Member) -> Result<
     let text = format!("{} {member}", act.verb());
     state.events.push(Event { at: now, source: Source::You, level: Level::Info, text });
     if matches!(act, Act::Kill | Act::Stop | Act::Pause) {
-        if state.undo.len() == UNDO_MAX {
-            state.undo.pop_front();
-        }
-        state.undo.push_back(Undo { member, act });
+        state.remember(Undo::Act(member, act));
     }
     Ok(order)
 }
 
+impl State {
+    /// Remembers how to take something back; the oldest is forgotten when there is too much.
+    pub(super) fn remember(&mut self, undo: Undo) {
+        if self.undo.len() == UNDO_MAX {
+            self.undo.pop_front();
+        }
+        self.undo.push_back(undo);
+    }
+}
+
 /// Takes the newest act back.
 pub fn undo(state: &mut State, now: Duration) -> Vec<Effect> {
-    while let Some(Undo { member, act }) = state.undo.pop_back() {
-        let inverse = if act == Act::Pause { Act::Resume } else { Act::Revive };
-        if inverse.check(state, member).is_ok() {
-            return perform(state, now, inverse, member);
+    while let Some(undo) = state.undo.pop_back() {
+        match undo {
+            Undo::Act(member, act) => {
+                let inverse = if act == Act::Pause { Act::Resume } else { Act::Revive };
+                if inverse.check(state, member).is_ok() {
+                    return perform(state, now, inverse, member);
+                }
+            }
+            Undo::Fault(id) if state.faults.active().iter().any(|lease| lease.id == id) => {
+                return faults::heal(state, now, |lease| lease.id == id);
+            }
+            Undo::Fault(_) => {}
         }
     }
     say(state, now, "nothing to undo".into(), false);

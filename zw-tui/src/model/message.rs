@@ -7,7 +7,7 @@ use bytes::Bytes;
 use std::time::Duration;
 use zw_core::ids::Zxid;
 use zw_core::tree::command::Stat;
-use zw_core::wire::admin::Status;
+use zw_core::wire::admin::{Fault, Status};
 use zw_core::wire::client::ChildrenPage;
 
 /// What the world tells.
@@ -68,6 +68,13 @@ pub enum Msg {
         /// How.
         result: Result<Written, WriteFailure>,
     },
+    /// A node took the faults that were asked of it, or did not.
+    Faults {
+        /// Which node, from 0.
+        node: usize,
+        /// Why it did not.
+        refused: Option<String>,
+    },
     /// A signal asks us to leave.
     Leave,
     /// Something for the feed from the console itself.
@@ -125,6 +132,13 @@ pub enum Effect {
         path: String,
         /// Its data.
         data: Bytes,
+    },
+    /// From now on a node is to have these faults and no others of ours.
+    Faults {
+        /// Which node, from 0.
+        node: usize,
+        /// The faults.
+        faults: Vec<Fault>,
     },
     /// A node was started anew: connections to its former life are of no use.
     Redial {

@@ -9,6 +9,7 @@
 
 pub mod acts;
 pub mod events;
+pub mod faults;
 pub mod message;
 pub mod overlay;
 pub mod select;
@@ -20,6 +21,7 @@ pub mod verdict;
 use crate::member::Member;
 use crate::supervisor::{Asked, Exit};
 use events::Events;
+use faults::Faults;
 use overlay::{Overlay, Toast};
 use sight::Sight;
 use std::collections::VecDeque;
@@ -46,6 +48,8 @@ pub struct State {
     pub brokers: Vec<Broker>,
     /// What happened.
     pub events: Events,
+    /// The faults of links and disks.
+    pub faults: Faults,
     /// The tree of the selected node.
     pub tree: TreeView,
     /// Which pane takes the keys.
@@ -248,6 +252,7 @@ impl State {
             nodes: nodes.collect(),
             brokers: brokers.collect(),
             events: Events::default(),
+            faults: Faults::default(),
             tree: TreeView::default(),
             focus: Pane::Nodes,
             lower: Pane::Tree,

@@ -31,6 +31,11 @@ pub enum Overlay {
     },
     /// `W`.
     Write(WriteForm),
+    /// The faults that last and those that ended.
+    Faults {
+        /// The first line that is shown.
+        top: usize,
+    },
     /// Why the verdict is what it is.
     Why {
         /// The first reason that is shown.

@@ -2,7 +2,7 @@
 
 use super::sight::Freshness;
 use super::verdict::Verdict;
-use super::{Desired, Failure, LATE_AFTER, Node, Observed, Process, STALE_AFTER, State};
+use super::{Desired, Failure, LATE_AFTER, Node, Observed, Process, STALE_AFTER, State, faults};
 use crate::supervisor::{Asked, Exit};
 use std::time::Duration;
 use zw_core::wire::admin::NodeRole;
@@ -20,6 +20,8 @@ pub enum Face {
     Looking,
     /// Is brought up to date.
     Syncing,
+    /// Cut off from so many that it can be in no quorum.
+    Cut,
     /// Stopped by us.
     Paused,
     /// Not running.
@@ -42,6 +44,7 @@ impl Face {
             Face::Observer => "OBSERVE",
             Face::Looking => "LOOKING",
             Face::Syncing => "SYNCING",
+            Face::Cut => "CUT",
             Face::Paused => "PAUSED",
             Face::Down => "DOWN",
             Face::Failed => "FAILED",
@@ -82,9 +85,9 @@ pub struct NodeLine {
 
 /// The line of a node.
 #[must_use]
-pub fn node_line(node: &Node, verdict: &Verdict, now: Duration) -> NodeLine {
+pub fn node_line(state: &State, node: &Node, verdict: &Verdict, now: Duration) -> NodeLine {
     let freshness = node.sight.freshness(now);
-    let face = node_face(node, now);
+    let face = node_face(state, node, now);
     let status = node.sight.status.as_deref();
     let unknown = || "?".to_owned();
     let text = |value: Option<String>| value.unwrap_or_else(unknown);
@@ -98,7 +101,7 @@ pub fn node_line(node: &Node, verdict: &Verdict, now: Duration) -> NodeLine {
             "old".to_owned()
         }
     });
-    let (state, is_bad) = node_words(node, now);
+    let (state, is_bad) = node_words(state, node, now);
     NodeLine {
         face,
         freshness,
@@ -121,7 +124,7 @@ pub fn node_line(node: &Node, verdict: &Verdict, now: Duration) -> NodeLine {
 
 /// What a node is.
 #[must_use]
-pub fn node_face(node: &Node, now: Duration) -> Face {
+pub fn node_face(state: &State, node: &Node, now: Duration) -> Face {
     if node.process.pid().is_none() {
         return match &node.process.observed {
             Observed::Unborn => Face::Unknown,
@@ -134,6 +137,7 @@ pub fn node_face(node: &Node, now: Duration) -> Face {
     }
     match node.sight.current(now).map(|status| status.role) {
         None => Face::Unknown,
+        Some(_) if state.faults.is_cut_off(node.member.index(), state.nodes.len()) => Face::Cut,
         Some(NodeRole::Leader) => Face::Leader,
         Some(NodeRole::Follower) => Face::Follower,
         Some(NodeRole::Observer) => Face::Observer,
@@ -152,7 +156,7 @@ pub fn node_absence(node: &Node) -> Option<String> {
     }
 }
 
-fn node_words(node: &Node, now: Duration) -> (String, bool) {
+fn node_words(state: &State, node: &Node, now: Duration) -> (String, bool) {
     if let Some(words) = process_words(&node.process, now) {
         return words;
     }
@@ -163,6 +167,8 @@ fn node_words(node: &Node, now: Duration) -> (String, bool) {
             let status = node.sight.status.as_deref();
             if status.is_some_and(|status| status.disk_full) {
                 ("disk full".into(), true)
+            } else if let Some(words) = state.faults.words_of(node.member.index(), now) {
+                (words, true)
             } else if let Some(fault) = status.and_then(|status| status.faults.first()) {
                 (fault.clone(), true)
             } else {
@@ -170,6 +176,22 @@ fn node_words(node: &Node, now: Duration) -> (String, bool) {
             }
         }
     }
+}
+
+/// The faults, those that last first, each as a line and whether it lasts.
+#[must_use]
+pub fn fault_lines(state: &State, now: Duration) -> Vec<(String, bool)> {
+    let active = state
+        .faults
+        .active()
+        .iter()
+        .rev()
+        .map(|lease| (format!("{:>3}  {}  {}", lease.id, lease.trouble.words(), lease.left(now)), true));
+    let past = state.faults.past().map(|(lease, ended)| {
+        let times = format!("{} to {}", clock(lease.since), clock(*ended));
+        (format!("{:>3}  {}  {times}", lease.id, lease.trouble.words()), false)
+    });
+    active.chain(past).collect()
 }
 
 /// What is with a process, unless it simply runs; and whether it deserves attention.
@@ -248,8 +270,9 @@ pub fn next_change(state: &State, now: Duration) -> Option<Duration> {
             Freshness::Stale(_) | Freshness::Never => tick(heard),
         })
     });
+    let faults = faults::next_change(state, now);
     let minute = Duration::from_secs((now.as_secs() / 60 + 1) * 60);
-    paused.chain(ages).chain(toast).filter(|at| *at > now).min().or(Some(minute)).map(|at| at.min(minute))
+    paused.chain(ages).chain(faults).chain(toast).filter(|at| *at > now).min().or(Some(minute)).map(|at| at.min(minute))
 }
 
 /// A value, or a dash if it is not known.

@@ -4,10 +4,10 @@ use super::acts::say;
 use super::events::{Event, Level, Source};
 use super::message::{Effect, Msg, WriteFailure, Written};
 use super::overlay::{Input, Overlay, WriteForm};
-use super::select::printable;
+use super::select::{fault_lines, printable};
 use super::sight::Turn;
 use super::verdict::judge;
-use super::{Desired, Observed, Pane, State};
+use super::{Desired, Observed, Pane, State, faults};
 use crate::action::command::{check_path, completed};
 use crate::action::table::{ACTIONS, Action, Id, lookup};
 use crate::action::{perform, table};
@@ -42,6 +42,10 @@ pub fn update(state: &mut State, now: Duration, message: Msg) -> Vec<Effect> {
         }
         Msg::Children { .. } | Msg::Value { .. } => Vec::new(),
         Msg::Written { node, path, result } => on_written(state, now, node, &path, result),
+        Msg::Faults { node, refused } => {
+            faults::on_set(state, now, node, refused.as_deref());
+            Vec::new()
+        }
         Msg::Leave => perform::leave(state, now),
         Msg::Note(text) => {
             note(state, now, Source::Console, Level::Warning, text);
@@ -52,6 +56,7 @@ pub fn update(state: &mut State, now: Duration, message: Msg) -> Vec<Effect> {
 
 /// Lets what has had its time go.
 pub fn expire(state: &mut State, now: Duration) {
+    faults::expire(state, now);
     if state.toast.as_ref().and_then(|toast| toast.until).is_some_and(|until| until <= now) {
         state.toast = None;
         state.version += 1;
@@ -81,15 +86,26 @@ fn on_key(state: &mut State, now: Duration, key: Key) -> Vec<Effect> {
         (Some(Overlay::Command { input, recalled, .. }), None) => in_command(state, now, key, input, recalled),
         (Some(Overlay::Write(form)), None) => in_form(state, now, key, form),
         (Some(Overlay::Why { top }), None) => {
-            state.overlay = scrolled(state, now, key, top).map(|top| Overlay::Why { top });
+            let last = judge(state, now).reasons.len().saturating_sub(1);
+            state.overlay = scrolled(state, key, top, last).map(|top| Overlay::Why { top });
             Vec::new()
+        }
+        (Some(Overlay::Faults { top }), None) => {
+            let last = fault_lines(state, now).len().saturating_sub(1);
+            state.overlay = scrolled(state, key, top, last).map(|top| Overlay::Faults { top });
+            match lookup(key, state.focus).filter(|action| matches!(action.id, Id::Heal | Id::Undo)) {
+                Some(action) => {
+                    state.overlay = Some(Overlay::Faults { top: 0 });
+                    perform::perform(state, now, action.id)
+                }
+                None => Vec::new(),
+            }
         }
     }
 }
 
-/// The first reason to show after a key; none if the key closes the explanation.
-fn scrolled(state: &State, now: Duration, key: Key, top: usize) -> Option<usize> {
-    let last = judge(state, now).reasons.len().saturating_sub(1);
+/// The first line to show after a key, `last` at most; none if the key closes the text.
+fn scrolled(state: &State, key: Key, top: usize, last: usize) -> Option<usize> {
     match lookup(key, state.focus)?.id {
         Id::Down | Id::HalfDown | Id::PageDown => Some((top + 1).min(last)),
         Id::Up | Id::HalfUp | Id::PageUp => Some(top.min(last).saturating_sub(1)),
@@ -210,7 +226,7 @@ fn on_paste(state: &mut State, now: Duration, text: &str) -> Vec<Effect> {
         Some(Overlay::Write(form)) if !form.is_sent => form.path.insert(one_line().trim()),
         Some(Overlay::Command { input, .. }) => input.insert(&one_line()),
         Some(Overlay::Help { filter, .. }) => filter.insert(&one_line()),
-        Some(Overlay::Write(_) | Overlay::Why { .. }) | None => {
+        Some(Overlay::Write(_) | Overlay::Why { .. } | Overlay::Faults { .. }) | None => {
             say(state, now, "nothing here takes a paste; W writes a znode".into(), true);
             return Vec::new();
         }
@@ -265,6 +281,7 @@ fn on_report(state: &mut State, now: Duration, report: Report) -> Vec<Effect> {
             if let (Member::Node(_), Some(node)) = (member, state.nodes.get_mut(member.index())) {
                 node.sight.forget();
                 effects.push(Effect::Redial { node: member.index() });
+                effects.extend(faults::begin_life(state, now, member.index()));
                 if state.tree.node == member.index() {
                     state.tree.begin_life();
                 }

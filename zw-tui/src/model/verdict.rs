@@ -136,7 +136,11 @@ fn reasons(state: &State, now: Duration, word: Word, committed: Zxid) -> Vec<Str
         Word::Unknown => reasons.push("too few nodes answer the console to say more".into()),
         Word::Healthy | Word::Degraded => {}
     }
-    reasons.extend(state.nodes.iter().filter_map(|node| complaint(node, now, committed)));
+    reasons.extend(state.nodes.iter().filter_map(|node| complaint(state, node, now, committed)));
+    for lease in state.faults.active() {
+        let time = lease.until.map_or_else(String::new, |_| format!(", {} more", lease.left(now)));
+        reasons.push(format!("{} by you{time}: H heals all, U the newest", lease.trouble.words()));
+    }
     for broker in &state.brokers {
         if let Some(failure) = broker.process.failure() {
             reasons.push(failure.words(broker.member));
@@ -154,7 +158,7 @@ fn reasons(state: &State, now: Duration, word: Word, committed: Zxid) -> Vec<Str
 }
 
 /// What is wrong with a node, if something is.
-fn complaint(node: &Node, now: Duration, committed: Zxid) -> Option<String> {
+fn complaint(state: &State, node: &Node, now: Duration, committed: Zxid) -> Option<String> {
     let name = node.member;
     let process = &node.process;
     if let Some(failure) = process.failure() {
@@ -184,7 +188,7 @@ fn complaint(node: &Node, now: Duration, committed: Zxid) -> Option<String> {
         Some(format!("{name} looks for a leader"))
     } else if matches!(status.role, NodeRole::Syncing) {
         Some(format!("{name} is being brought up to date"))
-    } else if !status.faults.is_empty() {
+    } else if !status.faults.is_empty() && state.faults.words_of(name.index(), now).is_none() {
         Some(format!("{name} has faults: {}", status.faults.join(", ")))
     } else if behind {
         Some(format!("{name} is far behind"))

@@ -59,6 +59,9 @@ pub(super) fn verdict(canvas: &mut Canvas<'_>, state: &State, verdict: &Verdict,
     if let Some(most) = rates.into_iter().max() {
         text.add(format!("  w/s {}", short(most)), Role::Text);
     }
+    if !state.faults.active().is_empty() {
+        text.add(format!("  faults {}", state.faults.active().len()), Role::Warning);
+    }
     canvas.line(area, 0, &text);
     let count = verdict.reasons.len();
     let plural = if count == 1 { "" } else { "s" };

@@ -76,7 +76,7 @@ pub(super) fn nodes(
     let first = first_shown(state.node, state.nodes.len(), usize::from(inner.height));
     let shown = state.nodes.iter().enumerate().skip(first);
     for (row, (index, node)) in (0..inner.height).zip(shown) {
-        let line = node_line(node, verdict, now);
+        let line = node_line(state, node, verdict, now);
         // The mark is where the acts go.
         let is_selected = index == state.node && state.focus != Pane::Brokers;
         let text = node_text(canvas, &line, &node.member.to_string(), is_selected, &columns, inner.width);

@@ -30,7 +30,7 @@ pub fn draw(state: &State, theme: &Theme, now: Duration, buffer: &mut Buffer) {
     if layout.tier <= Tier::Tiny {
         tiny::draw(&mut canvas, state, &verdict, now, area);
         if let (Tier::Tiny, Some(overlay)) = (layout.tier, &state.overlay) {
-            overlay::draw(&mut canvas, state, &verdict, overlay, layout.body);
+            overlay::draw(&mut canvas, state, &verdict, now, overlay, layout.body);
         }
         if layout.tier == Tier::Tiny {
             let (body, last) = layout::without_last_row(layout.body);
@@ -56,6 +56,6 @@ pub fn draw(state: &State, theme: &Theme, now: Duration, buffer: &mut Buffer) {
     head::prompt(&mut canvas, state, layout.prompt, layout.body);
     head::hints(&mut canvas, state, layout.hints);
     if let Some(overlay) = &state.overlay {
-        overlay::draw(&mut canvas, state, &verdict, overlay, layout.body);
+        overlay::draw(&mut canvas, state, &verdict, now, overlay, layout.body);
     }
 }

@@ -6,20 +6,29 @@ use crate::action::table::{Class, enabled};
 use crate::layout::first_shown;
 use crate::model::State;
 use crate::model::overlay::{Input, Overlay, WriteForm};
-use crate::model::select::printable;
+use crate::model::select::{fault_lines, printable};
 use crate::model::update::help_lines;
 use crate::model::verdict::Verdict;
 use crate::theme::Role;
 use ratatui::layout::Rect;
+use std::time::Duration;
 
 /// Rows of one reason. What a node says of a damaged log takes six in the widest box.
 const REASON_ROWS_MAX: usize = 24;
 
-pub(super) fn draw(canvas: &mut Canvas<'_>, state: &State, verdict: &Verdict, overlay: &Overlay, body: Rect) {
+pub(super) fn draw(
+    canvas: &mut Canvas<'_>,
+    state: &State,
+    verdict: &Verdict,
+    now: Duration,
+    overlay: &Overlay,
+    body: Rect,
+) {
     match overlay {
         Overlay::Help { filter, cursor } => help(canvas, state, filter, *cursor, body),
         Overlay::Write(form) => write_form(canvas, state, form, body),
         Overlay::Why { top } => why(canvas, verdict, *top, body),
+        Overlay::Faults { top } => faults(canvas, state, now, *top, body),
         // Drawn in the prompt's row.
         Overlay::Command { .. } => {}
     }
@@ -109,6 +118,21 @@ fn why(canvas: &mut Canvas<'_>, verdict: &Verdict, top: usize, body: Rect) {
     let inner = modal(canvas, body, width, height, &title, &Text::of(keys, Role::Dim));
     for (row, line) in (0..inner.height).zip(lines) {
         canvas.line(inner, row, &Text::of(format!(" {line}"), Role::Text));
+    }
+}
+
+fn faults(canvas: &mut Canvas<'_>, state: &State, now: Duration, top: usize, body: Rect) {
+    let lines = fault_lines(state, now);
+    let active = state.faults.active().len();
+    let title = Text::of(format!(" Faults: {active} "), Role::Focus);
+    let keys = Text::of(" H heals all  U the newest  Esc closes ", Role::Dim);
+    let height = u16::try_from(lines.len().max(1) + 2).unwrap_or(u16::MAX);
+    let inner = modal(canvas, body, 90, height, &title, &keys);
+    if lines.is_empty() {
+        canvas.line(inner, 0, &Text::of(" None yet. C cuts the selected node off, L makes links slow.", Role::Dim));
+    }
+    for (row, (line, lasts)) in (0..inner.height).zip(lines.into_iter().skip(top)) {
+        canvas.line(inner, row, &Text::of(line, if lasts { Role::Warning } else { Role::Dim }));
     }
 }
 

@@ -24,7 +24,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, state: &State, verdict: &Verdict, no
     }
     let mut glyphs = Glyphs { lines: Vec::new(), width: usize::from(area.width) };
     for node in &state.nodes {
-        let face = node_face(node, now);
+        let face = node_face(state, node, now);
         glyphs.add(&node.member.to_string(), canvas.theme.glyph(face), Role::Face(face));
     }
     glyphs.lines.push(Text::new());

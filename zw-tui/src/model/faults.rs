@@ -1,0 +1,420 @@
+//! Faults of links and disks that the person asked for: what, between whom, for how long.
+//!
+//! Invariants:
+//! - Every fault is a lease: it ends by its time, by [`heal`], or with the console, whose connections to the nodes hold it.
+//! - What is wanted of a node follows from the leases alone ([`Faults::wanted`]); the node's own words about its faults
+//!   ([`Status::faults`](zw_core::wire::admin::Status)) are never taken for it.
+
+use super::acts::{Undo, say};
+use super::events::{Event, Level, Source};
+use super::message::Effect;
+use super::select::seconds;
+use super::{Node, State};
+use crate::member::Member;
+use std::collections::BTreeMap;
+use std::time::Duration;
+use zw_core::ids::NodeId;
+use zw_core::wire::admin::{Fault, FaultKind};
+
+/// How long a fault lasts if nothing else is said.
+pub const LEASE_TIME: Duration = Duration::from_secs(30);
+/// The longest delay of a link or a disk.
+pub const DELAY_MAX: Duration = Duration::from_secs(10);
+/// Faults at a time.
+const LEASES_MAX: usize = 16;
+/// Ended faults that are remembered.
+const PAST_MAX: usize = 50;
+/// The time to live that a node is told of a lease without an end; it is renewed long before.
+pub const ENDLESS_MS: u32 = 3_600_000;
+
+/// What is wrong on purpose. Nodes are counted from 0.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// Nothing passes.
+    Cut(Links),
+    /// What passes is late.
+    Slow(Links, Duration),
+    /// Each fdatasync takes longer.
+    SlowDisk(Vec<usize>, Duration),
+}
+
+/// All links between two groups of nodes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Links {
+    /// One group.
+    pub from: Vec<usize>,
+    /// The other; nobody is in both.
+    pub to: Vec<usize>,
+    /// Whether only what goes from the first to the second is meant.
+    pub is_one_way: bool,
+}
+
+/// A fault with its time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lease {
+    /// Its number, from 1.
+    pub id: u32,
+    /// What.
+    pub trouble: Trouble,
+    /// Since when.
+    pub since: Duration,
+    /// Until when; none until it is healed.
+    pub until: Option<Duration>,
+}
+
+/// The faults of the ensemble.
+#[derive(Clone, Debug, Default)]
+pub struct Faults {
+    active: Vec<Lease>,
+    /// With the time at which each ended, oldest first.
+    past: Vec<(Lease, Duration)>,
+    last_id: u32,
+}
+
+impl Links {
+    fn pairs(&self) -> impl Iterator<Item = (usize, usize)> {
+        self.from.iter().flat_map(|from| self.to.iter().map(move |to| (*from, *to)))
+    }
+
+    fn words(&self) -> String {
+        let arrow = if self.is_one_way { ">" } else { "|" };
+        format!("{}{arrow}{}", names(&self.from), names(&self.to))
+    }
+}
+
+impl Trouble {
+    /// As on the command line, without its time.
+    #[must_use]
+    pub fn words(&self) -> String {
+        match self {
+            Trouble::Cut(links) => format!("cut {}", links.words()),
+            Trouble::Slow(links, delay) => format!("slow {} {}ms", links.words(), delay.as_millis()),
+            Trouble::SlowDisk(nodes, delay) => format!("slowdisk {} {}ms", names(nodes), delay.as_millis()),
+        }
+    }
+
+    /// What it means for one node, if it concerns that.
+    fn words_of(&self, node: usize) -> Option<String> {
+        let others = |links: &Links| match (links.from.contains(&node), links.to.contains(&node)) {
+            (true, _) => Some(names(&links.to)),
+            (_, true) => Some(names(&links.from)),
+            _ => None,
+        };
+        match self {
+            Trouble::Cut(links) if links.is_one_way && links.from.contains(&node) => {
+                Some(format!("nothing goes to {}", names(&links.to)))
+            }
+            Trouble::Cut(links) if links.is_one_way && links.to.contains(&node) => {
+                Some(format!("nothing comes from {}", names(&links.from)))
+            }
+            Trouble::Cut(links) => others(links).map(|others| format!("cut from {others}")),
+            Trouble::Slow(links, delay) => {
+                others(links).map(|others| format!("{}ms late: {others}", delay.as_millis()))
+            }
+            Trouble::SlowDisk(nodes, delay) => {
+                nodes.contains(&node).then(|| format!("disk {}ms slower", delay.as_millis()))
+            }
+        }
+    }
+
+    /// What must be asked of each node for it, by kind and peer, with the delay.
+    fn demands(&self) -> Vec<(usize, FaultKind, NodeId, Duration)> {
+        let mut demands = Vec::new();
+        let mut ask = |node: usize, kind: FaultKind, peer: Option<usize>, delay: Duration| {
+            let peer = peer.and_then(|peer| u16::try_from(peer + 1).ok()).map_or(NodeId(0), NodeId);
+            demands.push((node, kind, peer, delay));
+        };
+        match self {
+            // At both ends: either may be killed, and come back without its fault, or be paused and not hear of it.
+            Trouble::Cut(links) => {
+                let (out, back) = match links.is_one_way {
+                    true => (FaultKind::CutOut, FaultKind::CutIn),
+                    false => (FaultKind::CutLink, FaultKind::CutLink),
+                };
+                for (from, to) in links.pairs() {
+                    ask(from, out, Some(to), Duration::ZERO);
+                    ask(to, back, Some(from), Duration::ZERO);
+                }
+            }
+            Trouble::Slow(links, delay) => {
+                for (from, to) in links.pairs() {
+                    ask(from, FaultKind::DelayLink, Some(to), *delay);
+                    if !links.is_one_way {
+                        ask(to, FaultKind::DelayLink, Some(from), *delay);
+                    }
+                }
+            }
+            Trouble::SlowDisk(nodes, delay) => {
+                nodes.iter().for_each(|node| ask(*node, FaultKind::SlowDisk, None, *delay));
+            }
+        }
+        demands
+    }
+
+    fn concerns(&self, node: usize) -> bool {
+        self.words_of(node).is_some()
+    }
+}
+
+impl Lease {
+    /// How long it still lasts, for a person.
+    #[must_use]
+    pub fn left(&self, now: Duration) -> String {
+        self.until.map_or_else(|| "until healed".into(), |until| seconds_up(until.saturating_sub(now)))
+    }
+}
+
+impl Faults {
+    /// Those that last, oldest first.
+    #[must_use]
+    pub fn active(&self) -> &[Lease] {
+        &self.active
+    }
+
+    /// Those that ended, with when, newest first.
+    pub fn past(&self) -> impl Iterator<Item = &(Lease, Duration)> {
+        self.past.iter().rev()
+    }
+
+    /// What a node must be asked for now. If two leases want the same of it, the longer and the slower one counts.
+    #[must_use]
+    pub fn wanted(&self, node: usize, now: Duration) -> Vec<Fault> {
+        let mut wanted: BTreeMap<(FaultKind, NodeId), (u32, u32)> = BTreeMap::new();
+        for lease in &self.active {
+            let ttl_ms = match lease.until {
+                None => ENDLESS_MS,
+                Some(until) => millis(until.saturating_sub(now)).clamp(1, ENDLESS_MS),
+            };
+            for (_, kind, peer, delay) in lease.trouble.demands().into_iter().filter(|(whose, ..)| *whose == node) {
+                let entry = wanted.entry((kind, peer)).or_default();
+                *entry = (entry.0.max(ttl_ms), entry.1.max(millis(delay)));
+            }
+        }
+        let fault = |((kind, peer), (ttl_ms, delay_ms))| Fault { kind, peer, delay_ms, ttl_ms, with_connection: true };
+        wanted.into_iter().map(fault).collect()
+    }
+
+    /// What is wrong with a node on purpose, in words; and with others that it shares a link with.
+    #[must_use]
+    pub fn words_of(&self, node: usize, now: Duration) -> Option<String> {
+        let mut words = self.active.iter().filter_map(|lease| {
+            lease.trouble.words_of(node).map(|words| match lease.until {
+                None => words,
+                Some(_) => format!("{words} {}", lease.left(now)),
+            })
+        });
+        let first = words.next()?;
+        let more = words.count();
+        Some(if more == 0 { format!("{first} (you)") } else { format!("{first} +{more} more (you)") })
+    }
+
+    /// Whether a node cannot reach enough others for a quorum of `members`.
+    #[must_use]
+    pub fn is_cut_off(&self, node: usize, members: usize) -> bool {
+        let is_cut = |other: &usize| {
+            self.active.iter().any(|lease| match &lease.trouble {
+                Trouble::Cut(links) => links.pairs().any(|pair| pair == (node, *other) || pair == (*other, node)),
+                Trouble::Slow(..) | Trouble::SlowDisk(..) => false,
+            })
+        };
+        let reached = (0..members).filter(|other| *other == node || !is_cut(other)).count();
+        reached < members / 2 + 1
+    }
+
+    fn end(&mut self, now: Duration, ends: impl Fn(&Lease) -> bool) -> Vec<Lease> {
+        let (ended, active): (Vec<Lease>, Vec<Lease>) = self.active.drain(..).partition(ends);
+        self.active = active;
+        self.past.extend(ended.iter().map(|lease| (lease.clone(), now)));
+        let excess = self.past.len().saturating_sub(PAST_MAX);
+        self.past.drain(..excess);
+        ended
+    }
+}
+
+/// Begins a fault; none for `lasts` means until it is healed.
+pub fn begin(state: &mut State, now: Duration, trouble: Trouble, lasts: Option<Duration>) -> Vec<Effect> {
+    if state.faults.active.len() >= LEASES_MAX {
+        say(state, now, format!("{LEASES_MAX} faults are enough: H heals all of them"), false);
+        return Vec::new();
+    }
+    // The same again lasts longer, it does not become worse.
+    state.faults.active.retain(|lease| lease.trouble != trouble);
+    state.faults.last_id += 1;
+    let id = state.faults.last_id;
+    let lease = Lease { id, trouble, since: now, until: lasts.map(|lasts| now + lasts) };
+    let words = lease.trouble.words();
+    let time = lasts.map_or_else(|| "until healed".to_owned(), |lasts| format!("for {}", seconds_up(lasts)));
+    state.faults.active.push(lease);
+    note(state, now, Source::You, format!("{words} {time}"));
+    state.remember(Undo::Fault(id));
+    say(state, now, format!("{words} {time}  (U undoes, H heals all)"), true);
+    demand(state, now)
+}
+
+/// Ends the faults that `ends` says; says so, or why not.
+pub fn heal(state: &mut State, now: Duration, ends: impl Fn(&Lease) -> bool) -> Vec<Effect> {
+    let ended = state.faults.end(now, ends);
+    if ended.is_empty() {
+        say(state, now, "no such fault; faults shows all".into(), true);
+        return Vec::new();
+    }
+    let words: Vec<String> = ended.iter().map(|lease| lease.trouble.words()).collect();
+    let text = format!("heal {}", words.join(", "));
+    note(state, now, Source::You, text.clone());
+    say(state, now, text, true);
+    demand(state, now)
+}
+
+/// Ends the faults that concern a node.
+pub fn heal_nodes(state: &mut State, now: Duration, nodes: &[Member]) -> Vec<Effect> {
+    heal(state, now, |lease| nodes.iter().any(|member| lease.trouble.concerns(member.index())))
+}
+
+/// Ends what has had its time. The nodes end it by themselves.
+pub fn expire(state: &mut State, now: Duration) {
+    for lease in state.faults.end(now, |lease| lease.until.is_some_and(|until| until <= now)) {
+        note(state, now, Source::Console, format!("{} has had its time", lease.trouble.words()));
+    }
+}
+
+/// The next time at which the age of a fault on the screen is another.
+#[must_use]
+pub fn next_change(state: &State, now: Duration) -> Option<Duration> {
+    let tick = |until: Duration| {
+        let left = until.saturating_sub(now);
+        let whole = Duration::from_secs(left.as_secs());
+        until - if whole == left && !left.is_zero() { left - Duration::from_secs(1) } else { whole }
+    };
+    state.faults.active.iter().filter_map(|lease| lease.until.map(tick)).min()
+}
+
+/// What every node is asked for from now on.
+fn demand(state: &mut State, now: Duration) -> Vec<Effect> {
+    state.version += 1;
+    (0..state.nodes.len()).map(|node| Effect::Faults { node, faults: state.faults.wanted(node, now) }).collect()
+}
+
+/// A node that was started anew knows nothing of its faults.
+pub(super) fn begin_life(state: &State, now: Duration, node: usize) -> Option<Effect> {
+    let faults = state.faults.wanted(node, now);
+    (!faults.is_empty()).then_some(Effect::Faults { node, faults })
+}
+
+/// A node took what was asked of it, or did not.
+pub fn on_set(state: &mut State, now: Duration, node: usize, refused: Option<&str>) {
+    let Some(Node { member, process, .. }) = state.nodes.get(node) else { return };
+    let (Some(reason), true) = (refused, process.can_work()) else { return };
+    let event = Event {
+        at: now,
+        source: Source::Member(*member),
+        level: Level::Warning,
+        text: format!("takes no faults now, it is asked again: {reason}"),
+    };
+    state.events.push(event);
+    state.version += 1;
+}
+
+fn note(state: &mut State, at: Duration, source: Source, text: String) {
+    state.events.push(Event { at, source, level: Level::Info, text });
+    state.version += 1;
+}
+
+fn names(nodes: &[usize]) -> String {
+    nodes.iter().map(|node| format!("n{}", node + 1)).collect::<Vec<_>>().join(",")
+}
+
+fn millis(duration: Duration) -> u32 {
+    u32::try_from(duration.as_millis()).unwrap_or(u32::MAX)
+}
+
+/// Rounded up: the last second is not "0s".
+fn seconds_up(left: Duration) -> String {
+    seconds(left + Duration::from_nanos(999_999_999))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn state() -> State {
+        State::new((0..5).map(|node| format!("localhost:{}", 8080 + node)).collect(), Vec::new())
+    }
+
+    fn cut(from: &[usize], to: &[usize]) -> Trouble {
+        Trouble::Cut(Links { from: from.to_vec(), to: to.to_vec(), is_one_way: false })
+    }
+
+    fn asked(effects: &[Effect], of: usize) -> Vec<(FaultKind, u16, u32)> {
+        let faults = effects.iter().find_map(|effect| match effect {
+            Effect::Faults { node, faults } if *node == of => Some(faults),
+            _ => None,
+        });
+        let short = |fault: &Fault| (fault.kind, fault.peer.0, fault.ttl_ms);
+        faults.map(|faults| faults.iter().map(short).collect()).unwrap_or_default()
+    }
+
+    #[test]
+    fn both_ends_of_a_cut_are_asked_and_it_ends_by_its_time() {
+        let mut state = state();
+        let effects = begin(&mut state, SECOND, cut(&[0], &[1, 2]), Some(20 * SECOND));
+        assert_eq!(asked(&effects, 0), [(FaultKind::CutLink, 2, 20_000), (FaultKind::CutLink, 3, 20_000)]);
+        assert_eq!(asked(&effects, 1), [(FaultKind::CutLink, 1, 20_000)]);
+        assert_eq!(asked(&effects, 4), []);
+        assert_eq!(state.faults.words_of(2, 2 * SECOND).as_deref(), Some("cut from n1 19s (you)"));
+        assert_eq!(next_change(&state, 2 * SECOND), Some(3 * SECOND));
+        expire(&mut state, 20 * SECOND);
+        assert_eq!(state.faults.active().len(), 1);
+        expire(&mut state, 21 * SECOND);
+        assert!(state.faults.active().is_empty() && state.faults.wanted(0, 21 * SECOND).is_empty());
+        assert_eq!(state.faults.past().count(), 1);
+    }
+
+    #[test]
+    fn one_way_faults_and_delays_are_told_apart() {
+        let one_way = Links { from: vec![0], to: vec![4], is_one_way: true };
+        let mut state = state();
+        let effects = begin(&mut state, SECOND, Trouble::Cut(one_way.clone()), None);
+        assert_eq!(asked(&effects, 0), [(FaultKind::CutOut, 5, ENDLESS_MS)]);
+        assert_eq!(asked(&effects, 4), [(FaultKind::CutIn, 1, ENDLESS_MS)]);
+        let effects = begin(&mut state, SECOND, Trouble::Slow(one_way, 80 * SECOND / 1_000), Some(SECOND));
+        assert_eq!(asked(&effects, 4), [(FaultKind::CutIn, 1, ENDLESS_MS)], "only the sender is late");
+        assert_eq!(asked(&effects, 0).len(), 2);
+        assert_eq!(state.faults.words_of(0, SECOND).as_deref(), Some("nothing goes to n5 +1 more (you)"));
+    }
+
+    #[test]
+    fn two_leases_for_one_thing_are_one_demand_and_healing_one_leaves_the_other() {
+        let mut state = state();
+        begin(&mut state, SECOND, Trouble::SlowDisk(vec![1], 5 * SECOND / 1_000), Some(9 * SECOND));
+        let effects = begin(&mut state, SECOND, Trouble::SlowDisk(vec![1, 2], 50 * SECOND / 1_000), Some(3 * SECOND));
+        assert_eq!(asked(&effects, 1), [(FaultKind::SlowDisk, 0, 9_000)]);
+        let effects = heal(&mut state, 2 * SECOND, |lease| lease.id == 1);
+        assert_eq!(asked(&effects, 1), [(FaultKind::SlowDisk, 0, 2_000)]);
+        assert_eq!(heal(&mut state, 2 * SECOND, |lease| lease.id == 1), []);
+        assert!(asked(&heal_nodes(&mut state, 2 * SECOND, &[Member::Node(3)]), 1).is_empty());
+    }
+
+    #[test]
+    fn who_cannot_reach_a_majority_is_cut_off() {
+        let mut state = state();
+        begin(&mut state, SECOND, cut(&[0, 1], &[2, 3, 4]), None);
+        let cut_off: Vec<usize> = (0..5).filter(|node| state.faults.is_cut_off(*node, 5)).collect();
+        assert_eq!(cut_off, [0, 1]);
+    }
+
+    #[test]
+    fn faults_are_bounded_and_the_same_twice_is_one() {
+        let mut state = state();
+        for time in 1..=100 {
+            begin(&mut state, SECOND * time, Trouble::SlowDisk(vec![1], Duration::from_millis(time.into())), None);
+            begin(&mut state, SECOND * time, cut(&[0], &[1]), None);
+            let count = state.faults.active().len();
+            heal(&mut state, SECOND * time, |lease| lease.id % 3 == 0 && count == LEASES_MAX);
+        }
+        assert!(state.faults.active().len() <= LEASES_MAX && state.faults.past().count() <= PAST_MAX);
+        let cuts = state.faults.active().iter().filter(|lease| matches!(lease.trouble, Trouble::Cut(_))).count();
+        assert!(cuts <= 1);
+    }
+}
