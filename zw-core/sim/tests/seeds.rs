@@ -7,9 +7,13 @@ use zw_sim::runner::{Lines, run_seed};
 /// others, which have met everybody, follow at once and lose patience before it leads (rule E4).
 const A_CANDIDATE_THAT_WAITS_TOO_LONG: [u64; 3] = [40_004, 170_023, 180_005];
 
+/// Epochs of ten counters, and more clients coming back at once than that: the leader left before any of them had an
+/// answer, again and again (rule B7).
+const A_LEADER_THAT_LEAVES_TOO_SOON: [u64; 1] = [1_039_623];
+
 #[test]
 fn seeds_that_once_failed_hold() {
-    for seed in A_CANDIDATE_THAT_WAITS_TOO_LONG {
+    for seed in A_CANDIDATE_THAT_WAITS_TOO_LONG.into_iter().chain(A_LEADER_THAT_LEAVES_TOO_SOON) {
         let report = run_seed(seed, None, Lines::Drop);
         assert!(report.failure.is_none(), "seed {seed} fails again: {:?}", report.failure);
     }

@@ -62,12 +62,20 @@ impl Zab {
         let next = self.log.last_zxid().successor();
         match next.filter(|zxid| zxid.counter() <= self.config.limits.counter_max) {
             Some(zxid) => self.append_to_log(Entry::new(zxid, self.now.wall_ms, &proposal.payload)),
-            None => {
-                // B7: a new epoch starts at counter zero.
-                self.refuse(origin, proposal.tag, Rejection::NoQuorum, effects);
-                self.abdicate("the epoch's counter is exhausted", effects);
-            }
+            // B7: what has a counter is committed before this leader abdicates.
+            None => self.refuse(origin, proposal.tag, Rejection::NoQuorum, effects),
         }
+    }
+
+    /// Rule B7: whether this node leads an epoch whose counter is exhausted, and everything in it is delivered here. A new
+    /// epoch starts at counter zero. Whoever left earlier would leave its clients without an answer; if more of them come
+    /// back at once than an epoch has counters, that would go on for ever.
+    pub(super) fn has_used_up_its_epoch(&self) -> bool {
+        let Phase::Leading(leading) = &self.phase else { return false };
+        let last = self.log.last_zxid();
+        leading.epoch() == Some(last.epoch())
+            && last.counter() >= self.config.limits.counter_max
+            && self.delivered == last
     }
 
     /// Appends what came while the epoch was raised.

@@ -220,6 +220,9 @@ impl Zab {
     /// Ends a batch of steps: writes, sends, commits and deliveries that the steps made possible.
     pub fn flush(&mut self, now: Now, effects: &mut Vec<Effect>) {
         self.now = now;
+        if self.has_used_up_its_epoch() {
+            self.abdicate("the epoch's counter is exhausted", effects);
+        }
         self.begin_election_when_drained(effects);
         self.release_held(effects);
         self.advance_commit(effects);
@@ -237,7 +240,7 @@ impl Zab {
     /// When `step(Input::Tick)` and `flush` are wanted next, if nothing comes in before.
     #[must_use]
     pub fn next_deadline(&self) -> Tick {
-        if self.delivered < self.committed {
+        if self.delivered < self.committed || self.has_used_up_its_epoch() {
             return self.now.tick;
         }
         match &self.phase {
