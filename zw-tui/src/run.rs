@@ -218,6 +218,12 @@ impl Loop {
                 signals::stop_self();
                 self.come_back()?;
             }
+            Effect::Output { member, known } => {
+                let output = self.console.supervisor.output(member);
+                if let Some((lines, total)) = output.and_then(|output| output.news(known)) {
+                    self.on_message(Msg::Output { member, lines, total })?;
+                }
+            }
             Effect::Break(breakage) => self.break_on_purpose(breakage),
             Effect::Children { .. }
             | Effect::Value { .. }

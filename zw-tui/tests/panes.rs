@@ -11,7 +11,7 @@ use ratatui::style::{Color, Modifier};
 use std::time::Duration;
 use zw_core::ids::{Epoch, NodeId, SessionId, Zxid};
 use zw_core::tree::command::Stat;
-use zw_core::wire::admin::{NodeRole, Status};
+use zw_core::wire::admin::{NodeRole, PeerStatus, Status};
 use zw_core::wire::client::ChildrenPage;
 use zw_tui::key::{Code, Key};
 use zw_tui::member::Member;
@@ -124,6 +124,18 @@ impl Script {
     }
 }
 
+/// n3 is out of sight, n4 has another list.
+fn peer(other: usize) -> PeerStatus {
+    let problem = if other == 3 { "the lists of members differ".to_owned() } else { String::new() };
+    PeerStatus {
+        node: NodeId(u16::try_from(other).unwrap() + 1),
+        connected: other != 2,
+        heard_ms_ago: 80,
+        acked_zxid: if other == 0 { Zxid::new(Epoch(7), 1_042) } else { Zxid::ZERO },
+        problem,
+    }
+}
+
 fn status(node: usize, role: NodeRole, leader: u16, applied: u64) -> Status {
     let zxid = Zxid::new(Epoch(7), applied);
     Status {
@@ -136,7 +148,7 @@ fn status(node: usize, role: NodeRole, leader: u16, applied: u64) -> Status {
         committed_zxid: zxid,
         applied_zxid: zxid,
         leader: NodeId(leader),
-        peers: Vec::new(),
+        peers: (0..5).filter(|other| *other != node).map(peer).collect(),
         sessions: 3,
         watches: 1,
         connections: 2,
@@ -229,6 +241,32 @@ fn faults_are_labelled_at_both_ends_and_listed() {
     let nodes = script.screens(&UNICODE);
     script.keys("U:faults").key(Code::Enter);
     insta::assert_snapshot!(format!("{nodes}\n{}", script.screens(&ASCII)));
+}
+
+#[test]
+fn the_page_of_a_node_and_of_a_broker() {
+    let mut script = degraded();
+    script.keys("kkd");
+    let paused = script.screens(&UNICODE);
+    script.key(Code::Esc).keys("2Gd");
+    insta::assert_snapshot!(format!("{paused}\n{}", script.screens(&ASCII)));
+}
+
+#[test]
+fn the_output_of_a_process_is_followed_until_it_is_scrolled() {
+    let mut script = healthy();
+    let printed = |count: u64| {
+        let lines = (0..count).map(|line| match line % 20 {
+            3 => format!("10:00:{line:02} ERROR {line}\x1b[2J is wrong"),
+            7 => format!("10:00:{line:02}  WARN {line} {}", "long ".repeat(100)),
+            _ => format!("10:00:{line:02}  INFO line {line}"),
+        });
+        Msg::Output { member: Member::Node(1), lines: lines.collect(), total: count }
+    };
+    script.keys("o").tell(printed(60));
+    let following = script.screens(&ASCII);
+    script.keys("kk").tell(printed(70));
+    insta::assert_snapshot!(format!("{following}\n{}", script.screens(&ASCII)));
 }
 
 /// What a node prints of a damaged log.

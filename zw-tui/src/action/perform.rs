@@ -7,7 +7,7 @@ use crate::member::Member;
 use crate::model::acts::{self, Act, say};
 use crate::model::events::{Event, Level, Source};
 use crate::model::message::Effect;
-use crate::model::overlay::{HISTORY_MAX, Input, Overlay, WriteForm};
+use crate::model::overlay::{HISTORY_MAX, Input, Overlay, Printed, WriteForm};
 use crate::model::select::{Face, node_absence, node_face, printable};
 use crate::model::verdict::judge;
 use crate::model::{Node, Pane, State, faults};
@@ -30,6 +30,13 @@ pub fn perform(state: &mut State, now: Duration, id: Id) -> Vec<Effect> {
         Id::Stop => on_selected(state, now, Act::Stop),
         Id::Revive => on_selected(state, now, Act::Revive),
         Id::Pause => on_selected(state, now, pause_or_resume(state)),
+        Id::Output => match state.selected() {
+            Some(member) => {
+                state.overlay = Some(Overlay::Output(Printed::of(member)));
+                vec![Effect::Output { member, known: None }]
+            }
+            None => Vec::new(),
+        },
         Id::Cut => run_line(state, now, "cut"),
         Id::Heal => faults::heal(state, now, |_| true),
         Id::Undo => acts::undo(state, now),
@@ -83,6 +90,7 @@ fn look(state: &mut State, id: Id) {
             state.overlay = Some(Overlay::Command { input: Input::default(), recalled: None, error: None });
         }
         Id::Why => state.overlay = Some(Overlay::Why { top: 0 }),
+        Id::Describe => state.overlay = Some(Overlay::Page { top: 0 }),
         Id::Faults => state.overlay = Some(Overlay::Faults { top: 0 }),
         Id::Slow => {
             let whom = state.selected().map_or_else(String::new, |member| member.to_string());
@@ -114,7 +122,15 @@ fn pane_after(state: &State, steps: usize) -> Pane {
 }
 
 fn moves(state: &mut State, id: Id) -> Vec<Effect> {
-    let rows = match id {
+    match rows(id) {
+        Some(rows) => move_in(state, state.focus, rows),
+        None => Vec::new(),
+    }
+}
+
+/// How far a movement goes.
+pub(crate) fn rows(id: Id) -> Option<i64> {
+    Some(match id {
         Id::Down => 1,
         Id::Up => -1,
         Id::HalfDown => PAGE / 2,
@@ -123,9 +139,8 @@ fn moves(state: &mut State, id: Id) -> Vec<Effect> {
         Id::PageUp => -PAGE,
         Id::First => i64::MIN / 2,
         Id::Last => i64::MAX / 2,
-        _ => return Vec::new(),
-    };
-    move_in(state, state.focus, rows)
+        _ => return None,
+    })
 }
 
 /// Moves the cursor of a pane.

@@ -2,6 +2,7 @@
 
 use super::Pane;
 use crate::key::Key;
+use crate::member::Member;
 use crate::supervisor::{Order, Report};
 use bytes::Bytes;
 use std::time::Duration;
@@ -75,6 +76,15 @@ pub enum Msg {
         /// Why it did not.
         refused: Option<String>,
     },
+    /// What a child printed.
+    Output {
+        /// Whose.
+        member: Member,
+        /// The lines that are kept, oldest first.
+        lines: Vec<String>,
+        /// Lines that it ever printed.
+        total: u64,
+    },
     /// A signal asks us to leave.
     Leave,
     /// Something for the feed from the console itself.
@@ -132,6 +142,13 @@ pub enum Effect {
         path: String,
         /// Its data.
         data: Bytes,
+    },
+    /// Tell what a child printed.
+    Output {
+        /// Whose.
+        member: Member,
+        /// Lines that are known already; nothing is told if there are no more.
+        known: Option<u64>,
     },
     /// From now on a node is to have these faults and no others of ours.
     Faults {

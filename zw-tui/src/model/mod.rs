@@ -12,6 +12,7 @@ pub mod events;
 pub mod faults;
 pub mod message;
 pub mod overlay;
+pub mod page;
 pub mod select;
 pub mod sight;
 pub mod tree;

@@ -1,6 +1,7 @@
 //! What lies over the panes and takes the keys: the help, the command line, the write form, the explanation.
 
 use crate::key::{Code, Key};
+use crate::member::Member;
 use std::time::Duration;
 
 /// Longest text of an input line; a value may be pasted, but not a book.
@@ -36,11 +37,64 @@ pub enum Overlay {
         /// The first line that is shown.
         top: usize,
     },
+    /// All that is known of the selected child.
+    Page {
+        /// The first line that is shown.
+        top: usize,
+    },
+    /// What a child printed.
+    Output(Printed),
     /// Why the verdict is what it is.
     Why {
         /// The first reason that is shown.
         top: usize,
     },
+}
+
+/// What a child printed, as far as it is kept, and where it is read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Printed {
+    /// Whose.
+    pub member: Member,
+    /// The lines, oldest first; none before they are known.
+    pub lines: Option<Vec<String>>,
+    /// Lines that it ever printed.
+    pub total: u64,
+    /// How far above the newest the view ends; 0 follows the newest.
+    pub behind: usize,
+}
+
+impl Printed {
+    /// Of a child, not known yet.
+    #[must_use]
+    pub fn of(member: Member) -> Printed {
+        Printed { member, lines: None, total: 0, behind: 0 }
+    }
+
+    /// Takes what is known now. A view that was scrolled up does not move.
+    pub fn take(&mut self, lines: Vec<String>, total: u64) {
+        if self.behind > 0 {
+            self.behind += usize::try_from(total.saturating_sub(self.total)).unwrap_or(usize::MAX);
+        }
+        self.behind = self.behind.min(lines.len().saturating_sub(1));
+        (self.lines, self.total) = (Some(lines), total);
+    }
+
+    /// Scrolls towards the newest by `rows`, or away from it if negative.
+    pub fn scroll(&mut self, rows: i64) {
+        let last = self.lines.as_ref().map_or(0, Vec::len).saturating_sub(1);
+        let behind = i64::try_from(self.behind).unwrap_or(i64::MAX).saturating_sub(rows).max(0);
+        self.behind = usize::try_from(behind).unwrap_or(0).min(last);
+    }
+
+    /// The lines to show in so many rows.
+    #[must_use]
+    pub fn window(&self, rows: usize) -> &[String] {
+        let lines = self.lines.as_deref().unwrap_or_default();
+        // At the top the view stays full.
+        let end = (lines.len() - self.behind.min(lines.len())).max(rows.min(lines.len()));
+        &lines[end.saturating_sub(rows)..end]
+    }
 }
 
 /// The form of a write.
@@ -170,6 +224,25 @@ mod tests {
         let mut input = Input::with("abc");
         keys(&mut input, &[Key::plain(Code::Left), Key::ctrl('u')]);
         assert_eq!(input.text(), "c");
+    }
+
+    #[test]
+    fn output_that_is_scrolled_up_stays() {
+        let lines = |from: u32, to: u32| (from..to).map(|line| line.to_string()).collect::<Vec<_>>();
+        let mut printed = Printed::of(Member::Node(1));
+        assert!(printed.window(3).is_empty());
+        printed.take(lines(0, 10), 10);
+        assert_eq!(printed.window(3), ["7", "8", "9"]);
+        printed.scroll(-2);
+        // The oldest five are not kept any more.
+        printed.take(lines(5, 15), 15);
+        assert_eq!(printed.window(3), ["5", "6", "7"]);
+        printed.scroll(i64::MAX);
+        assert_eq!(printed.window(3), ["12", "13", "14"]);
+        printed.scroll(i64::MIN);
+        assert_eq!(printed.window(3), ["5", "6", "7"]);
+        printed.take(Vec::new(), 15);
+        assert!(printed.window(3).is_empty());
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::overlay::{Input, Overlay, WriteForm};
 use super::select::{fault_lines, printable};
 use super::sight::Turn;
 use super::verdict::judge;
-use super::{Desired, Observed, Pane, State, faults};
+use super::{Desired, Observed, Pane, State, faults, page};
 use crate::action::command::{check_path, completed};
 use crate::action::table::{ACTIONS, Action, Id, lookup};
 use crate::action::{perform, table};
@@ -44,6 +44,15 @@ pub fn update(state: &mut State, now: Duration, message: Msg) -> Vec<Effect> {
         Msg::Written { node, path, result } => on_written(state, now, node, &path, result),
         Msg::Faults { node, refused } => {
             faults::on_set(state, now, node, refused.as_deref());
+            Vec::new()
+        }
+        Msg::Output { member, lines, total } => {
+            if let Some(Overlay::Output(printed)) = &mut state.overlay
+                && printed.member == member
+            {
+                printed.take(lines, total);
+                state.version += 1;
+            }
             Vec::new()
         }
         Msg::Leave => perform::leave(state, now),
@@ -88,6 +97,19 @@ fn on_key(state: &mut State, now: Duration, key: Key) -> Vec<Effect> {
         (Some(Overlay::Why { top }), None) => {
             let last = judge(state, now).reasons.len().saturating_sub(1);
             state.overlay = scrolled(state, key, top, last).map(|top| Overlay::Why { top });
+            Vec::new()
+        }
+        (Some(Overlay::Page { top }), None) => {
+            let last = page::lines(state, now).len().saturating_sub(1);
+            state.overlay = scrolled(state, key, top, last).map(|top| Overlay::Page { top });
+            Vec::new()
+        }
+        (Some(Overlay::Output(mut printed)), None) => {
+            let action = lookup(key, Pane::Events).map(|action| action.id);
+            if let Some(rows) = action.and_then(perform::rows) {
+                printed.scroll(rows);
+                state.overlay = Some(Overlay::Output(printed));
+            }
             Vec::new()
         }
         (Some(Overlay::Faults { top }), None) => {
@@ -226,7 +248,7 @@ fn on_paste(state: &mut State, now: Duration, text: &str) -> Vec<Effect> {
         Some(Overlay::Write(form)) if !form.is_sent => form.path.insert(one_line().trim()),
         Some(Overlay::Command { input, .. }) => input.insert(&one_line()),
         Some(Overlay::Help { filter, .. }) => filter.insert(&one_line()),
-        Some(Overlay::Write(_) | Overlay::Why { .. } | Overlay::Faults { .. }) | None => {
+        Some(_) | None => {
             say(state, now, "nothing here takes a paste; W writes a znode".into(), true);
             return Vec::new();
         }
@@ -344,7 +366,20 @@ fn on_status(state: &mut State, now: Duration, index: usize, status: Box<Status>
             note(state, now, Source::Member(member), level, text);
         }
     }
-    if state.tree.node == index { state.tree.refresh(applied) } else { Vec::new() }
+    let mut effects = if state.tree.node == index { state.tree.refresh(applied) } else { Vec::new() };
+    effects.extend(output_again(state));
+    effects
+}
+
+/// What is printed shows itself with the answers of the nodes: often enough, and without a clock of its own.
+fn output_again(state: &State) -> Option<Effect> {
+    match &state.overlay {
+        Some(Overlay::Output(printed)) => {
+            let known = printed.lines.as_ref().map(|_| printed.total);
+            Some(Effect::Output { member: printed.member, known })
+        }
+        _ => None,
+    }
 }
 
 fn words(turn: &Turn, state: &State, member: Member) -> Option<(Level, String)> {
@@ -382,7 +417,7 @@ fn on_silent(state: &mut State, now: Duration, index: usize, reason: String) -> 
     if is_news {
         note(state, now, Source::Member(member), Level::Warning, text);
     }
-    Vec::new()
+    output_again(state).into_iter().collect()
 }
 
 fn on_written(

@@ -1,7 +1,8 @@
 //! The feed.
 
 use super::canvas::{Canvas, Text, fit};
-use crate::model::events::{Level, Source};
+use super::overlay::level_role;
+use crate::model::events::Source;
 use crate::model::select::{clock, printable};
 use crate::model::{Pane, State};
 use crate::theme::Role;
@@ -22,11 +23,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, state: &State, area: Rect, is_framed
         inner = canvas.frame(area, is_focused, &Text::of(" 4 Events ", role), &right);
     }
     for (row, event) in (0..inner.height).zip(state.events.window(usize::from(inner.height))) {
-        let role = match event.level {
-            Level::Info => Role::Text,
-            Level::Warning => Role::Warning,
-            Level::Bad => Role::Bad,
-        };
+        let role = level_role(event.level);
         let source = if event.source == Source::You { Role::Strong } else { Role::Text };
         let text = Text::of(format!(" {} ", clock(event.at)), Role::Dim)
             .with(fit(&event.source.to_string(), 4, canvas.theme), source)

@@ -5,7 +5,9 @@ use crate::action::command::line_of;
 use crate::action::table::{Class, enabled};
 use crate::layout::first_shown;
 use crate::model::State;
-use crate::model::overlay::{Input, Overlay, WriteForm};
+use crate::model::events::Level;
+use crate::model::overlay::{Input, Overlay, Printed, WriteForm};
+use crate::model::page::lines as page_lines;
 use crate::model::select::{fault_lines, printable};
 use crate::model::update::help_lines;
 use crate::model::verdict::Verdict;
@@ -13,6 +15,8 @@ use crate::theme::Role;
 use ratatui::layout::Rect;
 use std::time::Duration;
 
+/// How much of a printed line is drawn.
+const OUTPUT_BYTES_MAX: usize = 1_024;
 /// Rows of one reason. What a node says of a damaged log takes six in the widest box.
 const REASON_ROWS_MAX: usize = 24;
 
@@ -28,6 +32,8 @@ pub(super) fn draw(
         Overlay::Help { filter, cursor } => help(canvas, state, filter, *cursor, body),
         Overlay::Write(form) => write_form(canvas, state, form, body),
         Overlay::Why { top } => why(canvas, verdict, *top, body),
+        Overlay::Page { top } => page(canvas, state, now, *top, body),
+        Overlay::Output(printed) => output(canvas, printed, body),
         Overlay::Faults { top } => faults(canvas, state, now, *top, body),
         // Drawn in the prompt's row.
         Overlay::Command { .. } => {}
@@ -121,6 +127,39 @@ fn why(canvas: &mut Canvas<'_>, verdict: &Verdict, top: usize, body: Rect) {
     }
 }
 
+fn page(canvas: &mut Canvas<'_>, state: &State, now: Duration, top: usize, body: Rect) {
+    let name = state.selected().map_or_else(String::new, |member| member.to_string());
+    let title = Text::of(format!(" {name} "), Role::Focus);
+    let keys = Text::of(" j k scroll  Esc closes ", Role::Dim);
+    let inner = modal(canvas, body, u16::MAX, u16::MAX, &title, &keys);
+    for (row, (line, level)) in (0..inner.height).zip(page_lines(state, now).into_iter().skip(top)) {
+        canvas.line(inner, row, &Text::of(format!(" {line}"), level_role(level)));
+    }
+}
+
+fn output(canvas: &mut Canvas<'_>, printed: &Printed, body: Rect) {
+    let title = Text::of(format!(" Output of {} ", printed.member), Role::Focus);
+    let keys = match printed.behind {
+        0 => Text::of(" following  k scrolls  Esc closes ", Role::Dim),
+        behind => Text::of(format!(" {behind} below, G follows  Esc closes "), Role::Key),
+    };
+    let inner = modal(canvas, body, u16::MAX, u16::MAX, &title, &keys);
+    let lines = printed.window(usize::from(inner.height));
+    if lines.is_empty() {
+        let words = if printed.lines.is_some() { " It has printed nothing." } else { " ..." };
+        canvas.line(inner, 0, &Text::of(words, Role::Dim));
+    }
+    for (row, line) in (0..inner.height).zip(lines) {
+        let role = match line {
+            line if line.contains(" ERROR ") || line.contains("panicked at") => Role::Bad,
+            line if line.contains(" WARN ") => Role::Warning,
+            _ => Role::Text,
+        };
+        let shown = fit(&printable(line.as_bytes(), OUTPUT_BYTES_MAX), usize::from(inner.width), canvas.theme);
+        canvas.line(inner, row, &Text::of(shown, role));
+    }
+}
+
 fn faults(canvas: &mut Canvas<'_>, state: &State, now: Duration, top: usize, body: Rect) {
     let lines = fault_lines(state, now);
     let active = state.faults.active().len();
@@ -133,6 +172,14 @@ fn faults(canvas: &mut Canvas<'_>, state: &State, now: Duration, top: usize, bod
     }
     for (row, (line, lasts)) in (0..inner.height).zip(lines.into_iter().skip(top)) {
         canvas.line(inner, row, &Text::of(line, if lasts { Role::Warning } else { Role::Dim }));
+    }
+}
+
+pub(super) fn level_role(level: Level) -> Role {
+    match level {
+        Level::Info => Role::Text,
+        Level::Warning => Role::Warning,
+        Level::Bad => Role::Bad,
     }
 }
 

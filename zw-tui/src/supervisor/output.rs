@@ -28,6 +28,8 @@ struct Lines {
     kept: VecDeque<String>,
     /// How many of them are of this life.
     of_this_life: usize,
+    /// How many there ever were.
+    total: u64,
 }
 
 impl Output {
@@ -46,6 +48,13 @@ impl Output {
     pub fn tail(&self, count: usize) -> Vec<String> {
         let kept = &self.lock().kept;
         kept.iter().skip(kept.len().saturating_sub(count)).cloned().collect()
+    }
+
+    /// All lines that are kept, oldest first, and how many there ever were; none if that is `known`.
+    #[must_use]
+    pub fn news(&self, known: Option<u64>) -> Option<(Vec<String>, u64)> {
+        let lines = self.lock();
+        (known != Some(lines.total)).then(|| (lines.kept.iter().cloned().collect(), lines.total))
     }
 
     /// A new process begins to print.
@@ -86,6 +95,7 @@ impl Output {
             }
             lines.kept.push_back(String::from_utf8_lossy(line).into_owned());
             lines.of_this_life += 1;
+            lines.total += 1;
         });
     }
 }

@@ -1,0 +1,122 @@
+//! The page of one child: all that is known of it, in lines.
+
+use super::events::{Level, Source};
+use super::select::{clock, micros, node_face, printable, process_words, seconds, short};
+use super::sight::Freshness;
+use super::{Desired, Node, Process, State};
+use crate::member::Member;
+use std::time::Duration;
+use zw_core::wire::admin::{PeerStatus, Status};
+
+/// Events of the child that the page ends with.
+const EVENTS_SHOWN: usize = 12;
+
+/// A line of a page, and how much attention it deserves.
+pub type Line = (String, Level);
+
+fn plain(text: impl Into<String>) -> Line {
+    (text.into(), Level::Info)
+}
+
+/// The page of the selected child.
+#[must_use]
+pub fn lines(state: &State, now: Duration) -> Vec<Line> {
+    let Some(member) = state.selected() else { return vec![plain("nothing is selected")] };
+    let mut lines = match member {
+        Member::Node(_) => state.nodes.get(member.index()).map(|node| of_node(state, node, now)),
+        Member::Broker(_) => {
+            state.brokers.get(member.index()).map(|broker| of_process(&broker.address, &broker.process, now))
+        }
+    }
+    .unwrap_or_default();
+    lines.push(plain(""));
+    lines.push(plain("Its latest events:"));
+    let about = state.events.iter().rev().filter(|event| {
+        event.source == Source::Member(member) || event.text.split([' ', ',']).any(|word| word == member.to_string())
+    });
+    let mut events: Vec<Line> = about
+        .take(EVENTS_SHOWN)
+        .map(|event| {
+            let text = printable(event.text.as_bytes(), 512);
+            (format!("  {}  {:<4} {text}", clock(event.at), event.source.to_string()), event.level)
+        })
+        .collect();
+    events.reverse();
+    lines.append(&mut events);
+    lines
+}
+
+fn of_process(address: &str, process: &Process, now: Duration) -> Vec<Line> {
+    let wanted = match process.desired {
+        Desired::Up => "up",
+        Desired::Down => "down",
+        Desired::Paused => "paused",
+    };
+    let (seen, level) = match process_words(process, now) {
+        Some((words, is_bad)) => (words, if is_bad { Level::Warning } else { Level::Info }),
+        None => ("runs".into(), Level::Info),
+    };
+    let since = clock(process.desired_since);
+    let pid = process.pid().map_or_else(String::new, |pid| format!("  pid {pid}"));
+    let starts = if process.starts > 1 { format!("  started {} times", process.starts) } else { String::new() };
+    vec![
+        plain(format!("address   {address}{pid}{starts}")),
+        (format!("process   wanted {wanted} since {since}, seen: {}", printable(seen.as_bytes(), 1_024)), level),
+    ]
+}
+
+fn of_node(state: &State, node: &Node, now: Duration) -> Vec<Line> {
+    let mut lines = of_process(&node.address, &node.process, now);
+    if let Some(words) = state.faults.words_of(node.member.index(), now) {
+        lines.push((format!("faults    {words}"), Level::Warning));
+    }
+    let Some(status) = node.sight.status.as_deref() else {
+        lines.push(plain("It has not answered yet."));
+        return lines;
+    };
+    match node.sight.freshness(now) {
+        Freshness::Stale(age) => lines.push((format!("What it said {} ago:", seconds(age)), Level::Warning)),
+        _ if node.process.pid().is_none() => lines.push((String::from("What it said last:"), Level::Warning)),
+        _ => lines.push(plain("")),
+    }
+    let leader = if status.leader.0 == 0 { "none".to_owned() } else { format!("n{}", status.leader) };
+    let word = node_face(state, node, now).word();
+    lines.push(plain(format!("role      {word}  epoch {}  leader {leader}", status.epoch)));
+    lines.extend(of_status(status).into_iter().map(plain));
+    if let Some((writes, reads)) = node.sight.rates() {
+        lines.push(plain(format!("rates     {} writes/s applied, {} reads/s answered", short(writes), short(reads))));
+    }
+    lines.push(plain(""));
+    lines.push(plain("The other members, as it sees them:"));
+    lines.extend(status.peers.iter().map(of_peer));
+    lines
+}
+
+fn of_status(status: &Status) -> Vec<String> {
+    let percentile = |us: u64| if us == 0 { "-".to_owned() } else { micros(us) };
+    vec![
+        format!("log       last {}  committed {}", status.last_zxid, status.committed_zxid),
+        format!("tree      applied {}  {} znodes  digest {:016x}", status.applied_zxid, status.znodes, status.digest),
+        format!(
+            "clients   {} connections  {} watches  {} requests wait  ({} sessions in the ensemble)",
+            status.connections, status.watches, status.queue, status.sessions
+        ),
+        format!(
+            "p99       fdatasync: {}  a client's write: {}",
+            percentile(status.fsync_p99_us),
+            percentile(status.write_p99_us)
+        ),
+        format!("memory    {} MiB  version {}", status.rss_bytes >> 20, status.build),
+    ]
+}
+
+fn of_peer(peer: &PeerStatus) -> Line {
+    let link = if peer.connected { "linked" } else { "no link" };
+    let acked = match peer.acked_zxid.0 {
+        0 => String::new(),
+        _ => format!("  acknowledged {}", peer.acked_zxid),
+    };
+    let problem = if peer.problem.is_empty() { String::new() } else { format!("  {}", peer.problem) };
+    let level = if peer.connected && problem.is_empty() { Level::Info } else { Level::Warning };
+    (printable(format!("  n{}  {link:<8}{acked}{problem}", peer.node).as_bytes(), 1_024), level)
+}
