@@ -2,15 +2,23 @@
 
 use clap::Parser;
 use std::error::Error;
+use std::io::Write;
 use std::process::ExitCode;
 use zw_node::broker::{self, BrokerError};
 use zw_node::server::{self, ServerError};
+use zw_tui::action::manual;
 use zw_tui::options::{Child, Options};
 
 fn main() -> ExitCode {
     let options = Options::parse();
     match options.child {
         None => ExitCode::from(zw_tui::console::run(&options)),
+        Some(Child::Keys { markdown }) => {
+            let text = if markdown { manual::markdown() } else { manual::text() };
+            // Whoever reads only the beginning has what was wanted.
+            let _ = std::io::stdout().write_all(text.as_bytes());
+            ExitCode::SUCCESS
+        }
         Some(Child::Node(node)) => as_child("zw-node", || server::run(node), ServerError::exit_code),
         Some(Child::Broker(options)) => as_child("zw-broker", || broker::run(options), BrokerError::exit_code),
     }

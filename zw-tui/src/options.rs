@@ -57,9 +57,15 @@ pub struct Options {
     pub log: Option<PathBuf>,
 }
 
-/// The console starts its children from its own program, so that one program is all one needs.
+/// What else the program does. The console starts its children from it, so that one program is all one needs.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Child {
+    /// Print all keys and commands of the console
+    Keys {
+        /// As a table in Markdown
+        #[arg(long)]
+        markdown: bool,
+    },
     /// A node
     #[command(hide = true)]
     Node(NodeOptions),

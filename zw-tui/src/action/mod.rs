@@ -2,5 +2,6 @@
 
 pub mod command;
 pub mod fault_command;
+pub mod manual;
 pub mod perform;
 pub mod table;
