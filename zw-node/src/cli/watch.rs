@@ -12,7 +12,7 @@ pub(super) struct Options {
     #[arg(short = 'R', long)]
     recursive: bool,
     /// End after so many changes
-    #[arg(short = 'n', long, value_name = "N")]
+    #[arg(short = 'n', long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
 }
 
