@@ -19,7 +19,7 @@ use zw_tui::model::overlay::Overlay;
 use zw_tui::model::select::node_line;
 use zw_tui::model::update::update;
 use zw_tui::model::verdict::{Word, judge};
-use zw_tui::model::{Pane, State};
+use zw_tui::model::{Desired, Pane, State};
 use zw_tui::pane::draw;
 use zw_tui::supervisor::{Asked, Change, Exit, Order, Report};
 use zw_tui::theme::Theme;
@@ -244,6 +244,12 @@ fn tell(state: &mut State, now: Duration, node: usize, role: NodeRole, leader: u
     update(state, now, Msg::Status { node, status: Box::new(status), round_trip: Duration::ZERO });
 }
 
+fn type_keys(state: &mut State, keys: &str) {
+    for character in keys.chars() {
+        update(state, SECOND, Msg::Key(Key::char(character)));
+    }
+}
+
 fn started() -> State {
     let mut state = state();
     let members: Vec<Member> = state.members().collect();
@@ -398,6 +404,29 @@ fn q_closes_what_lies_on_top_before_it_leaves() {
         update(&mut state, SECOND, Msg::Key(Key::char(key)));
         update(&mut state, SECOND, Msg::Key(Key::char('q')));
         assert!(state.overlay.is_some() && state.leaving.is_none(), "{key}");
+    }
+}
+
+#[test]
+fn acts_work_over_a_text_and_only_its_own_keys_close_it() {
+    let mut state = started();
+    serving(&mut state, SECOND, &[0, 1, 2, 3]);
+    for open in ["d", "o", "!"] {
+        type_keys(&mut state, open);
+        type_keys(&mut state, "xj");
+        assert!(state.overlay.is_some(), "{open} is closed by what means nothing");
+        type_keys(&mut state, open);
+        assert!(state.overlay.is_none() && state.leaving.is_none(), "{open} closes what it opened");
+        type_keys(&mut state, open);
+        type_keys(&mut state, "P");
+        assert!(state.overlay.is_some(), "{open}");
+        assert_eq!(state.nodes[0].process.desired, Desired::Paused, "{open}");
+        type_keys(&mut state, "P:");
+        assert!(matches!(state.overlay, Some(Overlay::Command { .. })), "{open}");
+        update(&mut state, SECOND, Msg::Key(Key::plain(Code::Esc)));
+        type_keys(&mut state, open);
+        type_keys(&mut state, "q");
+        assert!(state.overlay.is_none() && state.leaving.is_none(), "{open}");
     }
 }
 

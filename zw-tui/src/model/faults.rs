@@ -93,8 +93,8 @@ impl Trouble {
         }
     }
 
-    /// What it means for one node, if it concerns that.
-    fn words_of(&self, node: usize) -> Option<String> {
+    /// What it means for one node, if it concerns that; with the time that is `left`, first because rows are short.
+    fn words_of(&self, node: usize, left: &str) -> Option<String> {
         let others = |links: &Links| match (links.from.contains(&node), links.to.contains(&node)) {
             (true, _) => Some(names(&links.to)),
             (_, true) => Some(names(&links.from)),
@@ -102,17 +102,17 @@ impl Trouble {
         };
         match self {
             Trouble::Cut(links) if links.is_one_way && links.from.contains(&node) => {
-                Some(format!("nothing goes to {}", names(&links.to)))
+                Some(format!("cut{left}: nothing to {}", names(&links.to)))
             }
             Trouble::Cut(links) if links.is_one_way && links.to.contains(&node) => {
-                Some(format!("nothing comes from {}", names(&links.from)))
+                Some(format!("cut{left}: nothing from {}", names(&links.from)))
             }
-            Trouble::Cut(links) => others(links).map(|others| format!("cut from {others}")),
+            Trouble::Cut(links) => others(links).map(|others| format!("cut{left} from {others}")),
             Trouble::Slow(links, delay) => {
-                others(links).map(|others| format!("{}ms late: {others}", delay.as_millis()))
+                others(links).map(|others| format!("{}ms late{left}: {others}", delay.as_millis()))
             }
             Trouble::SlowDisk(nodes, delay) => {
-                nodes.contains(&node).then(|| format!("disk {}ms slower", delay.as_millis()))
+                nodes.contains(&node).then(|| format!("disk +{}ms{left}", delay.as_millis()))
             }
         }
     }
@@ -152,7 +152,7 @@ impl Trouble {
     }
 
     fn concerns(&self, node: usize) -> bool {
-        self.words_of(node).is_some()
+        self.words_of(node, "").is_some()
     }
 }
 
@@ -198,10 +198,8 @@ impl Faults {
     #[must_use]
     pub fn words_of(&self, node: usize, now: Duration) -> Option<String> {
         let mut words = self.active.iter().filter_map(|lease| {
-            lease.trouble.words_of(node).map(|words| match lease.until {
-                None => words,
-                Some(_) => format!("{words} {}", lease.left(now)),
-            })
+            let left = lease.until.map_or_else(String::new, |_| format!(" {}", lease.left(now)));
+            lease.trouble.words_of(node, &left)
         });
         let first = words.next()?;
         let more = words.count();
@@ -362,7 +360,7 @@ mod tests {
         assert_eq!(asked(&effects, 0), [(FaultKind::CutLink, 2, 20_000), (FaultKind::CutLink, 3, 20_000)]);
         assert_eq!(asked(&effects, 1), [(FaultKind::CutLink, 1, 20_000)]);
         assert_eq!(asked(&effects, 4), []);
-        assert_eq!(state.faults.words_of(2, 2 * SECOND).as_deref(), Some("cut from n1 19s (you)"));
+        assert_eq!(state.faults.words_of(2, 2 * SECOND).as_deref(), Some("cut 19s from n1 (you)"));
         assert_eq!(next_change(&state, 2 * SECOND), Some(3 * SECOND));
         expire(&mut state, 20 * SECOND);
         assert_eq!(state.faults.active().len(), 1);
@@ -381,7 +379,7 @@ mod tests {
         let effects = begin(&mut state, SECOND, Trouble::Slow(one_way, 80 * SECOND / 1_000), Some(SECOND));
         assert_eq!(asked(&effects, 4), [(FaultKind::CutIn, 1, ENDLESS_MS)], "only the sender is late");
         assert_eq!(asked(&effects, 0).len(), 2);
-        assert_eq!(state.faults.words_of(0, SECOND).as_deref(), Some("nothing goes to n5 +1 more (you)"));
+        assert_eq!(state.faults.words_of(0, SECOND).as_deref(), Some("cut: nothing to n5 +1 more (you)"));
     }
 
     #[test]

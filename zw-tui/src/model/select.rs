@@ -106,7 +106,11 @@ pub fn node_line(state: &State, node: &Node, verdict: &Verdict, now: Duration) -
         face,
         freshness,
         epoch: text(status.map(|status| status.epoch.to_string())),
-        zxid: text(status.map(|status| status.applied_zxid.to_string())),
+        // Who serves nothing may have applied nothing yet since its start; its log is what it will bring.
+        zxid: text(status.map(|status| match status.role {
+            NodeRole::Looking | NodeRole::Syncing => status.last_zxid.to_string(),
+            NodeRole::Leader | NodeRole::Follower | NodeRole::Observer => status.applied_zxid.to_string(),
+        })),
         lag: if face == Face::Leader { ".".into() } else { text(lag) },
         writes: text(node.sight.current(now).and(node.sight.rates()).map(|(writes, _)| short(writes))),
         fsync: text(status.map(|status| match status.fsync_p99_us {

@@ -94,47 +94,47 @@ fn on_key(state: &mut State, now: Duration, key: Key) -> Vec<Effect> {
         (Some(Overlay::Help { filter, cursor }), None) => in_help(state, now, key, filter, cursor),
         (Some(Overlay::Command { input, recalled, .. }), None) => in_command(state, now, key, input, recalled),
         (Some(Overlay::Write(form)), None) => in_form(state, now, key, form),
-        (Some(Overlay::Why { top }), None) => {
-            let last = judge(state, now).reasons.len().saturating_sub(1);
-            state.overlay = scrolled(state, key, top, last).map(|top| Overlay::Why { top });
-            Vec::new()
-        }
-        (Some(Overlay::Page { top }), None) => {
-            let last = page::lines(state, now).len().saturating_sub(1);
-            state.overlay = scrolled(state, key, top, last).map(|top| Overlay::Page { top });
-            Vec::new()
-        }
-        (Some(Overlay::Output(mut printed)), None) => {
-            let action = lookup(key, Pane::Events).map(|action| action.id);
-            if let Some(rows) = action.and_then(perform::rows) {
-                printed.scroll(rows);
-                state.overlay = Some(Overlay::Output(printed));
-            }
-            Vec::new()
-        }
-        (Some(Overlay::Faults { top }), None) => {
-            let last = fault_lines(state, now).len().saturating_sub(1);
-            state.overlay = scrolled(state, key, top, last).map(|top| Overlay::Faults { top });
-            match lookup(key, state.focus).filter(|action| matches!(action.id, Id::Heal | Id::Undo)) {
-                Some(action) => {
-                    state.overlay = Some(Overlay::Faults { top: 0 });
-                    perform::perform(state, now, action.id)
-                }
-                None => Vec::new(),
-            }
-        }
+        (Some(text), None) => in_text(state, now, key, text),
     }
 }
 
-/// The first line to show after a key, `last` at most; none if the key closes the text.
-fn scrolled(state: &State, key: Key, top: usize, last: usize) -> Option<usize> {
-    match lookup(key, state.focus)?.id {
-        Id::Down | Id::HalfDown | Id::PageDown => Some((top + 1).min(last)),
-        Id::Up | Id::HalfUp | Id::PageUp => Some(top.min(last).saturating_sub(1)),
-        Id::First => Some(0),
-        Id::Last => Some(last),
-        _ => None,
+/// In a text that lies over the panes: movements scroll it, q and the key that opened it close it; any other action is
+/// done, and the text stays unless something else comes in its place.
+fn in_text(state: &mut State, now: Duration, key: Key, mut text: Overlay) -> Vec<Effect> {
+    let id = lookup(key, Pane::Events).map(|action| action.id);
+    let last = match &text {
+        Overlay::Why { .. } => judge(state, now).reasons.len(),
+        Overlay::Faults { .. } => fault_lines(state, now).len(),
+        _ => page::lines(state, now).len(),
     }
+    .saturating_sub(1);
+    let is_closed = match (&mut text, id) {
+        (_, Some(Id::Quit)) => true,
+        (Overlay::Why { .. }, Some(Id::Why)) | (Overlay::Faults { .. }, Some(Id::Faults)) => true,
+        (Overlay::Page { .. }, Some(Id::Describe)) | (Overlay::Output(_), Some(Id::Output)) => true,
+        (Overlay::Why { top } | Overlay::Faults { top } | Overlay::Page { top }, Some(id))
+            if perform::rows(id).is_some() =>
+        {
+            let rows = perform::rows(id).unwrap_or_default();
+            let from = i64::try_from((*top).min(last)).unwrap_or(i64::MAX);
+            *top = usize::try_from(from.saturating_add(rows).max(0)).unwrap_or(usize::MAX).min(last);
+            false
+        }
+        (Overlay::Output(printed), Some(id)) if perform::rows(id).is_some() => {
+            printed.scroll(perform::rows(id).unwrap_or_default());
+            false
+        }
+        (_, Some(id)) => {
+            let effects = perform::perform(state, now, id);
+            state.overlay.get_or_insert(text);
+            return effects;
+        }
+        (_, None) => false,
+    };
+    if !is_closed {
+        state.overlay = Some(text);
+    }
+    Vec::new()
 }
 
 /// The actions that the help shows with this filter.
