@@ -17,7 +17,7 @@ use zw_core::ids::{LinkId, NodeId, Zxid};
 use zw_core::log::record::{Entry, SnapshotId};
 use zw_core::tree::command::Envelope;
 use zw_core::tree::{Applied, Tree};
-use zw_core::zab::effects::{Effect, Input, Role};
+use zw_core::zab::effects::{Effect, FetchId, Input, Role};
 use zw_core::zab::{Config, Zab};
 
 /// Entries between two looks at all znodes of a node.
@@ -74,6 +74,10 @@ pub struct Process {
     pub(crate) since_snapshot: u64,
     pub(crate) own_snapshot: Option<(SnapshotId, Tree)>,
     pub(crate) transfer: Option<crate::transfer::Transfer>,
+    /// The fetch that began last, until the protocol has heard how it ended.
+    pub(crate) fetching: Option<FetchId>,
+    /// The fetch that begins then.
+    pub(crate) wish: Option<crate::transfer::Transfer>,
 }
 
 impl Process {
@@ -148,6 +152,8 @@ impl World {
             since_snapshot: 0,
             own_snapshot: None,
             transfer: None,
+            fetching: None,
+            wish: None,
         });
         self.counts.add("process start");
         self.note(node, || format!("starts from {:?} at {}", recovered.promise, recovered.last_zxid()));
@@ -224,6 +230,7 @@ impl World {
             };
             let home = &mut self.nodes[node];
             if let (Some(input), Some(process)) = (input, &mut home.process) {
+                process.note_end_of_fetch(&input);
                 self.counts.add("protocol step");
                 process.zab.step(home.clock.read(self.agenda.now()), input, &mut effects);
             }
@@ -245,6 +252,8 @@ impl World {
         }
         self.effects = effects;
         self.effects.clear();
+        // After what came of the fetch before was dealt with, as in the node: two of one snapshot write one file.
+        self.begin_fetch(node);
         self.perform_duties(node)?;
         self.set_timer(node);
         self.schedule_run(node);

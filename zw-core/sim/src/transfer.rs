@@ -5,6 +5,7 @@
 //! late.
 
 use crate::event::Event;
+use crate::process::Process;
 use crate::world::World;
 use zw_core::ids::Zxid;
 use zw_core::log::record::SnapshotId;
@@ -61,15 +62,24 @@ impl World {
         self.push(node, Input::SnapshotTaken { snapshot });
     }
 
-    /// The protocol wants a snapshot; an earlier wish is forgotten.
+    /// The protocol wants a snapshot; an earlier wish is forgotten, and a fetch under way is given up.
     pub(crate) fn fetch_snapshot(&mut self, node: usize, fetch: FetchId, peer: usize, zxid: Zxid) {
         let process = self.nodes[node].process.as_mut().expect("a running process fetches");
-        let given_up = process.transfer.replace(Transfer { fetch, peer, zxid, stage: Stage::Asking });
-        let incarnation = process.incarnation;
-        if let Some(Transfer { fetch, .. }) = given_up {
+        process.wish = Some(Transfer { fetch, peer, zxid, stage: Stage::Asking });
+        if let Some(Transfer { fetch, .. }) = process.transfer.take() {
             self.counts.add("snapshot fetch given up");
             self.push(node, Input::SnapshotFailed { fetch });
         }
+    }
+
+    /// Begins the fetch that is wanted, unless the one before has not been dealt with.
+    pub(crate) fn begin_fetch(&mut self, node: usize) {
+        let Some(process) = self.nodes[node].process.as_mut().filter(|process| process.fetching.is_none()) else {
+            return;
+        };
+        let Some(wish) = process.wish.take() else { return };
+        let (fetch, incarnation) = (wish.fetch, process.incarnation);
+        (process.fetching, process.transfer) = (Some(fetch), Some(wish));
         self.counts.add("snapshot fetch");
         let takes = self.fault_prng.exponential(self.options.network.delay_mean).max(1);
         self.agenda.after(takes, Event::Transfer { node, incarnation, fetch });
@@ -134,6 +144,15 @@ impl World {
     fn transfer_failed(&mut self, node: usize, fetch: FetchId) {
         self.counts.add("snapshot transfer failed");
         self.push(node, Input::SnapshotFailed { fetch });
+    }
+}
+
+impl Process {
+    /// Notes, of what the protocol is told, that a fetch has ended.
+    pub(crate) fn note_end_of_fetch(&mut self, input: &Input) {
+        if let Input::SnapshotReceived { fetch, .. } | Input::SnapshotFailed { fetch } = input {
+            assert_eq!(self.fetching.take(), Some(*fetch), "fetches come one after the other, and end once");
+        }
     }
 }
 
