@@ -14,11 +14,24 @@ pub enum Tier {
     Small,
     /// The nodes, and one pane below.
     Compact,
+    /// Nodes and brokers, and two panes below.
+    Medium,
     /// All panes.
     Wide,
 }
 
-/// The places of one frame. A pane that is not shown has no place.
+/// The place of one pane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Its cells, the frame's among them.
+    pub area: Rect,
+    /// Whether it has a frame.
+    pub is_framed: bool,
+    /// The panes that share the place, this one among them; none if it is alone.
+    pub tabs: &'static [Pane],
+}
+
+/// The places of one frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Layout {
     /// How much fits.
@@ -29,25 +42,42 @@ pub struct Layout {
     pub verdict: Rect,
     /// Between verdict and prompt; overlays lie here.
     pub body: Rect,
-    /// The nodes.
-    pub nodes: Option<Rect>,
-    /// The brokers; a single row without frame in the compact tier and below.
-    pub brokers: Option<Rect>,
-    /// The tree.
-    pub tree: Option<Rect>,
-    /// What happened.
-    pub events: Option<Rect>,
     /// The command line or a toast.
     pub prompt: Rect,
     /// The keys.
     pub hints: Rect,
+    places: [Option<Place>; Pane::ALL.len()],
 }
+
+impl Layout {
+    /// Where a pane is; none if it is not shown.
+    #[must_use]
+    pub fn place(&self, pane: Pane) -> Option<Place> {
+        self.places[pane as usize].filter(|place| !place.area.is_empty())
+    }
+
+    fn put(&mut self, pane: Pane, area: Rect, is_framed: bool) {
+        self.places[pane as usize] = Some(Place { area, is_framed, tabs: &[] });
+    }
+
+    /// One of several panes: the one that was looked at last.
+    fn put_tabs(&mut self, tabs: &'static [Pane], area: Rect, state: &State) {
+        let shown = state.latest_of(tabs);
+        self.places[shown as usize] = Some(Place { area, is_framed: true, tabs });
+    }
+}
+
+/// The panes that share the left place of the medium tier.
+const LEFT_TABS: &[Pane] = &[Pane::Flow, Pane::Metrics, Pane::Replication];
+/// The panes that share the right one.
+const RIGHT_TABS: &[Pane] = &[Pane::Tree, Pane::Events];
 
 /// The tier of a size.
 #[must_use]
 pub fn tier(width: u16, height: u16) -> Tier {
     match (width, height) {
-        (100.., 26..) => Tier::Wide,
+        (140.., 38..) => Tier::Wide,
+        (100.., 28..) => Tier::Medium,
         (64.., 16..) => Tier::Compact,
         (34.., 9..) => Tier::Small,
         (18.., 4..) => Tier::Tiny,
@@ -59,21 +89,22 @@ pub fn tier(width: u16, height: u16) -> Tier {
 #[must_use]
 pub fn arrange(area: Rect, state: &State) -> Layout {
     let tier = tier(area.width, area.height);
-    let hint_rows = if tier == Tier::Wide { 2 } else { 1 };
+    let hint_rows = if tier >= Tier::Medium { 2 } else { 1 };
     let mut rows = Rows { left: area };
     let none = Rect { height: 0, ..area };
     let (title, verdict, hints, prompt) = match tier {
         Tier::Dot | Tier::Tiny => (none, rows.top(1), none, none),
-        Tier::Small | Tier::Compact | Tier::Wide => (rows.top(1), rows.top(1), rows.bottom(hint_rows), rows.bottom(1)),
+        _ => (rows.top(1), rows.top(1), rows.bottom(hint_rows), rows.bottom(1)),
     };
     let body = rows.left;
-    let mut layout =
-        Layout { tier, title, verdict, body, nodes: None, brokers: None, tree: None, events: None, prompt, hints };
+    let mut layout = Layout { tier, title, verdict, body, prompt, hints, places: [None; Pane::ALL.len()] };
     match tier {
+        Tier::Tiny | Tier::Dot => {}
+        _ if state.zoomed => layout.put(state.focus(), body, tier >= Tier::Compact),
         Tier::Wide => wide(&mut layout, state),
+        Tier::Medium => medium(&mut layout, state),
         Tier::Compact => compact(&mut layout, state),
         Tier::Small => small(&mut layout, state),
-        Tier::Tiny | Tier::Dot => {}
     }
     layout
 }
@@ -108,45 +139,78 @@ fn count(items: usize) -> u16 {
     u16::try_from(items).unwrap_or(u16::MAX)
 }
 
-fn wide(layout: &mut Layout, state: &State) {
-    let mut rows = Rows { left: layout.body };
+/// Nodes and brokers side by side; gives the width of the right one.
+fn members(layout: &mut Layout, rows: &mut Rows, state: &State) -> u16 {
     let lines = count(state.nodes.len().max(state.brokers.len())).saturating_add(3);
     let top = rows.top(lines.min(layout.body.height / 2));
+    let right = (top.width * 7 / 20).clamp(28, 60);
     if state.brokers.is_empty() {
-        layout.nodes = Some(top);
+        layout.put(Pane::Nodes, top, true);
     } else {
-        let (nodes, brokers) = columns(top, (top.width / 3).clamp(28, 54));
-        (layout.nodes, layout.brokers) = (Some(nodes), Some(brokers));
+        let (nodes, brokers) = columns(top, right);
+        layout.put(Pane::Nodes, nodes, true);
+        layout.put(Pane::Brokers, brokers, true);
     }
-    let (tree, events) = columns(rows.left, rows.left.width * 2 / 5);
-    (layout.tree, layout.events) = (Some(tree), Some(events));
+    right
+}
+
+fn wide(layout: &mut Layout, state: &State) {
+    let mut rows = Rows { left: layout.body };
+    let right = members(layout, &mut rows, state);
+    layout.put(Pane::Timeline, rows.bottom(3), true);
+    let low = rows.bottom((rows.left.height / 3).clamp(7, 9));
+    let (flow, tree) = columns(rows.left, right);
+    let (left, events) = columns(low, right);
+    let (metrics, replication) = columns(left, left.width * 2 / 5);
+    for (pane, area) in [
+        (Pane::Flow, flow),
+        (Pane::Tree, tree),
+        (Pane::Metrics, metrics),
+        (Pane::Replication, replication),
+        (Pane::Events, events),
+    ] {
+        layout.put(pane, area, true);
+    }
+}
+
+fn medium(layout: &mut Layout, state: &State) {
+    let mut rows = Rows { left: layout.body };
+    members(layout, &mut rows, state);
+    layout.put(Pane::Timeline, rows.bottom(1), false);
+    let (left, right) = columns(rows.left, rows.left.width * 9 / 20);
+    layout.put_tabs(LEFT_TABS, left, state);
+    layout.put_tabs(RIGHT_TABS, right, state);
 }
 
 fn compact(layout: &mut Layout, state: &State) {
     let mut rows = Rows { left: layout.body };
     let lines = count(state.nodes.len()).saturating_add(3);
-    layout.nodes = Some(rows.top(lines.min(layout.body.height * 2 / 3)));
+    layout.put(Pane::Nodes, rows.top(lines.min(layout.body.height * 2 / 3)), true);
     if !state.brokers.is_empty() {
-        layout.brokers = Some(rows.top(1));
+        layout.put(Pane::Brokers, rows.top(1), false);
     }
-    match state.lower {
-        Pane::Tree => layout.tree = Some(rows.left),
-        _ => layout.events = Some(rows.left),
+    if rows.left.height > 8 || state.focus() == Pane::Timeline {
+        layout.put(Pane::Timeline, rows.bottom(1), false);
     }
+    layout.put_tabs(&Pane::TABS, rows.left, state);
 }
 
 fn small(layout: &mut Layout, state: &State) {
     let mut rows = Rows { left: layout.body };
-    match state.focus {
-        Pane::Tree => layout.tree = Some(rows.left),
-        Pane::Events => layout.events = Some(rows.left),
+    match state.focus() {
         Pane::Nodes | Pane::Brokers => {
-            layout.nodes = Some(rows.top(count(state.nodes.len())));
             if !state.brokers.is_empty() {
-                layout.brokers = Some(rows.top(1));
+                let nodes = rows.left.height.saturating_sub(1).min(count(state.nodes.len()));
+                layout.put(Pane::Nodes, rows.top(nodes), false);
+                layout.put(Pane::Brokers, rows.top(1), false);
+            } else {
+                layout.put(Pane::Nodes, rows.top(count(state.nodes.len())), false);
             }
-            layout.events = (rows.left.height > 1).then_some(rows.left);
+            if rows.left.height > 1 {
+                layout.put(Pane::Events, rows.left, false);
+            }
         }
+        other => layout.put(other, rows.left, false),
     }
 }
 
@@ -160,28 +224,29 @@ pub fn first_shown(cursor: usize, count: usize, rows: usize) -> usize {
 #[must_use]
 pub fn hit(layout: &Layout, state: &State, column: u16, row: u16) -> Option<(Pane, Option<usize>)> {
     let at = ratatui::layout::Position::new(column, row);
-    let inside = |pane: Option<Rect>| pane.filter(|area| area.contains(at));
-    let is_framed = layout.tier >= Tier::Compact;
-    if let Some(area) = inside(layout.nodes) {
-        let (head, rows) = if is_framed { (2, area.height.saturating_sub(3)) } else { (0, area.height) };
-        let first = first_shown(state.node, state.nodes.len(), usize::from(rows));
-        let line = usize::from(row - area.y).checked_sub(head).filter(|line| *line < usize::from(rows));
-        return Some((Pane::Nodes, line.map(|line| first + line).filter(|node| *node < state.nodes.len())));
-    }
-    if let Some(area) = inside(layout.brokers) {
-        let line = if layout.tier == Tier::Wide { usize::from(row - area.y).checked_sub(2) } else { None };
-        return Some((Pane::Brokers, line.filter(|broker| *broker < state.brokers.len())));
-    }
-    if let Some(area) = inside(layout.tree) {
-        let list = tree_parts(area, is_framed).0;
-        if !list.contains(at) {
-            return Some((Pane::Tree, None));
+    let inside = |pane: &Pane| layout.place(*pane).filter(|place| place.area.contains(at)).map(|place| (*pane, place));
+    let (pane, Place { area, is_framed, .. }) = Pane::ALL.iter().find_map(inside)?;
+    let item = match pane {
+        Pane::Nodes => {
+            let (head, rows) = if is_framed { (2, area.height.saturating_sub(3)) } else { (0, area.height) };
+            let first = first_shown(state.node, state.nodes.len(), usize::from(rows));
+            let line = usize::from(row - area.y).checked_sub(head).filter(|line| *line < usize::from(rows));
+            line.map(|line| first + line).filter(|node| *node < state.nodes.len())
         }
-        let count = state.tree.rows().len();
-        let item = first_shown(state.tree.cursor(), count, usize::from(list.height)) + usize::from(row - list.y);
-        return Some((Pane::Tree, Some(item).filter(|item| *item < count)));
-    }
-    inside(layout.events).map(|_| (Pane::Events, None))
+        Pane::Brokers => {
+            let line = if is_framed { usize::from(row - area.y).checked_sub(2) } else { None };
+            line.filter(|broker| *broker < state.brokers.len())
+        }
+        Pane::Tree => {
+            let list = tree_parts(area, is_framed).0;
+            let count = state.tree.rows().len();
+            let first = first_shown(state.tree.cursor(), count, usize::from(list.height));
+            let item = list.contains(at).then(|| first + usize::from(row - list.y));
+            item.filter(|item| *item < count)
+        }
+        Pane::Flow | Pane::Metrics | Pane::Replication | Pane::Events | Pane::Timeline => None,
+    };
+    Some((pane, item))
 }
 
 /// The list and the value inside the tree's pane, without its frame.
@@ -227,13 +292,14 @@ mod tests {
     #[test]
     fn no_place_leaves_the_frame_or_covers_another() {
         let mut state = state();
-        for focus in Pane::ALL {
-            state.focus = focus;
+        for (focus, zoomed) in Pane::ALL.into_iter().flat_map(|pane| [(pane, false), (pane, true)]) {
+            state.focus_on(focus);
+            state.zoomed = zoomed;
             for width in 0..200 {
                 for height in 0..60 {
                     let area = Rect::new(0, 0, width, height);
                     let layout = arrange(area, &state);
-                    let panes = [layout.nodes, layout.brokers, layout.tree, layout.events].into_iter().flatten();
+                    let panes = Pane::ALL.iter().filter_map(|pane| layout.place(*pane)).map(|place| place.area);
                     let fixed = [layout.title, layout.verdict, layout.prompt, layout.hints];
                     let places: Vec<Rect> = panes.chain(fixed).filter(|place| !place.is_empty()).collect();
                     for (index, place) in places.iter().enumerate() {
@@ -247,10 +313,22 @@ mod tests {
     }
 
     #[test]
+    fn the_pane_that_takes_the_keys_is_always_shown() {
+        let mut state = state();
+        for focus in Pane::ALL {
+            state.focus_on(focus);
+            for (width, height) in [(160, 45), (140, 38), (120, 30), (100, 28), (80, 24), (64, 16), (40, 12), (34, 9)] {
+                let layout = arrange(Rect::new(0, 0, width, height), &state);
+                assert!(layout.place(focus).is_some(), "{focus:?} at {width}x{height}");
+            }
+        }
+    }
+
+    #[test]
     fn a_click_finds_what_is_drawn() {
         let state = state();
         let layout = arrange(Rect::new(0, 0, 160, 45), &state);
-        let nodes = layout.nodes.unwrap();
+        let nodes = layout.place(Pane::Nodes).unwrap().area;
         assert_eq!(hit(&layout, &state, nodes.x + 5, nodes.y + 2), Some((Pane::Nodes, Some(0))));
         assert_eq!(hit(&layout, &state, nodes.x + 5, nodes.y + 6), Some((Pane::Nodes, Some(4))));
         assert_eq!(hit(&layout, &state, nodes.x, nodes.y), Some((Pane::Nodes, None)));

@@ -113,7 +113,8 @@ fn path() -> impl Strategy<Value = String> {
 
 fn message() -> impl Strategy<Value = Msg> {
     let node = 0..NODES + 2;
-    let pane = prop_oneof![Just(Pane::Nodes), Just(Pane::Brokers), Just(Pane::Tree), Just(Pane::Events)];
+    let pane =
+        prop_oneof![Just(Pane::Nodes), Just(Pane::Brokers), Just(Pane::Tree), Just(Pane::Events), Just(Pane::Timeline)];
     prop_oneof![
         12 => key().prop_map(Msg::Key),
         1 => ".*".prop_map(Msg::Paste),
@@ -179,7 +180,7 @@ proptest! {
             let change = Change::Spawned { pid };
             update(&mut state, Duration::ZERO, Msg::Supervisor(Report { member: Some(member), change }));
         }
-        state.focus = Pane::ALL[pane - 1];
+        state.focus_on(Pane::ALL[pane - 1]);
         // q leaves, which is what it is for; in the help one can type it.
         for key in text.chars().filter(|key| *key != 'q') {
             for effect in update(&mut state, Duration::ZERO, Msg::Key(Key::char(key))) {

@@ -96,7 +96,7 @@ impl Script {
         };
         let root = page(&["brokers", "config", "goals", "zooweeper"], &[3, 0, 2, 0]);
         self.tell(Msg::Children { node: 0, path: "/".into(), after: String::new(), result: Ok(root) });
-        self.keys("3jjjl");
+        self.keys("4jjjl");
         let mut goals = page(&["0000000005", "0000000006"], &[0, 0]);
         goals.stats[1].ephemeral_owner = SessionId(7);
         self.tell(Msg::Children { node: 0, path: "/goals".into(), after: String::new(), result: Ok(goals) });
@@ -350,9 +350,9 @@ fn command_line_and_toast() {
 #[test]
 fn tree_and_events_take_the_keys() {
     let mut script = healthy();
-    script.keys("3");
+    script.keys("4");
     let tree = script.screens(&UNICODE);
-    script.keys("4k");
+    script.keys("7k");
     insta::assert_snapshot!(format!("{tree}\n{}", script.screens(&UNICODE)));
 }
 
@@ -392,7 +392,7 @@ fn text(buffer: &Buffer) -> String {
 
 #[test]
 fn no_size_breaks_a_screen_and_the_verdict_is_always_there() {
-    let scripts: Vec<Script> = ["", "?", "W", "!", ":kill", "3", "4"]
+    let scripts: Vec<Script> = ["", "?", "W", "!", ":kill", "3", "4", "5", "6+", "7+", "8"]
         .into_iter()
         .map(|keys| {
             let mut script = degraded();
@@ -462,7 +462,7 @@ fn what_comes_from_outside_never_steers_the_terminal() {
         more: false,
     };
     script.tell(Msg::Children { node: 0, path: "/".into(), after: String::new(), result: Ok(page) });
-    script.keys("3gj");
+    script.keys("4gj");
     let value = (Bytes::from(evil), Stat::default());
     script.tell(Msg::Value { node: 0, path: format!("/{evil}"), result: Ok(value) });
     script.tell(Msg::Silent { node: 0, reason: evil.into() });
@@ -471,5 +471,5 @@ fn what_comes_from_outside_never_steers_the_terminal() {
         let text = text(&script.buffer(&UNICODE, width, height));
         assert!(!text.chars().any(|c| c.is_control() || c == '\u{202e}'), "{width}x{height}: {text:?}");
     }
-    assert_eq!(script.state.focus, Pane::Tree);
+    assert_eq!(script.state.focus(), Pane::Tree);
 }

@@ -63,7 +63,7 @@ fn a_write_is_acknowledged_and_shown_in_the_tree() {
     console.wait_for("no such znode: /missing; write that one first");
     console.type_keys(":write /pty the-value\r");
     console.wait_for("made /pty");
-    console.type_keys("3Gk");
+    console.type_keys("4Gk");
     console.wait_for("pty");
     console.type_keys(":write n2 /pty another-value\r");
     console.wait_for("set /pty  v1");

@@ -9,6 +9,7 @@ use crate::model::events::{Event, Level, Source};
 use crate::model::message::Effect;
 use crate::model::overlay::{HISTORY_MAX, Input, Overlay, Printed, WriteForm};
 use crate::model::select::{Face, node_absence, node_face, printable};
+use crate::model::text::TextPage;
 use crate::model::verdict::judge;
 use crate::model::{Node, Pane, State, faults};
 use crate::supervisor::Order;
@@ -89,16 +90,13 @@ fn look(state: &mut State, id: Id) {
         Id::Command => {
             state.overlay = Some(Overlay::Command { input: Input::default(), recalled: None, error: None });
         }
-        Id::Why => state.overlay = Some(Overlay::Why { top: 0 }),
-        Id::Describe => state.overlay = Some(Overlay::Page { top: 0 }),
-        Id::Faults => state.overlay = Some(Overlay::Faults { top: 0 }),
         Id::Slow => {
             let whom = state.selected().map_or_else(String::new, |member| member.to_string());
             let input = Input::with(&format!("slow {whom} 80ms 30s"));
             state.overlay = Some(Overlay::Command { input, recalled: None, error: None });
         }
         Id::Write => {
-            let path = if state.focus == Pane::Tree { state.tree.selected() } else { "/" };
+            let path = if state.focus() == Pane::Tree { state.tree.selected() } else { "/" };
             state.overlay = Some(Overlay::Write(WriteForm { path: Input::with(path), ..WriteForm::default() }));
         }
         Id::Pane(pane) => state.focus_on(pane),
@@ -106,12 +104,21 @@ fn look(state: &mut State, id: Id) {
         Id::NextPane => state.focus_on(pane_after(state, 1)),
         Id::PreviousPane => state.focus_on(pane_after(state, Pane::ALL.len() - 1)),
         Id::Back => state.toast = None,
-        _ => {}
+        Id::ZoomIn => state.zoomed = true,
+        Id::ZoomOut => state.zoomed = false,
+        Id::LastView => state.focus_on(state.recent[1]),
+        Id::NextTab => state.focus_on(tab_after(state, 1)),
+        Id::PreviousTab => state.focus_on(tab_after(state, Pane::TABS.len() - 1)),
+        _ => {
+            if let Some(page) = TextPage::of(id) {
+                state.overlay = Some(Overlay::Text { page, top: 0 });
+            }
+        }
     }
 }
 
 fn pane_after(state: &State, steps: usize) -> Pane {
-    let mut index = state.focus as usize;
+    let mut index = state.focus() as usize;
     loop {
         index = (index + steps) % Pane::ALL.len();
         let pane = Pane::ALL[index];
@@ -121,9 +128,16 @@ fn pane_after(state: &State, steps: usize) -> Pane {
     }
 }
 
+/// The tab beside the one that was looked at last.
+fn tab_after(state: &State, steps: usize) -> Pane {
+    let shown = state.latest_of(&Pane::TABS);
+    let index = Pane::TABS.iter().position(|pane| *pane == shown).unwrap_or(0);
+    Pane::TABS[(index + steps) % Pane::TABS.len()]
+}
+
 fn moves(state: &mut State, id: Id) -> Vec<Effect> {
     match rows(id) {
-        Some(rows) => move_in(state, state.focus, rows),
+        Some(rows) => move_in(state, state.focus(), rows),
         None => Vec::new(),
     }
 }
@@ -151,6 +165,7 @@ pub fn move_in(state: &mut State, pane: Pane, rows: i64) -> Vec<Effect> {
         Pane::Brokers => state.broker = moved(state.broker, rows, state.brokers.len()),
         Pane::Tree => return state.tree.move_by(rows),
         Pane::Events => state.events.scroll(rows),
+        Pane::Flow | Pane::Metrics | Pane::Replication | Pane::Timeline => {}
     }
     Vec::new()
 }

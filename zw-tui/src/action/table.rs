@@ -60,6 +60,11 @@ pub enum Id {
     Describe,
     Output,
     Pane(Pane),
+    NextTab,
+    PreviousTab,
+    LastView,
+    ZoomIn,
+    ZoomOut,
     NextPane,
     PreviousPane,
     Down,
@@ -165,8 +170,17 @@ pub const ACTIONS: &[Action] = &[
     look(Id::Output, &[key('o')], "output", "Show what the selected process printed", "output"),
     look(Id::Pane(Pane::Nodes), &[key('1')], "", "Go to the nodes", "nodes"),
     look(Id::Pane(Pane::Brokers), &[key('2')], "", "Go to the brokers", "brokers"),
-    look(Id::Pane(Pane::Tree), &[key('3')], "", "Go to the tree of the selected node", "tree"),
-    look(Id::Pane(Pane::Events), &[key('4')], "", "Go to the events", "events"),
+    look(Id::Pane(Pane::Flow), &[key('3')], "", "Go to the flow of messages", "flow"),
+    look(Id::Pane(Pane::Tree), &[key('4')], "", "Go to the tree of the selected node", "tree"),
+    look(Id::Pane(Pane::Metrics), &[key('5')], "", "Go to the metrics", "metrics"),
+    look(Id::Pane(Pane::Replication), &[key('6')], "", "Go to the logs side by side", "repl"),
+    look(Id::Pane(Pane::Events), &[key('7')], "", "Go to the events", "events"),
+    look(Id::Pane(Pane::Timeline), &[key('8')], "", "Go to the timeline", "timeline"),
+    look(Id::NextTab, &[key(']')], "", "Go to the next view below the nodes", "nexttab"),
+    look(Id::PreviousTab, &[key('[')], "", "Go to the previous view below the nodes", "previoustab"),
+    look(Id::LastView, &[key('-')], "", "Go back to the pane before", "lastview"),
+    look(Id::ZoomIn, &[key('+')], "zoom", "Give the pane the whole screen", "zoom"),
+    look(Id::ZoomOut, &[key('_')], "", "Show all panes again", "unzoom"),
     look(Id::NextPane, &[named(Code::Tab)], "pane", "Go to the next pane", "next"),
     look(Id::PreviousPane, &[named(Code::BackTab)], "", "Go to the previous pane", "previous"),
     look(Id::Down, &[key('j'), named(Code::Down)], "", "Move down", "down"),
@@ -264,7 +278,7 @@ pub fn pause_or_resume(state: &State) -> Act {
 
 /// The hints for the focused pane, most useful first; only actions that do something now.
 pub fn hints(state: &State) -> impl Iterator<Item = &'static Action> {
-    let focus = state.focus;
+    let focus = state.focus();
     let here = ACTIONS.iter().filter(move |action| match action.scope {
         Scope::Everywhere => true,
         Scope::In(pane) => pane == focus,

@@ -15,6 +15,7 @@ pub mod overlay;
 pub mod page;
 pub mod select;
 pub mod sight;
+pub mod text;
 pub mod tree;
 pub mod update;
 pub mod verdict;
@@ -53,10 +54,10 @@ pub struct State {
     pub faults: Faults,
     /// The tree of the selected node.
     pub tree: TreeView,
-    /// Which pane takes the keys.
-    pub focus: Pane,
-    /// Which of the tree and the events was looked at last: shown where there is room for only one.
-    pub lower: Pane,
+    /// The panes, the one that was looked at last first: it takes the keys, and is shown where there is room for one.
+    pub recent: [Pane; Pane::ALL.len()],
+    /// Whether the pane that takes the keys has the whole body.
+    pub zoomed: bool,
     /// The selected node.
     pub node: usize,
     /// The selected broker.
@@ -86,20 +87,54 @@ pub enum Pane {
     Nodes,
     /// The brokers.
     Brokers,
+    /// The messages of one write.
+    Flow,
     /// The tree of the selected node.
     Tree,
+    /// Rates and times.
+    Metrics,
+    /// The nodes' logs side by side.
+    Replication,
     /// What happened.
     Events,
+    /// The whole session in one line.
+    Timeline,
 }
 
 impl Pane {
     /// In the order of their numbers.
-    pub const ALL: [Pane; 4] = [Pane::Nodes, Pane::Brokers, Pane::Tree, Pane::Events];
+    pub const ALL: [Pane; 8] = [
+        Pane::Nodes,
+        Pane::Brokers,
+        Pane::Flow,
+        Pane::Tree,
+        Pane::Metrics,
+        Pane::Replication,
+        Pane::Events,
+        Pane::Timeline,
+    ];
+    /// Those that share one place where there is no room for all.
+    pub const TABS: [Pane; 5] = [Pane::Flow, Pane::Tree, Pane::Metrics, Pane::Replication, Pane::Events];
 
     /// Its number, from 1.
     #[must_use]
     pub fn number(self) -> usize {
         self as usize + 1
+    }
+
+    /// Its name, as its title and the command line have it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Pane::Nodes => "Nodes",
+            Pane::Brokers => "Brokers",
+            Pane::Flow => "Flow",
+            Pane::Tree => "Tree",
+            Pane::Metrics => "Metrics",
+            Pane::Replication => "Replication",
+            Pane::Events => "Events",
+            Pane::Timeline => "Timeline",
+        }
     }
 }
 
@@ -255,8 +290,17 @@ impl State {
             events: Events::default(),
             faults: Faults::default(),
             tree: TreeView::default(),
-            focus: Pane::Nodes,
-            lower: Pane::Tree,
+            recent: [
+                Pane::Nodes,
+                Pane::Tree,
+                Pane::Events,
+                Pane::Flow,
+                Pane::Replication,
+                Pane::Metrics,
+                Pane::Timeline,
+                Pane::Brokers,
+            ],
+            zoomed: false,
             node: 0,
             broker: 0,
             overlay: None,
@@ -289,7 +333,7 @@ impl State {
     /// What an act applies to: the selected broker in the brokers' pane, else the selected node.
     #[must_use]
     pub fn selected(&self) -> Option<Member> {
-        if self.focus == Pane::Brokers {
+        if self.focus() == Pane::Brokers {
             self.brokers.get(self.broker).map(|broker| broker.member)
         } else {
             self.nodes.get(self.node).map(|node| node.member)
@@ -298,10 +342,24 @@ impl State {
 
     /// Gives the keys to a pane.
     pub fn focus_on(&mut self, pane: Pane) {
-        self.focus = pane;
-        if matches!(pane, Pane::Tree | Pane::Events) {
-            self.lower = pane;
-        }
+        let place = self.recent.iter().position(|other| *other == pane).unwrap_or(0);
+        self.recent[..=place].rotate_right(1);
+    }
+
+    /// The pane that takes the keys.
+    #[must_use]
+    pub fn focus(&self) -> Pane {
+        self.recent[0]
+    }
+
+    /// Which of these panes was looked at last.
+    ///
+    /// # Panics
+    /// If there are none.
+    #[must_use]
+    pub fn latest_of(&self, panes: &[Pane]) -> Pane {
+        let latest = self.recent.iter().find(|pane| panes.contains(pane));
+        *latest.expect("every pane is among the recent ones")
     }
 
     /// All children, nodes first.

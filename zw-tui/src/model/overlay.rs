@@ -1,5 +1,6 @@
 //! What lies over the panes and takes the keys: the help, the command line, the write form, the explanation.
 
+use super::text::TextPage;
 use crate::key::{Code, Key};
 use crate::member::Member;
 use std::time::Duration;
@@ -32,23 +33,15 @@ pub enum Overlay {
     },
     /// `W`.
     Write(WriteForm),
-    /// The faults that last and those that ended.
-    Faults {
-        /// The first line that is shown.
-        top: usize,
-    },
-    /// All that is known of the selected child.
-    Page {
-        /// The first line that is shown.
+    /// Something to read.
+    Text {
+        /// What.
+        page: TextPage,
+        /// The first line that is shown, if they do not all fit.
         top: usize,
     },
     /// What a child printed.
     Output(Printed),
-    /// Why the verdict is what it is.
-    Why {
-        /// The first reason that is shown.
-        top: usize,
-    },
 }
 
 /// What a child printed, as far as it is kept, and where it is read.

@@ -4,10 +4,9 @@ use super::acts::say;
 use super::events::{Event, Level, Source};
 use super::message::{Effect, Msg, WriteFailure, Written};
 use super::overlay::{Input, Overlay, WriteForm};
-use super::select::{fault_lines, printable};
+use super::select::printable;
 use super::sight::Turn;
-use super::verdict::judge;
-use super::{Desired, Observed, Pane, State, faults, page};
+use super::{Desired, Observed, Pane, State, faults};
 use crate::action::command::{check_path, completed};
 use crate::action::table::{ACTIONS, Action, Id, lookup};
 use crate::action::{perform, table};
@@ -83,10 +82,10 @@ fn on_key(state: &mut State, now: Duration, key: Key) -> Vec<Effect> {
     if state.toast.as_ref().is_some_and(|toast| toast.until.is_none()) {
         state.toast = None;
     }
-    let leaves = |key| lookup(key, state.focus).filter(|action| matches!(action.id, Id::Leave | Id::Suspend));
-    match (state.overlay.take(), leaves(key)) {
+    let leaves = lookup(key, state.focus()).filter(|action| matches!(action.id, Id::Leave | Id::Suspend));
+    match (state.overlay.take(), leaves) {
         (_, Some(action)) => perform::perform(state, now, action.id),
-        (None, None) => match lookup(key, state.focus) {
+        (None, None) => match lookup(key, state.focus()) {
             Some(action) => perform::perform(state, now, action.id),
             None => Vec::new(),
         },
@@ -102,20 +101,12 @@ fn on_key(state: &mut State, now: Duration, key: Key) -> Vec<Effect> {
 /// done, and the text stays unless something else comes in its place.
 fn in_text(state: &mut State, now: Duration, key: Key, mut text: Overlay) -> Vec<Effect> {
     let id = lookup(key, Pane::Events).map(|action| action.id);
-    let last = match &text {
-        Overlay::Why { .. } => judge(state, now).reasons.len(),
-        Overlay::Faults { .. } => fault_lines(state, now).len(),
-        _ => page::lines(state, now).len(),
-    }
-    .saturating_sub(1);
     let is_closed = match (&mut text, id) {
-        (_, Some(Id::Quit)) => true,
-        (Overlay::Why { .. }, Some(Id::Why)) | (Overlay::Faults { .. }, Some(Id::Faults)) => true,
-        (Overlay::Page { .. }, Some(Id::Describe)) | (Overlay::Output(_), Some(Id::Output)) => true,
-        (Overlay::Why { top } | Overlay::Faults { top } | Overlay::Page { top }, Some(id))
-            if perform::rows(id).is_some() =>
-        {
+        (_, Some(Id::Quit)) | (Overlay::Output(_), Some(Id::Output)) => true,
+        (Overlay::Text { page, .. }, Some(id)) if page.opened_by() == id => true,
+        (Overlay::Text { page, top }, Some(id)) if perform::rows(id).is_some() => {
             let rows = perform::rows(id).unwrap_or_default();
+            let last = page.lines(state, now).len() - 1;
             let from = i64::try_from((*top).min(last)).unwrap_or(i64::MAX);
             *top = usize::try_from(from.saturating_add(rows).max(0)).unwrap_or(usize::MAX).min(last);
             false

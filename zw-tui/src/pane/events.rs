@@ -1,27 +1,23 @@
 //! The feed.
 
 use super::canvas::{Canvas, Text, fit};
+use super::open;
 use super::overlay::level_role;
+use crate::layout::Place;
 use crate::model::events::Source;
 use crate::model::select::{clock, printable};
 use crate::model::{Pane, State};
 use crate::theme::Role;
-use ratatui::layout::Rect;
 
-pub(super) fn draw(canvas: &mut Canvas<'_>, state: &State, area: Rect, is_framed: bool) {
-    let is_focused = state.focus == Pane::Events;
-    let mut inner = area;
-    if is_framed {
-        let role = if is_focused { Role::Focus } else { Role::Strong };
-        let right = if state.events.is_following() {
-            Text::new()
-        } else if state.events.unseen() > 0 {
-            Text::of(format!(" {} new, G follows ", state.events.unseen()), Role::Key)
-        } else {
-            Text::of(" G follows ", Role::Key)
-        };
-        inner = canvas.frame(area, is_focused, &Text::of(" 4 Events ", role), &right);
-    }
+pub(super) fn draw(canvas: &mut Canvas<'_>, state: &State, place: Place) {
+    let right = if state.events.is_following() {
+        Text::new()
+    } else if state.events.unseen() > 0 {
+        Text::of(format!(" {} new, G follows ", state.events.unseen()), Role::Key)
+    } else {
+        Text::of(" G follows ", Role::Key)
+    };
+    let inner = open(canvas, state, Pane::Events, place, "", &right);
     for (row, event) in (0..inner.height).zip(state.events.window(usize::from(inner.height))) {
         let role = level_role(event.level);
         let source = if event.source == Source::You { Role::Strong } else { Role::Text };

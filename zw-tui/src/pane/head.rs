@@ -128,7 +128,7 @@ pub(super) fn hints(canvas: &mut Canvas<'_>, state: &State, area: Rect) {
     let width = usize::from(area.width);
     let mut row = 0;
     let mut text = Text::of(" ", Role::Text);
-    let panes = if area.height > 1 { Some(("1-4".to_owned(), "pane")) } else { None };
+    let panes = if area.height > 1 { Some(("1-8".to_owned(), "pane")) } else { None };
     let hints = table::hints(state).map(|action| (action.keys[0].to_string(), action.hint));
     for (key, word) in hints.chain(panes) {
         let piece = Text::of(key, Role::Key).with(format!(" {word}  "), Role::Dim);
@@ -145,7 +145,7 @@ pub(super) fn hints(canvas: &mut Canvas<'_>, state: &State, area: Rect) {
     canvas.line(area, row, &text);
     let target = state.selected().map_or_else(String::new, |member| format!("{member} "));
     let is_last = row + 1 == area.height || row == 0;
-    if is_last && state.focus != Pane::Events {
+    if is_last && state.focus() != Pane::Events {
         canvas.line_right(area, row, &Text::of(target, Role::Strong), text.width());
     }
 }

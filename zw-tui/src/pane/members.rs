@@ -1,7 +1,8 @@
 //! The nodes and the brokers.
 
 use super::canvas::{Canvas, Text, fit, fit_right};
-use crate::layout::first_shown;
+use super::open;
+use crate::layout::{Place, first_shown};
 use crate::model::select::{self, Face, NodeLine, node_line};
 use crate::model::sight::Freshness;
 use crate::model::verdict::Verdict;
@@ -48,22 +49,11 @@ fn columns_for(width: usize) -> Vec<&'static Column> {
     columns
 }
 
-pub(super) fn nodes(
-    canvas: &mut Canvas<'_>,
-    state: &State,
-    verdict: &Verdict,
-    now: Duration,
-    area: Rect,
-    is_framed: bool,
-) {
-    let is_focused = state.focus == Pane::Nodes;
-    let mut inner = area;
-    if is_framed {
-        let title = Text::of(format!(" 1 Nodes {} ", state.nodes.len()), title_role(is_focused));
-        inner = canvas.frame(area, is_focused, &title, &Text::new());
-    }
+pub(super) fn nodes(canvas: &mut Canvas<'_>, state: &State, verdict: &Verdict, now: Duration, place: Place) {
+    let is_focused = state.focus() == Pane::Nodes;
+    let mut inner = open(canvas, state, Pane::Nodes, place, &state.nodes.len().to_string(), &Text::new());
     let columns = columns_for(usize::from(inner.width));
-    if is_framed {
+    if place.is_framed {
         let mut head = fit("     role", LEAD_WIDTH, canvas.theme);
         for column in &columns {
             head.push(' ');
@@ -78,7 +68,7 @@ pub(super) fn nodes(
     for (row, (index, node)) in (0..inner.height).zip(shown) {
         let line = node_line(state, node, verdict, now);
         // The mark is where the acts go.
-        let is_selected = index == state.node && state.focus != Pane::Brokers;
+        let is_selected = index == state.node && state.focus() != Pane::Brokers;
         let text = node_text(canvas, &line, &node.member.to_string(), is_selected, &columns, inner.width);
         canvas.line(inner, row, &text);
         if is_selected && is_focused {
@@ -119,15 +109,14 @@ fn title_role(is_focused: bool) -> Role {
     if is_focused { Role::Focus } else { Role::Strong }
 }
 
-pub(super) fn brokers(canvas: &mut Canvas<'_>, state: &State, now: Duration, area: Rect, is_framed: bool) {
-    let is_focused = state.focus == Pane::Brokers;
+pub(super) fn brokers(canvas: &mut Canvas<'_>, state: &State, now: Duration, place: Place) {
+    let is_focused = state.focus() == Pane::Brokers;
     let up = state.brokers.iter().filter(|broker| select::broker_face(&broker.process) == Face::Up).count();
     let total = state.brokers.len();
-    if !is_framed {
-        return strip(canvas, state, area, is_focused);
+    if !place.is_framed {
+        return strip(canvas, state, place.area, is_focused);
     }
-    let title = Text::of(format!(" 2 Brokers {up}/{total} "), title_role(is_focused));
-    let mut inner = canvas.frame(area, is_focused, &title, &Text::new());
+    let mut inner = open(canvas, state, Pane::Brokers, place, &format!("{up}/{total}"), &Text::new());
     canvas.line(inner, 0, &Text::of("     state        pid", Role::Dim));
     inner = Rect { y: inner.y + 1, height: inner.height.saturating_sub(1), ..inner };
     let first = first_shown(state.broker, total, usize::from(inner.height));

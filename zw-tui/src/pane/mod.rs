@@ -10,12 +10,13 @@ mod overlay;
 mod tiny;
 mod tree;
 
-use crate::layout::{self, Tier, arrange};
-use crate::model::State;
+use crate::layout::{self, Place, Tier, arrange};
 use crate::model::verdict::judge;
-use crate::theme::Theme;
-use canvas::Canvas;
+use crate::model::{Pane, State};
+use crate::theme::{Role, Theme};
+use canvas::{Canvas, Text};
 use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
 use std::time::Duration;
 
 /// Draws the whole screen.
@@ -30,7 +31,7 @@ pub fn draw(state: &State, theme: &Theme, now: Duration, buffer: &mut Buffer) {
     if layout.tier <= Tier::Tiny {
         tiny::draw(&mut canvas, state, &verdict, now, area);
         if let (Tier::Tiny, Some(overlay)) = (layout.tier, &state.overlay) {
-            overlay::draw(&mut canvas, state, &verdict, now, overlay, layout.body);
+            overlay::draw(&mut canvas, state, now, overlay, layout.body);
         }
         if layout.tier == Tier::Tiny {
             let (body, last) = layout::without_last_row(layout.body);
@@ -40,22 +41,47 @@ pub fn draw(state: &State, theme: &Theme, now: Duration, buffer: &mut Buffer) {
     }
     head::title(&mut canvas, state, now, layout.title);
     head::verdict(&mut canvas, state, &verdict, now, layout.verdict);
-    let is_framed = layout.tier >= Tier::Compact;
-    if let Some(area) = layout.nodes {
-        members::nodes(&mut canvas, state, &verdict, now, area, is_framed);
-    }
-    if let Some(area) = layout.brokers {
-        members::brokers(&mut canvas, state, now, area, layout.tier == Tier::Wide);
-    }
-    if let Some(area) = layout.tree {
-        tree::draw(&mut canvas, state, now, area, is_framed);
-    }
-    if let Some(area) = layout.events {
-        events::draw(&mut canvas, state, area, is_framed);
+    for pane in Pane::ALL {
+        let Some(place) = layout.place(pane) else { continue };
+        match pane {
+            Pane::Nodes => members::nodes(&mut canvas, state, &verdict, now, place),
+            Pane::Brokers => members::brokers(&mut canvas, state, now, place),
+            Pane::Tree => tree::draw(&mut canvas, state, now, place),
+            Pane::Events => events::draw(&mut canvas, state, place),
+            Pane::Flow | Pane::Metrics | Pane::Replication | Pane::Timeline => {
+                open(&mut canvas, state, pane, place, "", &Text::new());
+            }
+        }
     }
     head::prompt(&mut canvas, state, layout.prompt, layout.body);
     head::hints(&mut canvas, state, layout.hints);
     if let Some(overlay) = &state.overlay {
-        overlay::draw(&mut canvas, state, &verdict, now, overlay, layout.body);
+        overlay::draw(&mut canvas, state, now, overlay, layout.body);
     }
+}
+
+/// Draws the frame of a pane, if it has one, with its number, name and `detail`, or with the names of all that share its
+/// place; gives what is inside.
+fn open(canvas: &mut Canvas<'_>, state: &State, pane: Pane, place: Place, detail: &str, right: &Text) -> Rect {
+    if !place.is_framed {
+        return place.area;
+    }
+    let is_focused = state.focus() == pane;
+    let mut title = Text::of(" ", Role::Text);
+    let alone = [pane];
+    for tab in if place.tabs.is_empty() { &alone } else { place.tabs } {
+        let role = if *tab != pane {
+            Role::Dim
+        } else if is_focused {
+            Role::Focus
+        } else {
+            Role::Strong
+        };
+        title.add(format!("{} {}", tab.number(), tab.name()), role);
+        if *tab == pane && !detail.is_empty() {
+            title.add(format!(" {detail}"), role);
+        }
+        title.add(if place.tabs.is_empty() { " " } else { "  " }, Role::Text);
+    }
+    canvas.frame(place.area, is_focused, &title, right)
 }

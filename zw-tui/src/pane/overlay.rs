@@ -7,34 +7,27 @@ use crate::layout::first_shown;
 use crate::model::State;
 use crate::model::events::Level;
 use crate::model::overlay::{Input, Overlay, Printed, WriteForm};
-use crate::model::page::lines as page_lines;
-use crate::model::select::{fault_lines, printable};
+use crate::model::page::Line;
+use crate::model::select::printable;
+use crate::model::text::TextPage;
 use crate::model::update::help_lines;
-use crate::model::verdict::Verdict;
 use crate::theme::Role;
 use ratatui::layout::Rect;
 use std::time::Duration;
 
 /// How much of a printed line is drawn.
 const OUTPUT_BYTES_MAX: usize = 1_024;
-/// Rows of one reason. What a node says of a damaged log takes six in the widest box.
-const REASON_ROWS_MAX: usize = 24;
+/// Rows of one line of a text. What a node says of a damaged log takes six in the widest box.
+const LINE_ROWS_MAX: usize = 24;
+/// Wider lines are hard to read.
+const TEXT_WIDTH_MAX: u16 = 120;
 
-pub(super) fn draw(
-    canvas: &mut Canvas<'_>,
-    state: &State,
-    verdict: &Verdict,
-    now: Duration,
-    overlay: &Overlay,
-    body: Rect,
-) {
+pub(super) fn draw(canvas: &mut Canvas<'_>, state: &State, now: Duration, overlay: &Overlay, body: Rect) {
     match overlay {
         Overlay::Help { filter, cursor } => help(canvas, state, filter, *cursor, body),
         Overlay::Write(form) => write_form(canvas, state, form, body),
-        Overlay::Why { top } => why(canvas, verdict, *top, body),
-        Overlay::Page { top } => page(canvas, state, now, *top, body),
+        Overlay::Text { page, top } => text(canvas, state, now, *page, *top, body),
         Overlay::Output(printed) => output(canvas, printed, body),
-        Overlay::Faults { top } => faults(canvas, state, now, *top, body),
         // Drawn in the prompt's row.
         Overlay::Command { .. } => {}
     }
@@ -106,34 +99,33 @@ fn write_form(canvas: &mut Canvas<'_>, state: &State, form: &WriteForm, body: Re
     }
 }
 
-fn why(canvas: &mut Canvas<'_>, verdict: &Verdict, top: usize, body: Rect) {
-    let title = Text::of(format!(" Why {} ", verdict.word.text()), Role::Focus);
-    let width = 90.min(body.width);
-    let reasons = |from: usize| -> Vec<String> {
-        let room = usize::from(width).saturating_sub(4);
-        verdict.reasons[from..].iter().flat_map(|reason| wrap(&format!("- {reason}"), room, REASON_ROWS_MAX)).collect()
+/// A text in a box that is as high as it needs; what is too long for a row goes on in the next.
+fn text(canvas: &mut Canvas<'_>, state: &State, now: Duration, page: TextPage, top: usize, body: Rect) {
+    let width = TEXT_WIDTH_MAX.min(body.width);
+    let room = usize::from(width).saturating_sub(4);
+    let lines = page.lines(state, now);
+    let rows = |from: usize| -> Vec<Text> {
+        let wrapped = |(line, level): &Line| {
+            let role = level_role(*level);
+            let hang = if line.starts_with(' ') { "    " } else { "  " };
+            let pieces = wrap(line, room, LINE_ROWS_MAX).into_iter().enumerate();
+            let rows = pieces.map(|(index, piece)| (if index == 0 { "" } else { hang }, piece));
+            let rows: Vec<Text> = rows.map(|(hang, piece)| Text::of(format!(" {hang}{piece}"), role)).collect();
+            if rows.is_empty() { vec![Text::new()] } else { rows }
+        };
+        lines.iter().skip(from).flat_map(wrapped).collect()
     };
-    let mut lines = reasons(0);
-    let height = u16::try_from(lines.len().max(1) + 2).unwrap_or(u16::MAX);
-    let keys = if height > body.height { " j k scroll  Esc closes " } else { " Esc closes " };
-    if lines.is_empty() {
-        lines.push("All members serve, all processes run.".into());
-    } else if height > body.height {
-        lines = reasons(top.min(verdict.reasons.len() - 1));
+    let mut shown = rows(0);
+    let height = u16::try_from(shown.len() + 2).unwrap_or(u16::MAX);
+    let scroll = if height > body.height { "j k scroll  " } else { "" };
+    if height > body.height {
+        shown = rows(top.min(lines.len() - 1));
     }
-    let inner = modal(canvas, body, width, height, &title, &Text::of(keys, Role::Dim));
-    for (row, line) in (0..inner.height).zip(lines) {
-        canvas.line(inner, row, &Text::of(format!(" {line}"), Role::Text));
-    }
-}
-
-fn page(canvas: &mut Canvas<'_>, state: &State, now: Duration, top: usize, body: Rect) {
-    let name = state.selected().map_or_else(String::new, |member| member.to_string());
-    let title = Text::of(format!(" {name} "), Role::Focus);
-    let keys = Text::of(" j k scroll  Esc closes ", Role::Dim);
-    let inner = modal(canvas, body, u16::MAX, u16::MAX, &title, &keys);
-    for (row, (line, level)) in (0..inner.height).zip(page_lines(state, now).into_iter().skip(top)) {
-        canvas.line(inner, row, &Text::of(format!(" {line}"), level_role(level)));
+    let title = Text::of(format!(" {} ", page.title(state, now)), Role::Focus);
+    let keys = Text::of(format!(" {}{scroll}Esc closes ", page.keys()), Role::Dim);
+    let inner = modal(canvas, body, width, height, &title, &keys);
+    for (row, line) in (0..inner.height).zip(shown) {
+        canvas.line(inner, row, &line);
     }
 }
 
@@ -157,21 +149,6 @@ fn output(canvas: &mut Canvas<'_>, printed: &Printed, body: Rect) {
         };
         let shown = fit(&printable(line.as_bytes(), OUTPUT_BYTES_MAX), usize::from(inner.width), canvas.theme);
         canvas.line(inner, row, &Text::of(shown, role));
-    }
-}
-
-fn faults(canvas: &mut Canvas<'_>, state: &State, now: Duration, top: usize, body: Rect) {
-    let lines = fault_lines(state, now);
-    let active = state.faults.active().len();
-    let title = Text::of(format!(" Faults: {active} "), Role::Focus);
-    let keys = Text::of(" H heals all  U the newest  Esc closes ", Role::Dim);
-    let height = u16::try_from(lines.len().max(1) + 2).unwrap_or(u16::MAX);
-    let inner = modal(canvas, body, 90, height, &title, &keys);
-    if lines.is_empty() {
-        canvas.line(inner, 0, &Text::of(" None yet. C cuts the selected node off, L makes links slow.", Role::Dim));
-    }
-    for (row, (line, lasts)) in (0..inner.height).zip(lines.into_iter().skip(top)) {
-        canvas.line(inner, row, &Text::of(line, if lasts { Role::Warning } else { Role::Dim }));
     }
 }
 

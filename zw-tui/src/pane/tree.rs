@@ -1,7 +1,8 @@
 //! The tree of the selected node, and the znode under its cursor.
 
 use super::canvas::{Canvas, Text, fit, wrap};
-use crate::layout::{first_shown, tree_parts};
+use super::open;
+use crate::layout::{Place, first_shown, tree_parts};
 use crate::model::select::{node_absence, printable, seconds, short};
 use crate::model::sight::Freshness;
 use crate::model::tree::{Row, RowKind, Value, name_of};
@@ -15,16 +16,12 @@ const VALUE_SHOWN: usize = 4_096;
 /// Levels that are indented; deeper ones stay in line.
 const INDENT_MAX: usize = 16;
 
-pub(super) fn draw(canvas: &mut Canvas<'_>, state: &State, now: Duration, area: Rect, is_framed: bool) {
+pub(super) fn draw(canvas: &mut Canvas<'_>, state: &State, now: Duration, place: Place) {
     let tree = &state.tree;
-    let is_focused = state.focus == Pane::Tree;
-    if is_framed {
-        let role = if is_focused { Role::Focus } else { Role::Strong };
-        let name = state.nodes.get(tree.node).map_or_else(String::new, |node| node.member.to_string());
-        let left = Text::of(format!(" 3 Tree of {name} "), role);
-        canvas.frame(area, is_focused, &left, &freshness(state, now));
-    }
-    let (list, value) = tree_parts(area, is_framed);
+    let is_focused = state.focus() == Pane::Tree;
+    let name = state.nodes.get(tree.node).map_or_else(String::new, |node| format!("of {}", node.member));
+    open(canvas, state, Pane::Tree, place, &name, &freshness(state, now));
+    let (list, value) = tree_parts(place.area, place.is_framed);
     let count = tree.rows().len();
     let first = first_shown(tree.cursor(), count, usize::from(list.height));
     for (row, (index, line)) in (0..list.height).zip(tree.rows().iter().enumerate().skip(first)) {

@@ -1,0 +1,76 @@
+//! The texts that lie over the panes: each is a list of lines, made anew from the state whenever it is drawn.
+
+use super::events::Level;
+use super::page::{self, Line};
+use super::select::fault_lines;
+use super::verdict::judge;
+use super::{Member, State};
+use crate::action::table::Id;
+use std::time::Duration;
+
+/// A text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TextPage {
+    /// Why the verdict is what it is.
+    Why,
+    /// The faults that last and those that ended.
+    Faults,
+    /// All that is known of the selected child.
+    Describe,
+}
+
+impl TextPage {
+    /// The action that opens it, and closes it again.
+    #[must_use]
+    pub fn opened_by(self) -> Id {
+        match self {
+            TextPage::Why => Id::Why,
+            TextPage::Faults => Id::Faults,
+            TextPage::Describe => Id::Describe,
+        }
+    }
+
+    /// The text that an action opens.
+    #[must_use]
+    pub fn of(id: Id) -> Option<TextPage> {
+        [TextPage::Why, TextPage::Faults, TextPage::Describe].into_iter().find(|page| page.opened_by() == id)
+    }
+
+    /// Its title.
+    #[must_use]
+    pub fn title(self, state: &State, now: Duration) -> String {
+        match self {
+            TextPage::Why => format!("Why {}", judge(state, now).word.text()),
+            TextPage::Faults => format!("Faults: {}", state.faults.active().len()),
+            TextPage::Describe => state.selected().map_or_else(String::new, |member: Member| member.to_string()),
+        }
+    }
+
+    /// Keys that do something in it, beside those of every text.
+    #[must_use]
+    pub fn keys(self) -> &'static str {
+        match self {
+            TextPage::Faults => "H heals all  U the newest  ",
+            TextPage::Why | TextPage::Describe => "",
+        }
+    }
+
+    /// Its lines, with how much attention they deserve; never none.
+    #[must_use]
+    pub fn lines(self, state: &State, now: Duration) -> Vec<Line> {
+        let (lines, else_said) = match self {
+            TextPage::Why => {
+                let reasons = judge(state, now).reasons.into_iter();
+                let lines = reasons.map(|reason| (format!("- {reason}"), Level::Info)).collect();
+                (lines, "All members serve, all processes run.")
+            }
+            TextPage::Faults => {
+                let level = |lasts| if lasts { Level::Warning } else { Level::Info };
+                let lines = fault_lines(state, now).into_iter().map(|(line, lasts)| (line, level(lasts))).collect();
+                (lines, "None yet. C cuts the selected node off, L makes links slow.")
+            }
+            TextPage::Describe => (page::lines(state, now), "Nothing is selected."),
+        };
+        if lines.is_empty() { vec![(else_said.to_owned(), Level::Info)] } else { lines }
+    }
+}
