@@ -44,7 +44,7 @@ pub async fn run(
             Some(signal) = signals.recv() => match signal {
                 Signal::Leave(_) => Some(Msg::Leave),
                 // Without a terminal there is nothing to give back.
-                Signal::Suspend | Signal::Continue => None,
+                Signal::Suspend | Signal::Continue | Signal::Resize => None,
             },
             Some(message) = messages.recv() => Some(message),
             () = timer => None,

@@ -7,8 +7,8 @@
 
 use crate::cluster::Cluster;
 use crate::ending::Ending;
-use crate::input::esc_guard::EscGuard;
-use crate::input::reader::{Input, translate};
+use crate::input::decoder::{Decoder, Input};
+use crate::input::reader;
 use crate::layout;
 use crate::limiter::Limiter;
 use crate::model::message::{Breakage, Effect, Msg};
@@ -19,9 +19,7 @@ use crate::term::screen::Screen;
 use crate::term::signals::{self, Signal};
 use crate::term::{guard, panic};
 use crate::theme::Theme;
-use futures_util::{FutureExt, StreamExt};
 use ratatui::buffer::Buffer;
-use ratatui::crossterm::event::EventStream;
 use std::io;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::Receiver;
@@ -59,7 +57,7 @@ struct Loop {
     began: Instant,
     screen: Screen,
     limiter: Limiter,
-    esc: EscGuard,
+    decoder: Decoder,
     painted_version: u64,
     /// When the screen changes by itself.
     change_at: Option<Duration>,
@@ -75,13 +73,13 @@ impl Console {
     pub async fn run(self) -> io::Result<()> {
         let (width, height) = guard::size().unwrap_or(SIZE_UNKNOWN);
         let is_remote = self.is_remote;
-        let mut events = EventStream::new();
+        let mut typed = reader::start()?;
         let mut main = Loop {
             console: self,
             began: Instant::now(),
             screen: Screen::new(width, height),
             limiter: Limiter::new(is_remote),
-            esc: EscGuard::new(is_remote),
+            decoder: Decoder::new(is_remote),
             painted_version: 0,
             change_at: None,
             is_dirty: true,
@@ -93,8 +91,8 @@ impl Console {
             main.console.supervisor.order(Order::Start(member));
         }
         while main.console.state.stopped.is_none() {
-            main.wait(&mut events).await?;
-            main.drain(&mut events)?;
+            main.wait(&mut typed).await?;
+            main.drain(&mut typed)?;
             main.paint_if_due()?;
         }
         Ok(())
@@ -107,7 +105,7 @@ impl Loop {
     }
 
     /// Waits for the next thing and takes it in.
-    async fn wait(&mut self, events: &mut EventStream) -> io::Result<()> {
+    async fn wait(&mut self, typed: &mut Receiver<Vec<u8>>) -> io::Result<()> {
         let wake_at = self.wake_at();
         let timer = async {
             match wake_at {
@@ -119,7 +117,7 @@ impl Loop {
             biased;
             () = panic::notice() => Err(io::Error::other("a task panicked")),
             Some(signal) = self.console.signals.recv() => self.on_signal(signal),
-            event = events.next() => self.on_event(event),
+            bytes = typed.recv() => self.on_bytes(&bytes.ok_or(io::ErrorKind::UnexpectedEof)?),
             Some(message) = self.console.messages.recv() => self.on_message(message),
             () = timer => Ok(()),
         }
@@ -128,15 +126,15 @@ impl Loop {
     fn wake_at(&self) -> Option<Duration> {
         let is_due = self.is_dirty || self.console.state.version != self.painted_version;
         let paint = if is_due { Some(self.limiter.allowed_at()) } else { self.change_at };
-        paint.into_iter().chain(self.esc.deadline()).min()
+        paint.into_iter().chain(self.decoder.deadline()).min()
     }
 
     /// Takes in what waits already, so that a burst costs one paint.
-    fn drain(&mut self, events: &mut EventStream) -> io::Result<()> {
+    fn drain(&mut self, typed: &mut Receiver<Vec<u8>>) -> io::Result<()> {
         let end = Instant::now() + DRAIN_TIME;
         for _ in 0..DRAIN_MAX {
-            if let Some(event) = events.next().now_or_never() {
-                self.on_event(event)?;
+            if let Ok(bytes) = typed.try_recv() {
+                self.on_bytes(&bytes)?;
             } else if let Ok(message) = self.console.messages.try_recv() {
                 self.on_message(message)?;
             } else {
@@ -147,22 +145,21 @@ impl Loop {
             }
         }
         let now = self.now();
-        for key in self.esc.expire(now) {
-            self.on_message(Msg::Key(key))?;
-        }
-        Ok(())
+        let inputs = self.decoder.expire(now);
+        inputs.into_iter().try_for_each(|input| self.on_input(input))
     }
 
-    fn on_event(&mut self, event: Option<io::Result<ratatui::crossterm::event::Event>>) -> io::Result<()> {
-        let event = event.unwrap_or_else(|| Err(io::ErrorKind::UnexpectedEof.into()))?;
+    fn on_bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
         let now = self.now();
-        let Some(input) = translate(event) else { return Ok(()) };
+        let inputs = self.decoder.push(bytes, now);
+        inputs.into_iter().try_for_each(|input| self.on_input(input))
+    }
+
+    fn on_input(&mut self, input: Input) -> io::Result<()> {
         match input {
             Input::Key(key) => {
                 self.limiter.hurry();
-                for key in self.esc.push(key, now) {
-                    self.on_message(Msg::Key(key))?;
-                }
+                self.on_message(Msg::Key(key))?;
             }
             Input::Paste(text) => self.on_message(Msg::Paste(text))?,
             Input::Click { column, row } => {
@@ -174,12 +171,6 @@ impl Loop {
                 if let Some((pane, _)) = self.hit(column, row) {
                     self.on_message(Msg::Wheel(pane, steps))?;
                 }
-            }
-            Input::Resize(width, height) => {
-                // The newest size counts, whatever this event says.
-                let (width, height) = guard::size().unwrap_or((width, height));
-                self.screen.resize(width, height);
-                self.is_dirty = true;
             }
             Input::Focus(is_focused) => {
                 self.limiter.set_focused(is_focused);
@@ -256,6 +247,13 @@ impl Loop {
             Signal::Leave(_) => self.on_message(Msg::Leave),
             Signal::Suspend => self.perform(Effect::Suspend),
             Signal::Continue => self.come_back(),
+            Signal::Resize => {
+                if let Some((width, height)) = guard::size() {
+                    self.screen.resize(width, height);
+                    self.is_dirty = true;
+                }
+                Ok(())
+            }
         }
     }
 

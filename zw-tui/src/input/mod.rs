@@ -1,4 +1,4 @@
-//! From the terminal's events to the console's own: keys, pastes, clicks.
+//! From the bytes of the terminal to the console's own: keys, pastes, clicks.
 
-pub mod esc_guard;
+pub mod decoder;
 pub mod reader;

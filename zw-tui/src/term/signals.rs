@@ -12,6 +12,8 @@ pub enum Signal {
     Suspend,
     /// We go on after a stop: the terminal may be in any state.
     Continue,
+    /// The terminal has another size.
+    Resize,
 }
 
 /// All of them.
@@ -24,6 +26,7 @@ pub struct Signals {
     hangup: Option<Stream>,
     stop: Stream,
     go_on: Stream,
+    resize: Stream,
 }
 
 impl Signals {
@@ -39,6 +42,7 @@ impl Signals {
             hangup: if is_ignored(rustix::process::Signal::HUP) { None } else { Some(signal(SignalKind::hangup())?) },
             stop: signal(SignalKind::from_raw(rustix::process::Signal::TSTP.as_raw()))?,
             go_on: signal(SignalKind::from_raw(rustix::process::Signal::CONT.as_raw()))?,
+            resize: signal(SignalKind::window_change())?,
         })
     }
 
@@ -57,6 +61,7 @@ impl Signals {
             Some(()) = hangup => Signal::Leave(1),
             Some(()) = self.stop.recv() => Signal::Suspend,
             Some(()) = self.go_on.recv() => Signal::Continue,
+            Some(()) = self.resize.recv() => Signal::Resize,
             else => std::future::pending().await,
         }
     }

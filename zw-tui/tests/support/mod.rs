@@ -1,5 +1,7 @@
 //! A console in a pseudo terminal, with a terminal emulator that reads its screen.
 
+#![allow(dead_code, reason = "every test and benchmark uses a part of it")]
+
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
 use rustix::process::{Pid, Signal, kill_process};
 use std::io::{Read, Write};
@@ -20,6 +22,8 @@ pub(crate) struct Console {
     writer: Option<Box<dyn Write + Send>>,
     screen: Arc<Mutex<vt100::Parser>>,
     received: Arc<AtomicUsize>,
+    /// What came since somebody wanted to have it.
+    recording: Arc<Mutex<Option<Vec<u8>>>>,
     reader: Option<JoinHandle<()>>,
     hangs_up: Arc<AtomicBool>,
     directory: tempfile::TempDir,
@@ -42,9 +46,15 @@ impl Console {
     }
 
     pub(crate) fn start_at(base: u16, nodes: u8, brokers: u8) -> Console {
+        Console::start_with(base, nodes, brokers, &[])
+    }
+
+    /// With more flags.
+    pub(crate) fn start_with(base: u16, nodes: u8, brokers: u8, flags: &[&str]) -> Console {
         let directory = tempfile::tempdir().unwrap();
         let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_zw-tui"));
         command.args(arguments(base, nodes, brokers, &directory));
+        command.args(flags);
         Console::spawn(command, directory)
     }
 
@@ -72,10 +82,15 @@ impl Console {
         let mut reader = pair.master.try_clone_reader().unwrap();
         let hangs_up = Arc::new(AtomicBool::new(false));
         let (shown, counted, ends) = (Arc::clone(&screen), Arc::clone(&received), Arc::clone(&hangs_up));
+        let recording = Arc::new(Mutex::new(None::<Vec<u8>>));
+        let recorded = Arc::clone(&recording);
         let reader = std::thread::spawn(move || {
             let mut bytes = [0; 4_096];
             while let Ok(count @ 1..) = reader.read(&mut bytes) {
                 shown.lock().unwrap().process(&bytes[..count]);
+                if let Some(recorded) = recorded.lock().unwrap().as_mut() {
+                    recorded.extend_from_slice(&bytes[..count]);
+                }
                 counted.fetch_add(count, Ordering::SeqCst);
                 if ends.load(Ordering::SeqCst) {
                     return;
@@ -84,7 +99,7 @@ impl Console {
         });
         let writer = pair.master.take_writer().unwrap();
         let (master, writer, reader) = (Some(pair.master), Some(writer), Some(reader));
-        Console { child, master, writer, screen, received, reader, hangs_up, directory }
+        Console { child, master, writer, screen, received, recording, reader, hangs_up, directory }
     }
 
     pub(crate) fn pid(&self) -> Pid {
@@ -118,6 +133,21 @@ impl Console {
 
     pub(crate) fn wait_until_gone(&self, text: &str) {
         wait_with(|| !self.text().contains(text), || format!("{text:?} stayed on\n{}", self.text()));
+    }
+
+    /// Keeps what the terminal gets from now on.
+    pub(crate) fn record(&self) {
+        self.recording.lock().unwrap().get_or_insert_default();
+    }
+
+    /// What it got since [`Console::record`] or the last call of this.
+    pub(crate) fn recorded(&self) -> Vec<u8> {
+        self.recording.lock().unwrap().as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// Bytes that the terminal got so far.
+    pub(crate) fn received(&self) -> usize {
+        self.received.load(Ordering::SeqCst)
     }
 
     /// Waits for a time in which not a byte comes.

@@ -1,0 +1,134 @@
+//! The screen at any size, with a lot in it.
+
+use crate::Measured;
+use crate::harness::{Bench, millis, wait};
+use crate::load::{Load, children, write};
+use crate::support::{Console, free_ports};
+use bytes::Bytes;
+use std::time::{Duration, Instant};
+
+const CHILDREN: usize = 300_000;
+
+pub(crate) fn sizes() -> Measured {
+    let mut bench = Bench::serving(5, 3);
+    let sizes =
+        [(1, 1), (2, 2), (10, 3), (20, 5), (40, 12), (80, 24), (100, 30), (160, 45), (300, 100), (500, 200), (160, 45)];
+    for (width, height) in sizes {
+        bench.console.resize(width, height);
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    wait(|| bench.console.text().contains("quorum 5/5"));
+    Measured::new(true, format!("{} sizes", sizes.len()))
+}
+
+pub(crate) fn resize_storm() -> Measured {
+    let mut bench = Bench::settled(5, 3);
+    let fresh = bench.console.text();
+    for step in 0..200_u16 {
+        // Any sizes do; the same ones in every run.
+        bench.console.resize(1 + step * 37 % 240, 1 + step * 23 % 80);
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let began = Instant::now();
+    bench.console.resize(160, 45);
+    // The first row has the time since the start.
+    let below = |text: &str| text.lines().skip(1).map(str::to_owned).collect::<Vec<_>>();
+    wait(|| below(&bench.console.text()) == below(&fresh));
+    let time = millis(began);
+    Measured::new(time <= 150.0, format!("{time:.0} ms"))
+}
+
+/// How often these bytes were sent to the terminal while `run` ran with a console of its own.
+fn sent(run: impl FnOnce(&mut Bench)) -> Vec<u8> {
+    let base = free_ports(5);
+    let console = Console::start_at(base, 5, 3);
+    console.record();
+    console.wait_for("quorum 5/5");
+    let servers = (base..base + 5).map(|port| format!("127.0.0.1:{port}")).collect();
+    let mut bench = Bench { console, servers };
+    run(&mut bench);
+    bench.console.recorded()
+}
+
+fn count(bytes: &[u8], part: &[u8]) -> usize {
+    bytes.windows(part.len()).filter(|window| *window == part).count()
+}
+
+/// A minute of looking around, with something going on.
+fn use_it(bench: &mut Bench, time: Duration) {
+    let _load = Load::start(&bench.servers, 100);
+    let end = Instant::now() + time;
+    for keys in
+        ["j", "4", "j", "l", "7", "k", "?", "\x1b", "1", "d", "\x1b", "!", "\x1b", "3", "5", "6", "8"].iter().cycle()
+    {
+        if Instant::now() > end {
+            break;
+        }
+        bench.console.type_keys(keys);
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+pub(crate) fn synchronized() -> Measured {
+    let bytes = sent(|bench| use_it(bench, Duration::from_secs(10)));
+    let (begins, ends) = (count(&bytes, b"\x1b[?2026h"), count(&bytes, b"\x1b[?2026l"));
+    Measured::new(begins > 20 && begins == ends, format!("{begins} begins, {ends} ends"))
+}
+
+pub(crate) fn no_clear() -> Measured {
+    let bytes = sent(|bench| {
+        bench.console.recorded();
+        use_it(bench, Duration::from_secs(60));
+    });
+    let clears = count(&bytes, b"\x1b[2J");
+    Measured::new(clears == 0, format!("{clears} clears in {} bytes", bytes.len()))
+}
+
+pub(crate) fn many_children() -> Measured {
+    let mut bench = Bench::serving(3, 0);
+    children(&bench.servers, "/many", CHILDREN);
+    bench.console.type_keys("4\x12");
+    bench.console.wait_for("300k ch");
+    bench.console.type_keys("gj");
+    bench.console.wait_for("> \u{25b8} many");
+    let first = bench.millis_until("l", |text| text.contains("c0000003"));
+    let mut worst = 0.0_f64;
+    bench.console.type_keys("j");
+    for _ in 0..100 {
+        std::thread::sleep(Duration::from_millis(5));
+        worst = worst.max(bench.millis_to_paint("\x1b[6~"));
+    }
+    Measured::new(
+        first <= 200.0 && worst <= 40.0,
+        format!("first page {first:.0} ms, worst of 100 pages down {worst:.0} ms"),
+    )
+}
+
+pub(crate) fn large_value() -> Measured {
+    let mut bench = Bench::serving(3, 0);
+    write(&bench.servers, "/large", Bytes::from(vec![b'x'; 1_000_000]));
+    bench.console.type_keys("4\x12");
+    bench.console.wait_for("large");
+    bench.console.type_keys("g");
+    let time = bench.millis_until("j", |text| text.contains("1000000 B"));
+    let paint = bench.millis_to_paint("k");
+    Measured::new(
+        time <= 200.0 && paint <= 40.0,
+        format!("read and shown after {time:.0} ms; a key after {paint:.0} ms"),
+    )
+}
+
+pub(crate) fn many_members() -> Measured {
+    let mut bench = Bench::serving(9, 9);
+    let mut missing = Vec::new();
+    for (width, height) in [(160, 45), (80, 24)] {
+        bench.console.resize(width, height);
+        std::thread::sleep(Duration::from_millis(500));
+        let text = bench.console.text();
+        let members = (1..=9).flat_map(|number| [format!("n{number}"), format!("b{number}")]);
+        missing.extend(
+            members.filter(|member| !text.contains(member.as_str())).map(|m| format!("{m} at {width}x{height}")),
+        );
+    }
+    Measured::new(missing.is_empty(), format!("missing: {missing:?}"))
+}
