@@ -192,7 +192,7 @@ pub const ACTIONS: &[Action] = &[
     look(Id::ZoomIn, &[key('+')], "zoom", "Give the pane the whole screen", "zoom"),
     look(Id::ZoomOut, &[key('_')], "", "Show all panes again", "unzoom"),
     look(Id::Freeze, &[key('p')], "freeze", "Let the display stand still, or go on; all is recorded", "freeze"),
-    look(Id::PreviousMark, &[key('{')], "mark before", "Go back in time to the mark before", "previousmark"),
+    look(Id::PreviousMark, &[key('{')], "", "Go back in time to the mark before", "previousmark"),
     look(Id::NextMark, &[key('}')], "", "Go on in time to the next mark", "nextmark"),
     in_pane(
         Pane::Timeline,

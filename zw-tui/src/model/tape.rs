@@ -20,7 +20,7 @@ use super::update::update;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// Bytes that are kept in memory: of five nodes under load, more than an hour.
+/// Bytes that are kept in memory: of five nodes under load, about an hour.
 pub const TAPE_BYTES_MAX: usize = 6 << 20;
 /// Bytes of messages that are worth a state, if that is small.
 const SEGMENT_BYTES_MIN: usize = 64 << 10;
@@ -55,6 +55,7 @@ pub struct Tape {
     slots: Slots,
     newest: Duration,
     limit: usize,
+    segment_min: usize,
 }
 
 #[derive(Clone, Debug)]
@@ -140,17 +141,24 @@ fn frame(bytes: &[u8]) -> Option<Frame<'_>> {
 
 impl Default for Tape {
     fn default() -> Tape {
-        Tape { segments: VecDeque::new(), slots: Slots::default(), newest: Duration::ZERO, limit: TAPE_BYTES_MAX }
+        Tape::with_limits(TAPE_BYTES_MAX, SEGMENT_BYTES_MIN)
     }
 }
 
 impl Tape {
+    /// Keeps so many bytes, in segments of at least so many bytes of messages.
+    #[must_use]
+    pub fn with_limits(limit: usize, segment_min: usize) -> Tape {
+        let (segments, slots, newest) = (VecDeque::new(), Slots::default(), Duration::ZERO);
+        Tape { segments, slots, newest, limit, segment_min }
+    }
+
     /// Records a message that comes to `state` at `now`, before it is taken in. Times are exact to a microsecond. Gives
     /// the bytes that were added.
     pub fn record(&mut self, state: &State, now: Duration, message: &Msg) -> &[u8] {
-        let is_full = |segment: &Segment| {
-            segment.bytes.len() - segment.state_bytes >= SEGMENT_BYTES_MIN.max(2 * segment.state_bytes)
-        };
+        let segment_min = self.segment_min;
+        let is_full =
+            |segment: &Segment| segment.bytes.len() - segment.state_bytes >= segment_min.max(2 * segment.state_bytes);
         if self.segments.back().is_none_or(is_full) {
             self.begin_segment(state, now);
         }
@@ -209,7 +217,7 @@ impl Tape {
     /// # Errors
     /// The bytes are damaged before the last frame, or not of this version.
     pub fn from_bytes(bytes: &[u8]) -> Result<(Tape, usize), TapeError> {
-        let mut tape = Tape { limit: usize::MAX, ..Tape::default() };
+        let mut tape = Tape::with_limits(usize::MAX, usize::MAX);
         let mut at = 0;
         while let Some(frame) = frame(&bytes[at..]) {
             let whole = &bytes[at..at + frame.length];

@@ -36,8 +36,7 @@ pub struct TreeView {
     open: BTreeSet<String>,
     #[serde(serialize_with = "unless_too_many")]
     listings: BTreeMap<String, Listing>,
-    /// Follow from the rest.
-    #[serde(skip)]
+    #[serde(serialize_with = "rows_unless_too_many")]
     rows: Vec<Row>,
     cursor: usize,
     value_wanted: bool,
@@ -55,7 +54,7 @@ struct Listing {
 }
 
 /// A line of the tree.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Row {
     /// The znode; for a line that stands for unread children, their parent.
     pub path: String,
@@ -66,7 +65,7 @@ pub struct Row {
 }
 
 /// What a line stands for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RowKind {
     /// A znode.
     Znode {
@@ -98,6 +97,10 @@ fn unless_too_many<S: Serializer>(listings: &BTreeMap<String, Listing>, serializ
     } else {
         listings.serialize(serializer)
     }
+}
+
+fn rows_unless_too_many<S: Serializer>(rows: &[Row], serializer: S) -> Result<S::Ok, S::Error> {
+    if rows.len() > CHILDREN_KEPT_MAX { Vec::<Row>::new().serialize(serializer) } else { rows.serialize(serializer) }
 }
 
 impl Default for TreeView {
@@ -138,9 +141,11 @@ impl TreeView {
         self.rows.get(self.cursor).map_or("/", |row| row.path.as_str())
     }
 
-    /// After it was read back: makes what is not kept.
+    /// After it was read back: makes what was not kept.
     pub(super) fn restore(&mut self) {
-        self.rebuild();
+        if self.rows.is_empty() {
+            self.rebuild();
+        }
     }
 
     /// Opens and selects what another view has open and selected, as far as this one knows it.

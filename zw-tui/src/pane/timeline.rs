@@ -29,10 +29,12 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, state: &State, now: Duration, place:
     let scale = timeline::scale(state, now, cells.width);
     let (start, end) = (clock(scale.start), clock(scale.end));
     let times = format!("{start} - {end}  a cell is {}", seconds(scale.slice));
-    let keys = match (state.time.is_past(), state.focus() == Pane::Timeline) {
-        (true, _) => " { } marks  Left Right step  . now ",
-        (false, true) => " { mark before  Left Right step ",
-        (false, false) => " { mark before ",
+    let keys = match (state.time.seen, state.focus() == Pane::Timeline) {
+        (Seen::Now, true) => " { mark before  Left 1 s back ",
+        (Seen::Now, false) if state.marks.iter().len() > 0 => " { mark before ",
+        (Seen::Now, false) => "",
+        (_, true) => " { } marks  Left Right step  . now ",
+        (_, false) => " { } marks  . now ",
     };
     let inner = open(canvas, state, Pane::Timeline, place, &times, &Text::of(keys, Role::Dim));
     let line = line(state, &scale, now);

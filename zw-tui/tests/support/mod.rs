@@ -58,6 +58,13 @@ impl Console {
         Console::spawn(command, directory)
     }
 
+    /// Shows a recording.
+    pub(crate) fn replay(file: &std::path::Path) -> Console {
+        let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_zw-tui"));
+        command.args(["replay".as_ref(), file.as_os_str()]);
+        Console::spawn(command, tempfile::tempdir().unwrap())
+    }
+
     /// Below a shell that ran `prefix`.
     pub(crate) fn start_in_shell(prefix: &str, nodes: u8, brokers: u8) -> Console {
         let directory = tempfile::tempdir().unwrap();
@@ -161,6 +168,11 @@ impl Console {
             since.elapsed() >= time
         };
         wait_with(is_silent, || format!("bytes keep coming for\n{}", self.text()));
+    }
+
+    /// Bytes that the terminal was given.
+    pub(crate) fn received(&self) -> usize {
+        self.received.load(Ordering::SeqCst)
     }
 
     pub(crate) fn modes(&self) -> Modes {
