@@ -12,6 +12,7 @@ use support::Console;
 fn a_frozen_display_writes_nothing_whatever_happens() {
     let mut console = Console::start(3, 0);
     console.wait_for("HEALTHY  quorum 3/3");
+    console.wait_for_silence(Duration::from_millis(1_500));
     console.type_keys("p");
     console.wait_for("FROZEN");
     console.wait_for_silence(Duration::from_millis(500));
@@ -65,7 +66,10 @@ fn a_recording_is_replayed_without_any_process() {
     replay.wait_for("recorded");
     assert_eq!(support::living_with(directory.path().to_str().unwrap()).len(), 1, "only the console");
     replay.type_keys("{{{{{{{{");
-    replay.wait_for("HEALTHY  quorum 3/3  leader n3");
+    replay.wait_for("there is no mark before this");
+    replay.type_keys(":at 00:00.0\r");
+    replay.wait_for("starting");
+    replay.wait_for("quorum 0/3");
     replay.type_keys("K");
     replay.wait_for("this is a recording: nothing runs");
     replay.type_keys("qq");

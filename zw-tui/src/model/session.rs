@@ -57,6 +57,10 @@ impl Session {
         let mut session = Session { tape, is_replay: true, ..Session::new(live.clone()) };
         session.past = Some(Past { at, state: live, seen: Seen::Replay });
         session.look_around(at);
+        // What was being typed at the end would take the keys.
+        if let Some(past) = &mut session.past {
+            View::of(&past.state).apply(&mut past.state);
+        }
         Ok(session)
     }
 

@@ -233,6 +233,8 @@ impl Drop for Console {
             for pid in living_with(self.directory.path().to_str().unwrap()) {
                 let _ = kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL);
             }
+            // It may have another one's directory.
+            let _ = self.child.kill();
             let _ = self.child.wait();
         }
     }
