@@ -170,11 +170,6 @@ impl Console {
         wait_with(is_silent, || format!("bytes keep coming for\n{}", self.text()));
     }
 
-    /// Bytes that the terminal was given.
-    pub(crate) fn received(&self) -> usize {
-        self.received.load(Ordering::SeqCst)
-    }
-
     pub(crate) fn modes(&self) -> Modes {
         let parser = self.screen.lock().unwrap();
         let screen = parser.screen();
