@@ -320,7 +320,9 @@ pub fn hints(state: &State) -> impl Iterator<Item = &'static Action> {
         Scope::Everywhere => true,
         Scope::In(pane) => pane == focus,
     });
-    here.filter(|action| !action.hint.is_empty() && enabled(action.id, state).is_ok())
+    // In the past they go back to now, and that has a hint of its own.
+    let is_said = |id: Id| matches!(id, Id::Quit | Id::Freeze) && matches!(state.time.seen, Seen::Frozen | Seen::Past);
+    here.filter(move |action| !action.hint.is_empty() && enabled(action.id, state).is_ok() && !is_said(action.id))
 }
 
 #[cfg(test)]
