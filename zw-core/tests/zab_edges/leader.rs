@@ -114,6 +114,7 @@ fn a_snapshot_is_installed_when_the_offered_zxid_is_acknowledged() {
     append_all(&mut leader);
     let effects = leader.hear(N1, first, ack(offered));
     assert_eq!(sent(&effects), [(N1, &offer(zxid(2, 2)))], "the log has moved on");
+    assert_eq!(effects.len(), 1, "and it is not taken for a follower that fell behind: {effects:?}");
     let effects = leader.hear(N1, first, ack(zxid(2, 2)));
     assert_eq!(leader.zab.acked_by(N1), Some(zxid(2, 2)));
     let watermark = Append { epoch: Epoch(2), previous: zxid(2, 2), commit: zxid(2, 2), entries: Vec::new() };
