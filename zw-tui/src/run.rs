@@ -245,6 +245,10 @@ impl Loop {
             Effect::Children { .. }
             | Effect::Value { .. }
             | Effect::Write { .. }
+            | Effect::Load { .. }
+            | Effect::StopLoad
+            | Effect::Feed { .. }
+            | Effect::Pages { .. }
             | Effect::Faults { .. }
             | Effect::Redial { .. } => {
                 if let Some(world) = &self.console.world {

@@ -8,13 +8,17 @@
 //! All times are since the start of the console.
 
 pub mod acts;
+pub mod agreement;
 pub mod events;
 pub mod faults;
+pub mod feed;
+pub mod load;
 pub mod marks;
 pub mod message;
 pub mod overlay;
 pub mod page;
 pub mod patch;
+pub mod scenario;
 pub mod select;
 pub mod session;
 pub mod sight;
@@ -28,10 +32,14 @@ pub mod verdict;
 
 use crate::member::Member;
 use crate::supervisor::{Asked, Exit};
+use agreement::Agreement;
 use events::Events;
 use faults::Faults;
+use feed::Feed;
+use load::Loads;
 use marks::Marks;
 use overlay::{Overlay, Toast};
+use scenario::Scenarios;
 use serde::{Deserialize, Serialize};
 use sight::Sight;
 use std::collections::VecDeque;
@@ -66,6 +74,14 @@ pub struct State {
     /// Which time this is.
     #[serde(skip)]
     pub time: TimeView,
+    /// The loads.
+    pub loads: Loads,
+    /// The newest feed of events.
+    pub feed: Option<Feed>,
+    /// Whether the replicas are equal.
+    pub agreement: Agreement,
+    /// The scenarios.
+    pub scenarios: Scenarios,
     /// The tree of the selected node.
     pub tree: TreeView,
     /// The panes, the one that was looked at last first: it takes the keys, and is shown where there is room for one.
@@ -305,6 +321,10 @@ impl State {
             faults: Faults::default(),
             marks: Marks::default(),
             time: TimeView::default(),
+            loads: Loads::default(),
+            feed: None,
+            agreement: Agreement::default(),
+            scenarios: Scenarios::default(),
             tree: TreeView::default(),
             recent: [
                 Pane::Nodes,

@@ -34,6 +34,11 @@ pub enum Overlay {
     },
     /// `W`.
     Write(WriteForm),
+    /// The scenarios, to choose from.
+    Scenarios {
+        /// The selected line.
+        cursor: usize,
+    },
     /// Something to read.
     Text {
         /// What.
