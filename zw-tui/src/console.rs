@@ -128,7 +128,7 @@ fn assemble(options: &Options, data: DataDirectory) -> Result<Parts, String> {
     }
     let cluster = {
         let _inside = workers.enter();
-        Cluster::start(&launch.nodes, sender.clone())
+        Cluster::start(&launch.nodes, &launch.brokers, sender.clone())
     };
     let state = State::new(launch.nodes, launch.brokers);
     let recorder = Recorder::new(sender);

@@ -21,6 +21,7 @@ pub mod launch;
 pub mod layout;
 pub mod limiter;
 pub mod member;
+mod meter;
 pub mod model;
 pub mod options;
 pub mod pane;

@@ -8,15 +8,24 @@
 //! All times are since the start of the console.
 
 pub mod acts;
+pub mod broker;
+pub mod diff;
+pub mod divergence;
 pub mod events;
 pub mod faults;
+pub mod gauges;
+pub mod history;
 pub mod marks;
+pub mod measured;
 pub mod message;
 pub mod overlay;
 pub mod page;
 pub mod patch;
+pub mod reigns;
+pub mod replication;
 pub mod select;
 pub mod session;
+pub mod sessions;
 pub mod sight;
 pub mod tape;
 pub mod text;
@@ -28,11 +37,17 @@ pub mod verdict;
 
 use crate::member::Member;
 use crate::supervisor::{Asked, Exit};
+use broker::BrokerSight;
+use diff::DiffView;
 use events::Events;
 use faults::Faults;
+use history::History;
 use marks::Marks;
+use measured::Measured;
 use overlay::{Overlay, Toast};
+use replication::Divergence;
 use serde::{Deserialize, Serialize};
+use sessions::SessionsView;
 use sight::Sight;
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -68,6 +83,12 @@ pub struct State {
     pub time: TimeView,
     /// The tree of the selected node.
     pub tree: TreeView,
+    /// What was measured and held against each other.
+    pub measured: Measured,
+    /// The newest comparison of two nodes' trees.
+    pub diff: Option<DiffView>,
+    /// The sessions, once somebody asked for them.
+    pub sessions: Option<SessionsView>,
     /// The panes, the one that was looked at last first: it takes the keys, and is shown where there is room for one.
     pub recent: [Pane; Pane::ALL.len()],
     /// Whether the pane that takes the keys has the whole body.
@@ -163,6 +184,12 @@ pub struct Node {
     pub process: Process,
     /// What it says.
     pub sight: Sight,
+    /// What was measured of it.
+    pub past: History,
+    /// Another node has another tree at the same zxid; until this one is started anew.
+    pub diverged: Option<Divergence>,
+    /// Entries of its log that the ensemble went on without.
+    pub forked: u64,
 }
 
 /// A broker.
@@ -174,6 +201,8 @@ pub struct Broker {
     pub address: String,
     /// The process.
     pub process: Process,
+    /// What it says.
+    pub sight: BrokerSight,
 }
 
 /// A child process: what we want and what we see, side by side.
@@ -291,11 +320,15 @@ impl State {
             address,
             process: Process::new(),
             sight: Sight::default(),
+            past: History::default(),
+            diverged: None,
+            forked: 0,
         });
         let brokers = broker_addresses.into_iter().zip(1..).map(|(address, number)| Broker {
             member: Member::Broker(number),
             address,
             process: Process::new(),
+            sight: BrokerSight::default(),
         });
         State {
             version: 1,
@@ -306,6 +339,9 @@ impl State {
             marks: Marks::default(),
             time: TimeView::default(),
             tree: TreeView::default(),
+            measured: Measured::default(),
+            diff: None,
+            sessions: None,
             recent: [
                 Pane::Nodes,
                 Pane::Tree,

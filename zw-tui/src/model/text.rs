@@ -4,7 +4,7 @@ use super::events::Level;
 use super::page::{self, Line};
 use super::select::fault_lines;
 use super::verdict::judge;
-use super::{Member, State};
+use super::{Member, State, diff, sessions};
 use crate::action::table::Id;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -18,9 +18,16 @@ pub enum TextPage {
     Faults,
     /// All that is known of the selected child.
     Describe,
+    /// What differs between two nodes' trees.
+    Diff,
+    /// The sessions of the ensemble.
+    Sessions,
 }
 
 impl TextPage {
+    const ALL: [TextPage; 5] =
+        [TextPage::Why, TextPage::Faults, TextPage::Describe, TextPage::Diff, TextPage::Sessions];
+
     /// The action that opens it, and closes it again.
     #[must_use]
     pub fn opened_by(self) -> Id {
@@ -28,13 +35,15 @@ impl TextPage {
             TextPage::Why => Id::Why,
             TextPage::Faults => Id::Faults,
             TextPage::Describe => Id::Describe,
+            TextPage::Diff => Id::Diff,
+            TextPage::Sessions => Id::Sessions,
         }
     }
 
     /// The text that an action opens.
     #[must_use]
     pub fn of(id: Id) -> Option<TextPage> {
-        [TextPage::Why, TextPage::Faults, TextPage::Describe].into_iter().find(|page| page.opened_by() == id)
+        TextPage::ALL.into_iter().find(|page| page.opened_by() == id)
     }
 
     /// Its title.
@@ -43,6 +52,8 @@ impl TextPage {
         match self {
             TextPage::Why => format!("Why {}", judge(state, now).word.text()),
             TextPage::Faults => format!("Faults: {}", state.faults.active().len()),
+            TextPage::Diff => state.diff.as_ref().map_or_else(String::new, diff::title),
+            TextPage::Sessions => sessions::title(state),
             TextPage::Describe => state.selected().map_or_else(String::new, |member: Member| member.to_string()),
         }
     }
@@ -52,7 +63,7 @@ impl TextPage {
     pub fn keys(self) -> &'static str {
         match self {
             TextPage::Faults => "H heals all  U the newest  ",
-            TextPage::Why | TextPage::Describe => "",
+            TextPage::Why | TextPage::Describe | TextPage::Diff | TextPage::Sessions => "",
         }
     }
 
@@ -70,6 +81,10 @@ impl TextPage {
                 let lines = fault_lines(state, now).into_iter().map(|(line, lasts)| (line, level(lasts))).collect();
                 (lines, "None yet. C cuts the selected node off, L makes links slow.")
             }
+            TextPage::Diff => {
+                (state.diff.as_ref().map(diff::lines).unwrap_or_default(), "Nothing was compared yet: = compares.")
+            }
+            TextPage::Sessions => (sessions::lines(state, now), "No node was asked yet."),
             TextPage::Describe => (page::lines(state, now), "Nothing is selected."),
         };
         if lines.is_empty() { vec![(else_said.to_owned(), Level::Info)] } else { lines }

@@ -1,13 +1,14 @@
 //! The one function that changes the state: a message in, effects out.
 
 use super::acts::say;
+use super::broker::BrokerSight;
 use super::events::{Event, Level, Source};
 use super::message::{Effect, Msg, Recording, WriteFailure, Written};
 use super::overlay::{Input, Overlay, WriteForm};
 use super::select::{self, printable};
 use super::sight::Turn;
 use super::time::Travel;
-use super::{Desired, Observed, Pane, State, faults, marks};
+use super::{Desired, Observed, Pane, State, broker, faults, marks, measured, sessions};
 use crate::action::command::{check_path, completed};
 use crate::action::table::{ACTIONS, Action, Id, lookup};
 use crate::action::{perform, table};
@@ -15,6 +16,7 @@ use crate::key::{Code, Key};
 use crate::member::Member;
 use crate::supervisor::{Asked, Change, Report};
 use std::time::Duration;
+use zw_core::ids::NodeId;
 use zw_core::wire::admin::{NodeRole, Status};
 
 /// How much of a process's last words is kept.
@@ -36,7 +38,7 @@ fn take(state: &mut State, now: Duration, message: Msg) -> Vec<Effect> {
         Msg::Wheel(pane, steps) if state.overlay.is_none() => perform::move_in(state, pane, i64::from(steps) * 3),
         Msg::Wheel(..) => Vec::new(),
         Msg::Supervisor(report) => on_report(state, now, report),
-        Msg::Status { node, status, .. } => on_status(state, now, node, status),
+        Msg::Status { node, status, round_trip } => on_status(state, now, node, status, round_trip),
         Msg::Silent { node, reason } => on_silent(state, now, node, reason),
         Msg::Children { node, path, after, result } if node == state.tree.node => {
             state.version += 1;
@@ -59,6 +61,25 @@ fn take(state: &mut State, now: Duration, message: Msg) -> Vec<Effect> {
                 printed.take(lines, total);
                 state.version += 1;
             }
+            Vec::new()
+        }
+        Msg::Broker { broker, status } => {
+            broker::take(state, now, broker, status);
+            Vec::new()
+        }
+        Msg::Diff { number, report } => {
+            if let Some(view) = state.diff.as_mut().filter(|view| view.number == number) {
+                view.report = *report;
+                state.version += 1;
+            }
+            Vec::new()
+        }
+        Msg::Sessions { node, result } => {
+            sessions::take(state, now, node, result);
+            Vec::new()
+        }
+        Msg::Cost(cost) => {
+            state.measured.cost.settle(cost);
             Vec::new()
         }
         Msg::Leave => perform::leave(state, now),
@@ -337,11 +358,17 @@ fn on_report(state: &mut State, now: Duration, report: Report) -> Vec<Effect> {
             let is_again = process.starts > 1;
             if let (Member::Node(_), Some(node)) = (member, state.nodes.get_mut(member.index())) {
                 node.sight.forget();
+                node.past.begin_life();
+                (node.diverged, node.forked) = (None, 0);
+                state.measured.digests.forget(NodeId(u16::try_from(member.index() + 1).unwrap_or(u16::MAX)));
                 effects.push(Effect::Redial { node: member.index() });
                 effects.extend(faults::begin_life(state, now, member.index()));
                 if state.tree.node == member.index() {
                     state.tree.begin_life();
                 }
+            }
+            if let (Member::Broker(_), Some(broker)) = (member, state.brokers.get_mut(member.index())) {
+                broker.sight = BrokerSight::default();
             }
             if is_again {
                 note(state, now, source, Level::Info, format!("started again, pid {pid}"));
@@ -380,7 +407,7 @@ fn on_report(state: &mut State, now: Duration, report: Report) -> Vec<Effect> {
     effects
 }
 
-fn on_status(state: &mut State, now: Duration, index: usize, status: Box<Status>) -> Vec<Effect> {
+fn on_status(state: &mut State, now: Duration, index: usize, status: Box<Status>, round_trip: Duration) -> Vec<Effect> {
     let Some(node) = state.nodes.get_mut(index) else { return Vec::new() };
     // An answer that was under way when the process ended speaks of nobody any more.
     if node.process.pid().is_none() {
@@ -392,7 +419,8 @@ fn on_status(state: &mut State, now: Duration, index: usize, status: Box<Status>
     let rates = node.sight.rates();
     let is_same = was.as_ref() == Some(&*status);
     let applied = status.applied_zxid;
-    let turns = node.sight.take(now, status);
+    node.past.take(now, &status);
+    let turns = node.sight.take(now, status, round_trip);
     if !is_same || was_late || node.sight.rates() != rates {
         state.version += 1;
     }
@@ -401,8 +429,10 @@ fn on_status(state: &mut State, now: Duration, index: usize, status: Box<Status>
             note(state, now, Source::Member(member), level, text);
         }
     }
+    measured::compare(state, now, index);
     let mut effects = if state.tree.node == index { state.tree.refresh(applied) } else { Vec::new() };
     effects.extend(output_again(state));
+    effects.extend(sessions::again(state, now, index));
     effects
 }
 
@@ -452,6 +482,7 @@ fn on_silent(state: &mut State, now: Duration, index: usize, reason: String) -> 
     if is_news {
         note(state, now, Source::Member(member), Level::Warning, text);
     }
+    measured::look(state, now);
     output_again(state).into_iter().collect()
 }
 
