@@ -23,6 +23,7 @@ pub mod layout;
 pub mod limiter;
 pub mod load;
 pub mod member;
+mod meter;
 pub mod model;
 pub mod options;
 pub mod pane;

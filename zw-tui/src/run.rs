@@ -11,6 +11,7 @@ use crate::input::decoder::{Decoder, Input};
 use crate::input::reader;
 use crate::layout;
 use crate::limiter::Limiter;
+use crate::meter::Meter;
 use crate::model::message::{Breakage, Effect, Msg};
 use crate::model::session::{self, Session};
 use crate::pane;
@@ -72,6 +73,7 @@ struct Loop {
     change_at: Option<Duration>,
     is_dirty: bool,
     panics_in_draw: bool,
+    meter: Meter,
 }
 
 impl Console {
@@ -93,6 +95,7 @@ impl Console {
             change_at: None,
             is_dirty: true,
             panics_in_draw: false,
+            meter: Meter::start(),
         };
         main.paint_if_due()?;
         if let Some(world) = &main.console.world {
@@ -250,8 +253,10 @@ impl Loop {
             | Effect::Feed { .. }
             | Effect::Pages { .. }
             | Effect::Faults { .. }
+            | Effect::Diff { .. }
+            | Effect::Sessions { .. }
             | Effect::Redial { .. } => {
-                if let Some(world) = &self.console.world {
+                if let Some(world) = &mut self.console.world {
                     world.cluster.perform(effect);
                 }
             }
@@ -313,14 +318,18 @@ impl Loop {
         }
         let mut buffer = Buffer::empty(self.screen.area());
         assert!(!self.panics_in_draw, "the paint panics on purpose");
+        let began = Instant::now();
         pane::draw(session.shown(), &self.console.theme, session.shown_at(now), &mut buffer);
         self.painted = session.version();
         self.is_dirty = false;
         let frame = self.screen.frame(buffer)?;
         if !frame.is_empty() {
-            let began = Instant::now();
+            let drawn = Instant::now();
             guard::write_frame(&frame)?;
-            self.limiter.painted(now, began.elapsed());
+            self.limiter.painted(now, drawn.elapsed());
+        }
+        if let Some(cost) = self.meter.take(frame.len(), began.elapsed()) {
+            self.on_message(Msg::Cost(cost))?;
         }
         Ok(())
     }

@@ -122,6 +122,7 @@ fn status(node: usize, applied: u64) -> Status {
         build: "0.1.0".into(),
         disk_full: false,
         faults: Vec::new(),
+        epoch_ends: vec![zxid],
     }
 }
 

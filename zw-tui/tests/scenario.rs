@@ -254,6 +254,7 @@ impl World {
             build: String::new(),
             disk_full: false,
             faults: Vec::new(),
+            epoch_ends: vec![zxid],
         }
     }
 

@@ -59,6 +59,10 @@ pub struct Status {
     pub disk_full: bool,
     /// Fault leases that are active, in words.
     pub faults: Vec<String>,
+    /// The last entry of each of the newest epochs in its log, ascending: at most
+    /// [`crate::limits::STATUS_EPOCH_ENDS_MAX`]. Two logs whose ends of one epoch differ while both have a later one,
+    /// or one of them ends there, have forked (rule S1).
+    pub epoch_ends: Vec<Zxid>,
 }
 
 /// What a node is, as a person reads it.

@@ -121,6 +121,7 @@ fn status() -> Status {
         build: "0.1.0".into(),
         disk_full: false,
         faults: vec!["slow disk".into()],
+        epoch_ends: vec![zxid()],
     }
 }
 

@@ -18,7 +18,7 @@ use super::clock::until;
 use super::fetches::Fetches;
 use super::inbox::{Batch, CoreInput, Rest, Rounds, Waiter};
 use super::locks::{lock, read};
-use super::node::{Node, View};
+use super::node::{Node, View, newest_ends};
 use super::pending::{Barrier, HeldRequest, Pending};
 use super::snapshotter::Snapshotter;
 use crate::connection::mailbox::{Mail, Mailbox, Outcome};
@@ -353,6 +353,7 @@ impl Core {
             queue: self.pending.len(),
             disk_full: self.disk_full,
             acked,
+            epoch_ends: newest_ends(self.zab.epoch_ends()),
         };
     }
 

@@ -47,6 +47,8 @@ pub enum Command {
     Scenario(String),
     /// The end of the scenarios.
     StopScenario,
+    /// A comparison of two nodes' trees, counted from 0.
+    Diff([usize; 2]),
     /// An action of the table.
     Action(Id),
     /// Breaks the console, for a test.
@@ -84,6 +86,9 @@ pub fn parse(line: &str, state: &State, now: Duration) -> Result<Command, String
     }
     if verb == "write" {
         return write(rest, state, now);
+    }
+    if verb == "diff" {
+        return diff(rest, state, now).map(Command::Diff);
     }
     if state.has_test_hooks && verb == "debug" {
         return breakage(rest).map(Command::Break);
@@ -182,6 +187,34 @@ fn through(word: &str, text: &str, state: &State, now: Duration) -> Result<usize
         [member @ Member::Node(_)] => Ok(member.index()),
         _ => Err(format!("write goes through one node, not through {}: {WRITE_USAGE}", repeated(word))),
     }
+}
+
+/// Two nodes; one that is left out is the leader, and both that are the selected node and the leader.
+pub(super) fn diff(text: &str, state: &State, now: Duration) -> Result<[usize; 2], String> {
+    const USAGE: &str = "diff n2 n5 compares two nodes, diff n2 one with the leader";
+    let named =
+        if text.is_empty() { vec![Member::Node(node_number(state.node))] } else { targets("diff", text, state, now)? };
+    if let Some(broker) = named.iter().find(|member| !member.is_node()) {
+        return Err(format!("{broker} is a broker, which has no tree; {USAGE}"));
+    }
+    match named[..] {
+        [left, right] => Ok([left.index(), right.index()]),
+        [left] => {
+            // With whom it was seen to differ, if it was.
+            let node = state.nodes.get(left.index());
+            let other =
+                node.and_then(|node| node.diverged).map(|diverged| usize::from(diverged.other.0).saturating_sub(1));
+            let leader = || leader(state, now).ok().map(Member::index);
+            let others = || (0..state.nodes.len()).find(|index| *index != left.index());
+            let right = other.or_else(leader).filter(|other| *other != left.index()).or_else(others);
+            right.map(|right| [left.index(), right]).ok_or_else(|| "there is only one node".into())
+        }
+        _ => Err(USAGE.into()),
+    }
+}
+
+fn node_number(index: usize) -> u8 {
+    u8::try_from(index + 1).unwrap_or(u8::MAX)
 }
 
 fn breakage(text: &str) -> Result<Breakage, String> {
@@ -374,7 +407,7 @@ mod tests {
                 || fault_command::VERBS.contains(&action.command)
                 || time_command::VERBS.contains(&action.command)
                 || load_command::VERBS.contains(&action.command)
-                || action.id == Id::Write;
+                || matches!(action.id, Id::Write | Id::Diff);
             let help = if is_open { "surplus" } else { "takes no arguments" };
             assert!(reason.contains(help), "{line}: {reason}");
         }

@@ -5,6 +5,7 @@ use super::fault_command::Cure;
 use super::table::{self, Id, pause_or_resume};
 use crate::member::Member;
 use crate::model::acts::{self, Act, say};
+use crate::model::diff::{DiffReport, DiffView};
 use crate::model::events::{Event, Level, Source};
 use crate::model::message::Effect;
 use crate::model::overlay::{HISTORY_MAX, Input, Overlay, Printed, WriteForm};
@@ -12,7 +13,7 @@ use crate::model::select::{Face, node_absence, node_face, printable};
 use crate::model::text::TextPage;
 use crate::model::time::{RecordOrder, Seen, Travel};
 use crate::model::verdict::judge;
-use crate::model::{Node, Pane, State, faults, feed, load, scenario, time};
+use crate::model::{Node, Pane, State, faults, feed, load, scenario, sessions, time};
 use crate::supervisor::Order;
 use bytes::Bytes;
 use std::time::Duration;
@@ -39,6 +40,14 @@ pub fn perform(state: &mut State, now: Duration, id: Id) -> Vec<Effect> {
             }
             None => Vec::new(),
         },
+        Id::Diff => match command::diff("", state, now) {
+            Ok(nodes) => compare(state, nodes),
+            Err(reason) => {
+                say(state, now, reason, true);
+                Vec::new()
+            }
+        },
+        Id::Sessions => sessions::open(state, now),
         Id::Cut => run_line(state, now, "cut"),
         Id::Heal => faults::heal(state, now, |_| true),
         Id::Load => toggle_load(state, now),
@@ -135,6 +144,11 @@ fn look(state: &mut State, id: Id) {
         Id::Back => state.toast = None,
         Id::ZoomIn => state.zoomed = true,
         Id::ZoomOut => state.zoomed = false,
+        Id::Range => state.measured.range = state.measured.range.next(),
+        Id::Charts => {
+            state.zoomed = !(state.zoomed && state.focus() == Pane::Metrics);
+            state.focus_on(Pane::Metrics);
+        }
         Id::LastView => state.focus_on(state.recent[1]),
         Id::NextTab => state.focus_on(tab_after(state, 1)),
         Id::PreviousTab => state.focus_on(tab_after(state, Pane::TABS.len() - 1)),
@@ -264,6 +278,7 @@ pub fn carry_out(state: &mut State, now: Duration, command: Command) -> Vec<Effe
         Command::Heal(Cure::Number(number)) => faults::heal(state, now, |lease| lease.id == number),
         Command::Heal(Cure::Nodes(nodes)) => faults::heal_nodes(state, now, &nodes),
         Command::Act(act, members) => acts::perform_all(state, now, act, &members),
+        Command::Diff(nodes) => compare(state, nodes),
         Command::Break(breakage) => vec![Effect::Break(breakage)],
         Command::Write { node, path, data } => write(state, now, node, path, data),
         Command::Load(plan) => {
@@ -335,6 +350,14 @@ pub fn check_writable(state: &State, now: Duration, node: usize) -> Result<(), W
     let instead = state.nodes.iter().find(serves).map(|node| node.member);
     let through = instead.map_or_else(String::new, |other| format!(", or write through {other}"));
     Err(WriteRefusal { words: format!("{absence}: {advice}{through}"), instead })
+}
+
+/// Begins to compare two nodes' trees, and shows the page of what is found.
+fn compare(state: &mut State, nodes: [usize; 2]) -> Vec<Effect> {
+    let number = state.diff.as_ref().map_or(1, |former| former.number + 1);
+    state.diff = Some(DiffView { number, nodes, report: DiffReport::default() });
+    state.overlay = Some(Overlay::Text { page: TextPage::Diff, top: 0 });
+    vec![Effect::Diff { number, nodes }]
 }
 
 /// Sends a write.

@@ -12,7 +12,8 @@ use zw_core::client::{ClientError, Connection};
 use zw_core::ids::Zxid;
 use zw_core::limits::REQUEST_DEADLINE;
 use zw_core::tree::command::{Acl, Command, Create, CreateMode, Reply, SetData, Stat};
-use zw_core::wire::client::{Answer, Children, ChildrenPage, ErrorCode, Operation, Read};
+use zw_core::wire::admin::SessionInfo;
+use zw_core::wire::client::{Answer, Children, ChildrenPage, ErrorCode, Operation, Ping, Read};
 
 /// The node refuses a write after [`REQUEST_DEADLINE`]; its refusal must have time to arrive.
 const WRITE_TIMEOUT: Duration = REQUEST_DEADLINE.saturating_add(Duration::from_secs(1));
@@ -60,6 +61,10 @@ pub(super) async fn read(node: usize, address: String, mut questions: Receiver<E
             Effect::Value { path, .. } => {
                 let result = value(&mut line, &path).await.map_err(|error| reason(&error));
                 Msg::Value { node, path, result }
+            }
+            Effect::Sessions { .. } => {
+                let result = sessions(&mut line).await.map_err(|error| reason(&error));
+                Msg::Sessions { node, result }
             }
             Effect::Redial { .. } => {
                 line.hang_up();
@@ -112,6 +117,13 @@ async fn value(line: &mut Line, path: &str) -> Result<(Bytes, Stat), ClientError
     }
 }
 
+async fn sessions(line: &mut Line) -> Result<Vec<SessionInfo>, ClientError> {
+    match line.request(Operation::Sessions(Ping)).await? {
+        (_, Answer::Sessions(sessions)) => Ok(sessions),
+        (_, answer) => Err(unexpected(&answer)),
+    }
+}
+
 /// Sets the data; if there is no such znode, makes it; if it came into being between, sets it after all.
 async fn set_or_create(line: &mut Line, path: &str, data: &Bytes) -> Result<(Zxid, bool, i32), ClientError> {
     let set = || {
@@ -148,6 +160,7 @@ pub(super) fn failed(effect: Effect, reason: &str, may_be_done: bool) -> Option<
     match effect {
         Effect::Children { node, path, after } => Some(Msg::Children { node, path, after, result: Err(reason) }),
         Effect::Value { node, path } => Some(Msg::Value { node, path, result: Err(reason) }),
+        Effect::Sessions { node } => Some(Msg::Sessions { node, result: Err(reason) }),
         Effect::Write { node, path, .. } => {
             Some(Msg::Written { node, path, result: Err(WriteFailure { reason, may_be_done }) })
         }

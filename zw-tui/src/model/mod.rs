@@ -9,18 +9,27 @@
 
 pub mod acts;
 pub mod agreement;
+pub mod broker;
+pub mod diff;
+pub mod divergence;
 pub mod events;
 pub mod faults;
 pub mod feed;
+pub mod gauges;
+pub mod history;
 pub mod load;
 pub mod marks;
+pub mod measured;
 pub mod message;
 pub mod overlay;
 pub mod page;
 pub mod patch;
+pub mod reigns;
+pub mod replication;
 pub mod scenario;
 pub mod select;
 pub mod session;
+pub mod sessions;
 pub mod sight;
 pub mod tape;
 pub mod text;
@@ -33,14 +42,20 @@ pub mod verdict;
 use crate::member::Member;
 use crate::supervisor::{Asked, Exit};
 use agreement::Agreement;
+use broker::BrokerSight;
+use diff::DiffView;
 use events::Events;
 use faults::Faults;
 use feed::Feed;
+use history::History;
 use load::Loads;
 use marks::Marks;
+use measured::Measured;
 use overlay::{Overlay, Toast};
+use replication::Divergence;
 use scenario::Scenarios;
 use serde::{Deserialize, Serialize};
+use sessions::SessionsView;
 use sight::Sight;
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -84,6 +99,12 @@ pub struct State {
     pub scenarios: Scenarios,
     /// The tree of the selected node.
     pub tree: TreeView,
+    /// What was measured and held against each other.
+    pub measured: Measured,
+    /// The newest comparison of two nodes' trees.
+    pub diff: Option<DiffView>,
+    /// The sessions, once somebody asked for them.
+    pub sessions: Option<SessionsView>,
     /// The panes, the one that was looked at last first: it takes the keys, and is shown where there is room for one.
     pub recent: [Pane; Pane::ALL.len()],
     /// Whether the pane that takes the keys has the whole body.
@@ -179,6 +200,12 @@ pub struct Node {
     pub process: Process,
     /// What it says.
     pub sight: Sight,
+    /// What was measured of it.
+    pub past: History,
+    /// Another node has another tree at the same zxid; until this one is started anew.
+    pub diverged: Option<Divergence>,
+    /// Entries of its log that the ensemble went on without.
+    pub forked: u64,
 }
 
 /// A broker.
@@ -190,6 +217,8 @@ pub struct Broker {
     pub address: String,
     /// The process.
     pub process: Process,
+    /// What it says.
+    pub sight: BrokerSight,
 }
 
 /// A child process: what we want and what we see, side by side.
@@ -307,11 +336,15 @@ impl State {
             address,
             process: Process::new(),
             sight: Sight::default(),
+            past: History::default(),
+            diverged: None,
+            forked: 0,
         });
         let brokers = broker_addresses.into_iter().zip(1..).map(|(address, number)| Broker {
             member: Member::Broker(number),
             address,
             process: Process::new(),
+            sight: BrokerSight::default(),
         });
         State {
             version: 1,
@@ -326,6 +359,9 @@ impl State {
             agreement: Agreement::default(),
             scenarios: Scenarios::default(),
             tree: TreeView::default(),
+            measured: Measured::default(),
+            diff: None,
+            sessions: None,
             recent: [
                 Pane::Nodes,
                 Pane::Tree,

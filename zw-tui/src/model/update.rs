@@ -1,6 +1,7 @@
 //! The one function that changes the state: a message in, effects out.
 
 use super::acts::say;
+use super::broker::BrokerSight;
 use super::events::{Event, Level, Source};
 use super::message::{Effect, Msg, Recording, WriteFailure, Written};
 use super::overlay::{Input, Overlay, WriteForm};
@@ -8,7 +9,7 @@ use super::select::{self, printable};
 use super::sight::Turn;
 use super::text::TextPage;
 use super::time::Travel;
-use super::{Desired, Observed, Pane, State, faults, feed, load, marks, scenario};
+use super::{Desired, Observed, Pane, State, broker, faults, feed, load, marks, measured, scenario, sessions};
 use crate::action::command::{check_path, completed};
 use crate::action::table::{ACTIONS, Action, Id, lookup};
 use crate::action::{perform, table};
@@ -16,6 +17,7 @@ use crate::key::{Code, Key};
 use crate::member::Member;
 use crate::supervisor::{Asked, Change, Report};
 use std::time::Duration;
+use zw_core::ids::NodeId;
 use zw_core::wire::admin::{NodeRole, Status};
 
 /// How much of a process's last words is kept.
@@ -43,7 +45,7 @@ fn take(state: &mut State, now: Duration, message: Msg) -> Vec<Effect> {
         Msg::Wheel(pane, steps) if state.overlay.is_none() => perform::move_in(state, pane, i64::from(steps) * 3),
         Msg::Wheel(..) => Vec::new(),
         Msg::Supervisor(report) => on_report(state, now, report),
-        Msg::Status { node, status, .. } => on_status(state, now, node, status),
+        Msg::Status { node, status, round_trip } => on_status(state, now, node, status, round_trip),
         Msg::Silent { node, reason } => on_silent(state, now, node, reason),
         Msg::Children { node, path, after, result } if node == state.tree.node => {
             state.version += 1;
@@ -78,6 +80,25 @@ fn take(state: &mut State, now: Duration, message: Msg) -> Vec<Effect> {
         }
         // Only a scenario asks for them, and it has looked at them already.
         Msg::Pages(_) => Vec::new(),
+        Msg::Broker { broker, status } => {
+            broker::take(state, now, broker, status);
+            Vec::new()
+        }
+        Msg::Diff { number, report } => {
+            if let Some(view) = state.diff.as_mut().filter(|view| view.number == number) {
+                view.report = *report;
+                state.version += 1;
+            }
+            Vec::new()
+        }
+        Msg::Sessions { node, result } => {
+            sessions::take(state, now, node, result);
+            Vec::new()
+        }
+        Msg::Cost(cost) => {
+            state.measured.cost.settle(cost);
+            Vec::new()
+        }
         Msg::Leave => perform::leave(state, now),
         Msg::Note(text) => {
             note(state, now, Source::Console, Level::Warning, text);
@@ -375,11 +396,17 @@ fn on_report(state: &mut State, now: Duration, report: Report) -> Vec<Effect> {
             let is_again = process.starts > 1;
             if let (Member::Node(_), Some(node)) = (member, state.nodes.get_mut(member.index())) {
                 node.sight.forget();
+                node.past.begin_life();
+                (node.diverged, node.forked) = (None, 0);
+                state.measured.digests.forget(NodeId(u16::try_from(member.index() + 1).unwrap_or(u16::MAX)));
                 effects.push(Effect::Redial { node: member.index() });
                 effects.extend(faults::begin_life(state, now, member.index()));
                 if state.tree.node == member.index() {
                     state.tree.begin_life();
                 }
+            }
+            if let (Member::Broker(_), Some(broker)) = (member, state.brokers.get_mut(member.index())) {
+                broker.sight = BrokerSight::default();
             }
             if is_again {
                 note(state, now, source, Level::Info, format!("started again, pid {pid}"));
@@ -418,7 +445,7 @@ fn on_report(state: &mut State, now: Duration, report: Report) -> Vec<Effect> {
     effects
 }
 
-fn on_status(state: &mut State, now: Duration, index: usize, status: Box<Status>) -> Vec<Effect> {
+fn on_status(state: &mut State, now: Duration, index: usize, status: Box<Status>, round_trip: Duration) -> Vec<Effect> {
     let Some(node) = state.nodes.get_mut(index) else { return Vec::new() };
     // An answer that was under way when the process ended speaks of nobody any more.
     if node.process.pid().is_none() {
@@ -430,7 +457,8 @@ fn on_status(state: &mut State, now: Duration, index: usize, status: Box<Status>
     let rates = node.sight.rates();
     let is_same = was.as_ref() == Some(&*status);
     let (applied, digest) = (status.applied_zxid, status.digest);
-    let turns = node.sight.take(now, status);
+    node.past.take(now, &status);
+    let turns = node.sight.take(now, status, round_trip);
     if !is_same || was_late || node.sight.rates() != rates {
         state.version += 1;
     }
@@ -439,11 +467,11 @@ fn on_status(state: &mut State, now: Duration, index: usize, status: Box<Status>
             note(state, now, Source::Member(member), level, text);
         }
     }
-    if let Some(evidence) = state.agreement.take(index, applied, digest) {
-        note(state, now, Source::Member(member), Level::Bad, evidence);
-    }
+    state.agreement.take(index, applied, digest);
+    measured::compare(state, now, index);
     let mut effects = if state.tree.node == index { state.tree.refresh(applied) } else { Vec::new() };
     effects.extend(output_again(state));
+    effects.extend(sessions::again(state, now, index));
     effects
 }
 
@@ -493,6 +521,7 @@ fn on_silent(state: &mut State, now: Duration, index: usize, reason: String) -> 
     if is_news {
         note(state, now, Source::Member(member), Level::Warning, text);
     }
+    measured::look(state, now);
     output_again(state).into_iter().collect()
 }
 

@@ -6,7 +6,10 @@ pub mod canvas;
 mod events;
 mod head;
 mod members;
+mod metrics;
 mod overlay;
+mod replication;
+mod spark;
 mod timeline;
 mod tiny;
 mod tree;
@@ -50,7 +53,9 @@ pub fn draw(state: &State, theme: &Theme, now: Duration, buffer: &mut Buffer) {
             Pane::Tree => tree::draw(&mut canvas, state, now, place),
             Pane::Events => events::draw(&mut canvas, state, place),
             Pane::Timeline => timeline::draw(&mut canvas, state, now, place),
-            Pane::Flow | Pane::Metrics | Pane::Replication => {
+            Pane::Metrics => metrics::draw(&mut canvas, state, now, place),
+            Pane::Replication => replication::draw(&mut canvas, state, &verdict, now, place),
+            Pane::Flow => {
                 open(&mut canvas, state, pane, place, "", &Text::new());
             }
         }
