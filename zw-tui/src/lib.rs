@@ -24,6 +24,7 @@ pub mod limiter;
 pub mod load;
 pub mod member;
 pub mod model;
+pub mod motion;
 pub mod options;
 pub mod pane;
 pub mod preflight;

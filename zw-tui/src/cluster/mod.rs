@@ -5,6 +5,7 @@
 mod ask;
 mod faults;
 mod poll;
+mod trace;
 
 use crate::load;
 use crate::model::message::{Effect, Msg};
@@ -27,6 +28,7 @@ pub struct Cluster {
     readers: Vec<Sender<Effect>>,
     writers: Vec<Sender<Effect>>,
     faults: Vec<watch::Sender<Wanted>>,
+    wants_frequent: watch::Sender<bool>,
     messages: Sender<Msg>,
     nodes: Vec<String>,
     brokers: Vec<String>,
@@ -53,16 +55,24 @@ impl Cluster {
             tokio::spawn(faults::keep(node, address.clone(), wanted, messages.clone()));
             faults.push(keeper);
         }
+        let (wants_frequent, wanted) = watch::channel(false);
+        trace::start(addresses, &wanted, messages.clone());
         Cluster {
             readers,
             writers,
             faults,
+            wants_frequent,
             messages,
             nodes: addresses.to_vec(),
             brokers: brokers.to_vec(),
             load: Mutex::new(watch::Sender::new(true)),
             runtime: Handle::current(),
         }
+    }
+
+    /// Whether the frequent events of the nodes' traces are wanted from now on.
+    pub fn want_messages(&self, are_wanted: bool) {
+        self.wants_frequent.send_if_modified(|wanted| std::mem::replace(wanted, are_wanted) != are_wanted);
     }
 
     /// Carries a question or a write out. Never waits.

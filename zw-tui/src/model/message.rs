@@ -1,6 +1,7 @@
 //! What the world tells the model, and what the model wants done.
 
 use super::Pane;
+use super::collector::Portion;
 use super::feed::{FeedPlan, FeedReport, Page};
 use super::load::{LoadPlan, LoadReport};
 use super::time::{RecordOrder, Travel, View};
@@ -80,6 +81,8 @@ pub enum Msg {
         /// Why it did not.
         refused: Option<String>,
     },
+    /// What the nodes' traces told.
+    Trace(Box<Portion>),
     /// What a child printed.
     Output {
         /// Whose.

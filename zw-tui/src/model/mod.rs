@@ -9,9 +9,15 @@
 
 pub mod acts;
 pub mod agreement;
+pub mod causes;
+pub mod collector;
+pub mod election;
+pub mod events;
 pub mod events;
 pub mod faults;
+pub mod faults;
 pub mod feed;
+pub mod flow;
 pub mod load;
 pub mod marks;
 pub mod message;
@@ -26,6 +32,7 @@ pub mod tape;
 pub mod text;
 pub mod time;
 pub mod timeline;
+pub mod transaction;
 pub mod tree;
 pub mod update;
 pub mod verdict;
@@ -33,9 +40,14 @@ pub mod verdict;
 use crate::member::Member;
 use crate::supervisor::{Asked, Exit};
 use agreement::Agreement;
+use causes::Causes;
+use election::Elections;
+use events::Events;
 use events::Events;
 use faults::Faults;
+use faults::Faults;
 use feed::Feed;
+use flow::Flow;
 use load::Loads;
 use marks::Marks;
 use overlay::{Overlay, Toast};
@@ -82,6 +94,12 @@ pub struct State {
     pub agreement: Agreement,
     /// The scenarios.
     pub scenarios: Scenarios,
+    /// The messages of one write.
+    pub flow: Flow,
+    /// How leaders were elected.
+    pub elections: Elections,
+    /// Why leaders were lost.
+    pub causes: Causes,
     /// The tree of the selected node.
     pub tree: TreeView,
     /// The panes, the one that was looked at last first: it takes the keys, and is shown where there is room for one.
@@ -302,6 +320,7 @@ impl State {
     /// A console of so many children, none started yet; all of them are to be up.
     #[must_use]
     pub fn new(node_addresses: Vec<String>, broker_addresses: Vec<String>) -> State {
+        let elections = Elections::new(node_addresses.len());
         let nodes = node_addresses.into_iter().zip(1..).map(|(address, number)| Node {
             member: Member::Node(number),
             address,
@@ -325,6 +344,9 @@ impl State {
             feed: None,
             agreement: Agreement::default(),
             scenarios: Scenarios::default(),
+            flow: Flow::default(),
+            elections,
+            causes: Causes::default(),
             tree: TreeView::default(),
             recent: [
                 Pane::Nodes,

@@ -2,8 +2,11 @@
 //!
 //! Invariant: at any size, down to one cell, drawing neither fails nor leaves the buffer, and the verdict is on it.
 
+mod arrows;
 pub mod canvas;
+mod election;
 mod events;
+mod flow;
 mod head;
 mod members;
 mod overlay;
@@ -49,8 +52,9 @@ pub fn draw(state: &State, theme: &Theme, now: Duration, buffer: &mut Buffer) {
             Pane::Brokers => members::brokers(&mut canvas, state, now, place),
             Pane::Tree => tree::draw(&mut canvas, state, now, place),
             Pane::Events => events::draw(&mut canvas, state, place),
+            Pane::Flow => flow::draw(&mut canvas, state, now, place),
             Pane::Timeline => timeline::draw(&mut canvas, state, now, place),
-            Pane::Flow | Pane::Metrics | Pane::Replication => {
+            Pane::Metrics | Pane::Replication => {
                 open(&mut canvas, state, pane, place, "", &Text::new());
             }
         }
