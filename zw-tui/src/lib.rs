@@ -25,6 +25,7 @@ pub mod load;
 pub mod member;
 mod meter;
 pub mod model;
+pub mod motion;
 pub mod options;
 pub mod pane;
 pub mod preflight;

@@ -12,8 +12,10 @@ use crate::input::reader;
 use crate::layout;
 use crate::limiter::Limiter;
 use crate::meter::Meter;
+use crate::model::Pane;
 use crate::model::message::{Breakage, Effect, Msg};
 use crate::model::session::{self, Session};
+use crate::motion;
 use crate::pane;
 use crate::recording::Recorder;
 use crate::supervisor::{Order, Supervisor};
@@ -69,6 +71,7 @@ struct Loop {
     limiter: Limiter,
     decoder: Decoder,
     painted: session::Version,
+    painted_at: Duration,
     /// When the screen changes by itself.
     change_at: Option<Duration>,
     is_dirty: bool,
@@ -92,6 +95,7 @@ impl Console {
             limiter: Limiter::new(is_remote),
             decoder: Decoder::new(is_remote),
             painted: (0, 0),
+            painted_at: Duration::ZERO,
             change_at: None,
             is_dirty: true,
             panics_in_draw: false,
@@ -312,7 +316,12 @@ impl Loop {
             self.is_dirty = true;
         }
         let session = &self.console.session;
-        self.change_at = session.next_change(now);
+        let layout = layout::arrange(self.screen.area(), session.shown());
+        let is_flow_visible = layout.place(Pane::Flow).is_some();
+        let stands = session.shown().time.is_past() || !is_flow_visible;
+        let frame =
+            motion::next_frame(session.shown(), self.painted_at, now, self.console.is_remote).filter(|_| !stands);
+        self.change_at = session.next_change(now).into_iter().chain(frame).min();
         if !(self.is_dirty || session.version() != self.painted) || self.limiter.allowed_at() > now {
             return Ok(());
         }
@@ -321,7 +330,11 @@ impl Loop {
         let began = Instant::now();
         pane::draw(session.shown(), &self.console.theme, session.shown_at(now), &mut buffer);
         self.painted = session.version();
+        self.painted_at = now;
         self.is_dirty = false;
+        if let Some(world) = &self.console.world {
+            world.cluster.want_messages(is_flow_visible);
+        }
         let frame = self.screen.frame(buffer)?;
         if !frame.is_empty() {
             let drawn = Instant::now();

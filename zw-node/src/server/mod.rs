@@ -23,6 +23,7 @@ mod perform;
 mod snapshotter;
 pub(crate) mod status;
 pub(crate) mod trace;
+mod traced;
 
 pub use config::{ConfigError, NodeOptions};
 

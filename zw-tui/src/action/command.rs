@@ -7,6 +7,7 @@ use super::time_command;
 use crate::member::Member;
 use crate::model::State;
 use crate::model::acts::Act;
+use crate::model::election::Election;
 use crate::model::faults::Trouble;
 use crate::model::feed::FeedPlan;
 use crate::model::load::LoadPlan;
@@ -14,6 +15,7 @@ use crate::model::message::Breakage;
 use crate::model::time::{RecordOrder, Travel};
 use crate::model::verdict::judge;
 use std::time::Duration;
+use zw_core::ids::Epoch;
 
 /// A command that was understood.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,6 +51,8 @@ pub enum Command {
     StopScenario,
     /// A comparison of two nodes' trees, counted from 0.
     Diff([usize; 2]),
+    /// The view of the election of an epoch; of the newest if none is named.
+    Election(Option<Epoch>),
     /// An action of the table.
     Action(Id),
     /// Breaks the console, for a test.
@@ -90,6 +94,9 @@ pub fn parse(line: &str, state: &State, now: Duration) -> Result<Command, String
     if verb == "diff" {
         return diff(rest, state, now).map(Command::Diff);
     }
+    if verb == "election" {
+        return election(rest, state).map(Command::Election);
+    }
     if state.has_test_hooks && verb == "debug" {
         return breakage(rest).map(Command::Break);
     }
@@ -98,6 +105,21 @@ pub fn parse(line: &str, state: &State, now: Duration) -> Result<Command, String
         Some(_) => Err(format!("{verb} takes no arguments")),
         None => Err(unknown(verb)),
     }
+}
+
+/// The epoch of an election that was seen.
+fn election(text: &str, state: &State) -> Result<Option<Epoch>, String> {
+    if text.is_empty() && state.elections.is_empty() {
+        return Err("no election was seen yet".into());
+    }
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let seen: Vec<Epoch> = state.elections.iter().filter_map(Election::epoch).collect();
+    let named = text.parse().ok().map(Epoch).filter(|epoch| seen.contains(epoch));
+    let seen: Vec<String> = seen.iter().map(ToString::to_string).collect();
+    let seen = if seen.is_empty() { "none yet".to_owned() } else { seen.join(" ") };
+    named.map(Some).ok_or_else(|| format!("no election of epoch {} was seen; seen: {seen}", repeated(text)))
 }
 
 fn unknown(verb: &str) -> String {
@@ -407,7 +429,7 @@ mod tests {
                 || fault_command::VERBS.contains(&action.command)
                 || time_command::VERBS.contains(&action.command)
                 || load_command::VERBS.contains(&action.command)
-                || matches!(action.id, Id::Write | Id::Diff);
+                || matches!(action.id, Id::Write | Id::Diff | Id::Election);
             let help = if is_open { "surplus" } else { "takes no arguments" };
             assert!(reason.contains(help), "{line}: {reason}");
         }

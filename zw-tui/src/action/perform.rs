@@ -70,6 +70,18 @@ pub fn perform(state: &mut State, now: Duration, id: Id) -> Vec<Effect> {
             say(state, now, text.into(), true);
             vec![Effect::SetMouse(state.mouse)]
         }
+        Id::Election => {
+            state.overlay = Some(Overlay::Election { back: 0, top: 0 });
+            Vec::new()
+        }
+        Id::Slower | Id::Faster | Id::RealTime => {
+            match id {
+                Id::Slower => state.flow.slow_down(1),
+                Id::Faster => state.flow.slow_down(-1),
+                _ => state.flow.real_time(),
+            }
+            Vec::new()
+        }
         Id::Refresh => state.tree.refresh_now(),
         Id::Unfold => state.tree.unfold(),
         Id::Fold => state.tree.fold(),
@@ -279,6 +291,13 @@ pub fn carry_out(state: &mut State, now: Duration, command: Command) -> Vec<Effe
         Command::Heal(Cure::Nodes(nodes)) => faults::heal_nodes(state, now, &nodes),
         Command::Act(act, members) => acts::perform_all(state, now, act, &members),
         Command::Diff(nodes) => compare(state, nodes),
+        Command::Election(epoch) => {
+            let back = epoch.map_or(0, |epoch| {
+                state.elections.iter().rev().position(|election| election.epoch() == Some(epoch)).unwrap_or(0)
+            });
+            state.overlay = Some(Overlay::Election { back, top: 0 });
+            Vec::new()
+        }
         Command::Break(breakage) => vec![Effect::Break(breakage)],
         Command::Write { node, path, data } => write(state, now, node, path, data),
         Command::Load(plan) => {

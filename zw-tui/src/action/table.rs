@@ -6,6 +6,7 @@
 use crate::key::{Code, Key};
 use crate::member::Member;
 use crate::model::acts::Act;
+use crate::model::flow::Motion;
 use crate::model::time::Seen;
 use crate::model::{Desired, Pane, State};
 
@@ -60,6 +61,10 @@ pub enum Id {
     Faults,
     Describe,
     Output,
+    Election,
+    Slower,
+    Faster,
+    RealTime,
     Pane(Pane),
     NextTab,
     PreviousTab,
@@ -206,6 +211,7 @@ pub const ACTIONS: &[Action] = &[
     look(Id::Output, &[key('o')], "output", "Show what the selected process printed", "output"),
     look(Id::Diff, &[key('=')], "diff", "Show the znodes that differ between the selected node and the leader", "diff"),
     look(Id::Sessions, &[], "", "Show the sessions, their ephemeral znodes, and the watches of each node", "sessions"),
+    look(Id::Election, &[key('e')], "election", "Show how the leader was elected, vote by vote", "election"),
     look(Id::Pane(Pane::Nodes), &[key('1')], "", "Go to the nodes", "nodes"),
     look(Id::Pane(Pane::Brokers), &[key('2')], "", "Go to the brokers", "brokers"),
     look(Id::Pane(Pane::Flow), &[key('3')], "", "Go to the flow of messages", "flow"),
@@ -263,6 +269,9 @@ pub const ACTIONS: &[Action] = &[
         Pane::Tree,
         look(Id::Fold, &[key('h'), named(Code::Left)], "", "Close the znode, or go to its parent", "fold"),
     ),
+    look(Id::Slower, &[key('<')], "", "Show the messages of a write slower", "slower"),
+    look(Id::Faster, &[key('>')], "", "Show the messages of a write faster", "faster"),
+    look(Id::RealTime, &[key('0')], "", "Show the messages of a write as fast as they were", "realtime"),
     look(Id::Refresh, &[Key::ctrl('r')], "", "Read the tree again", "refresh"),
     look(Id::Back, &[named(Code::Esc)], "", "Close what lies on top, or dismiss the message", "back"),
     look(Id::Mouse, &[key('m')], "", "Take or give back the mouse, to select text with it", "mouse"),
@@ -329,6 +338,10 @@ pub fn enabled(id: Id, state: &State) -> Result<(), String> {
         },
         Id::Heal if state.faults.active().is_empty() => Err("there are no faults".into()),
         Id::Undo if state.undo.is_empty() => Err("nothing to undo".into()),
+        Id::Election if state.elections.is_empty() => Err("no election was seen yet".into()),
+        Id::Slower | Id::Faster | Id::RealTime if state.flow.motion != Motion::Full => {
+            Err("nothing moves: start the console with --motion full".into())
+        }
         Id::Write | Id::Load | Id::Scenarios if state.nodes.is_empty() => Err("there is no node".into()),
         Id::Diff if state.nodes.len() < 2 => Err("there is only one node".into()),
         Id::Live if !state.time.is_past() => Err("this is now".into()),

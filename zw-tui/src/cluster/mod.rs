@@ -7,6 +7,7 @@ mod brokers;
 mod diff;
 mod faults;
 mod poll;
+mod trace;
 
 use crate::load;
 use crate::model::message::{Effect, Msg};
@@ -30,6 +31,7 @@ pub struct Cluster {
     readers: Vec<Sender<Effect>>,
     writers: Vec<Sender<Effect>>,
     faults: Vec<watch::Sender<Wanted>>,
+    wants_frequent: watch::Sender<bool>,
     messages: Sender<Msg>,
     nodes: Vec<String>,
     brokers: Vec<String>,
@@ -61,10 +63,13 @@ impl Cluster {
             tokio::spawn(faults::keep(node, address.clone(), wanted, messages.clone()));
             faults.push(keeper);
         }
+        let (wants_frequent, wanted) = watch::channel(false);
+        trace::start(addresses, &wanted, messages.clone());
         Cluster {
             readers,
             writers,
             faults,
+            wants_frequent,
             messages,
             nodes: addresses.to_vec(),
             brokers: brokers.to_vec(),
@@ -72,6 +77,11 @@ impl Cluster {
             runtime: Handle::current(),
             diff: None,
         }
+    }
+
+    /// Whether the frequent events of the nodes' traces are wanted from now on.
+    pub fn want_messages(&self, are_wanted: bool) {
+        self.wants_frequent.send_if_modified(|wanted| std::mem::replace(wanted, are_wanted) != are_wanted);
     }
 
     /// Carries a question or a write out. Never waits.

@@ -2,6 +2,7 @@
 
 use super::Pane;
 use super::broker::BrokerStatus;
+use super::collector::Portion;
 use super::diff::DiffReport;
 use super::feed::{FeedPlan, FeedReport, Page};
 use super::load::{LoadPlan, LoadReport};
@@ -83,6 +84,8 @@ pub enum Msg {
         /// Why it did not.
         refused: Option<String>,
     },
+    /// What the nodes' traces told.
+    Trace(Box<Portion>),
     /// What a child printed.
     Output {
         /// Whose.

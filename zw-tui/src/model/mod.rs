@@ -10,11 +10,15 @@
 pub mod acts;
 pub mod agreement;
 pub mod broker;
+pub mod causes;
+pub mod collector;
 pub mod diff;
 pub mod divergence;
+pub mod election;
 pub mod events;
 pub mod faults;
 pub mod feed;
+pub mod flow;
 pub mod gauges;
 pub mod history;
 pub mod load;
@@ -35,6 +39,7 @@ pub mod tape;
 pub mod text;
 pub mod time;
 pub mod timeline;
+pub mod transaction;
 pub mod tree;
 pub mod update;
 pub mod verdict;
@@ -43,10 +48,13 @@ use crate::member::Member;
 use crate::supervisor::{Asked, Exit};
 use agreement::Agreement;
 use broker::BrokerSight;
+use causes::Causes;
 use diff::DiffView;
+use election::Elections;
 use events::Events;
 use faults::Faults;
 use feed::Feed;
+use flow::Flow;
 use history::History;
 use load::Loads;
 use marks::Marks;
@@ -97,6 +105,12 @@ pub struct State {
     pub agreement: Agreement,
     /// The scenarios.
     pub scenarios: Scenarios,
+    /// The messages of one write.
+    pub flow: Flow,
+    /// How leaders were elected.
+    pub elections: Elections,
+    /// Why leaders were lost.
+    pub causes: Causes,
     /// The tree of the selected node.
     pub tree: TreeView,
     /// What was measured and held against each other.
@@ -331,6 +345,7 @@ impl State {
     /// A console of so many children, none started yet; all of them are to be up.
     #[must_use]
     pub fn new(node_addresses: Vec<String>, broker_addresses: Vec<String>) -> State {
+        let elections = Elections::new(node_addresses.len());
         let nodes = node_addresses.into_iter().zip(1..).map(|(address, number)| Node {
             member: Member::Node(number),
             address,
@@ -358,6 +373,9 @@ impl State {
             feed: None,
             agreement: Agreement::default(),
             scenarios: Scenarios::default(),
+            flow: Flow::default(),
+            elections,
+            causes: Causes::default(),
             tree: TreeView::default(),
             measured: Measured::default(),
             diff: None,

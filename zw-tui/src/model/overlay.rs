@@ -48,6 +48,13 @@ pub enum Overlay {
     },
     /// What a child printed.
     Output(Printed),
+    /// How a leader was elected.
+    Election {
+        /// How many elections before the newest.
+        back: usize,
+        /// The first line that is shown, if they do not all fit.
+        top: usize,
+    },
 }
 
 /// What a child printed, as far as it is kept, and where it is read.

@@ -5,6 +5,7 @@ use super::sight::Freshness;
 use super::verdict::Verdict;
 use super::{Desired, Failure, LATE_AFTER, Node, Observed, Process, STALE_AFTER, State, broker, faults, scenario};
 use crate::supervisor::{Asked, Exit};
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use zw_core::wire::admin::NodeRole;
 
@@ -12,7 +13,7 @@ use zw_core::wire::admin::NodeRole;
 pub const TREND_CELLS: usize = 12;
 
 /// What a member is, as a glyph and a word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Face {
     /// Leads.
     Leader,
@@ -304,12 +305,14 @@ pub fn next_change(state: &State, now: Duration) -> Option<Duration> {
             Freshness::Stale(_) | Freshness::Never => tick(heard),
         })
     });
+    let flow = state.flow.change_at();
     let faults = faults::next_change(state, now);
     let minute = Duration::from_secs((now.as_secs() / 60 + 1) * 60);
     let step = scenario::step_since(state).map(tick);
     let brokers = broker::next_changes(state);
     paused
         .chain(ages)
+        .chain(flow)
         .chain(faults)
         .chain(step)
         .chain(brokers)

@@ -9,7 +9,9 @@ use super::select::{self, printable};
 use super::sight::Turn;
 use super::text::TextPage;
 use super::time::Travel;
-use super::{Desired, Observed, Pane, State, broker, faults, feed, load, marks, measured, scenario, sessions};
+use super::{
+    Desired, Observed, Pane, State, broker, causes, faults, feed, flow, load, marks, measured, scenario, sessions,
+};
 use crate::action::command::{check_path, completed};
 use crate::action::table::{ACTIONS, Action, Id, lookup};
 use crate::action::{perform, table};
@@ -22,6 +24,9 @@ use zw_core::wire::admin::{NodeRole, Status};
 
 /// How much of a process's last words is kept.
 const WORDS_BYTES_MAX: usize = 1_024;
+
+/// The page of an election has no more lines; drawing stops at its last one.
+const ELECTION_LINES_MAX: usize = 500;
 
 /// Changes the state by a message that came at `now`.
 pub fn update(state: &mut State, now: Duration, message: Msg) -> Vec<Effect> {
@@ -59,6 +64,10 @@ fn take(state: &mut State, now: Duration, message: Msg) -> Vec<Effect> {
         Msg::Written { node, path, result } => on_written(state, now, node, &path, result),
         Msg::Faults { node, refused } => {
             faults::on_set(state, now, node, refused.as_deref());
+            Vec::new()
+        }
+        Msg::Trace(portion) => {
+            causes::on_trace(state, now, *portion);
             Vec::new()
         }
         Msg::Output { member, lines, total } => {
@@ -119,6 +128,7 @@ fn take(state: &mut State, now: Duration, message: Msg) -> Vec<Effect> {
 /// Lets what has had its time go.
 pub fn expire(state: &mut State, now: Duration) {
     faults::expire(state, now);
+    flow::advance(state, now);
     if is_over(state, now) {
         state.toast = None;
         state.version += 1;
@@ -128,7 +138,9 @@ pub fn expire(state: &mut State, now: Duration) {
 /// Whether something has had its time.
 #[must_use]
 pub fn is_due(state: &State, now: Duration) -> bool {
-    is_over(state, now) || state.faults.active().iter().any(|lease| lease.until.is_some_and(|until| until <= now))
+    is_over(state, now)
+        || flow::is_due(state, now)
+        || state.faults.active().iter().any(|lease| lease.until.is_some_and(|until| until <= now))
 }
 
 /// Whether the message has had its time.
@@ -180,7 +192,9 @@ fn on_key(state: &mut State, now: Duration, key: Key) -> Vec<Effect> {
 fn in_text(state: &mut State, now: Duration, key: Key, mut text: Overlay) -> Vec<Effect> {
     let id = lookup(key, Pane::Events).map(|action| action.id);
     let is_closed = match (&mut text, id) {
-        (_, Some(Id::Quit)) | (Overlay::Output(_), Some(Id::Output)) => true,
+        (_, Some(Id::Quit))
+        | (Overlay::Output(_), Some(Id::Output))
+        | (Overlay::Election { .. }, Some(Id::Election)) => true,
         (Overlay::Text { page, .. }, Some(id)) if page.opened_by() == id => true,
         (Overlay::Text { page: TextPage::Scenario, .. }, Some(Id::Scenarios)) if state.scenarios.is_running() => {
             scenario::stop(state);
@@ -191,6 +205,19 @@ fn in_text(state: &mut State, now: Duration, key: Key, mut text: Overlay) -> Vec
             let last = page.lines(state, now).len() - 1;
             let from = i64::try_from((*top).min(last)).unwrap_or(i64::MAX);
             *top = usize::try_from(from.saturating_add(rows).max(0)).unwrap_or(usize::MAX).min(last);
+            false
+        }
+        (Overlay::Election { top, .. }, Some(id)) if perform::rows(id).is_some() => {
+            let to = i64::try_from(*top).unwrap_or(i64::MAX).saturating_add(perform::rows(id).unwrap_or_default());
+            *top = usize::try_from(to.max(0)).unwrap_or(usize::MAX).min(ELECTION_LINES_MAX);
+            false
+        }
+        (Overlay::Election { back, top }, Some(Id::PreviousTab)) => {
+            (*back, *top) = ((*back + 1).min(state.elections.len().saturating_sub(1)), 0);
+            false
+        }
+        (Overlay::Election { back, top }, Some(Id::NextTab)) => {
+            (*back, *top) = (back.saturating_sub(1), 0);
             false
         }
         (Overlay::Output(printed), Some(id)) if perform::rows(id).is_some() => {

@@ -2,8 +2,11 @@
 //!
 //! Invariant: at any size, down to one cell, drawing neither fails nor leaves the buffer, and the verdict is on it.
 
+mod arrows;
 pub mod canvas;
+mod election;
 mod events;
+mod flow;
 mod head;
 mod members;
 mod metrics;
@@ -52,12 +55,10 @@ pub fn draw(state: &State, theme: &Theme, now: Duration, buffer: &mut Buffer) {
             Pane::Brokers => members::brokers(&mut canvas, state, now, place),
             Pane::Tree => tree::draw(&mut canvas, state, now, place),
             Pane::Events => events::draw(&mut canvas, state, place),
+            Pane::Flow => flow::draw(&mut canvas, state, now, place),
             Pane::Timeline => timeline::draw(&mut canvas, state, now, place),
             Pane::Metrics => metrics::draw(&mut canvas, state, now, place),
             Pane::Replication => replication::draw(&mut canvas, state, &verdict, now, place),
-            Pane::Flow => {
-                open(&mut canvas, state, pane, place, "", &Text::new());
-            }
         }
     }
     head::prompt(&mut canvas, state, layout.prompt, layout.body);

@@ -30,6 +30,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, state: &State, now: Duration, overla
         Overlay::Scenarios { cursor } => scenarios(canvas, state, *cursor, body),
         Overlay::Text { page, top } => text(canvas, state, now, *page, *top, body),
         Overlay::Output(printed) => output(canvas, printed, body),
+        Overlay::Election { back, top } => super::election::draw(canvas, state, now, *back, *top, body),
         // Drawn in the prompt's row.
         Overlay::Command { .. } => {}
     }
