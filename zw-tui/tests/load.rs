@@ -49,10 +49,13 @@ impl Script {
 
     fn statuses(&mut self, applied: u64) -> &mut Script {
         self.now += Duration::from_millis(250);
+        let mut effects = Vec::new();
         for node in 0..3 {
             let status = Box::new(status(node, applied));
             self.tell(Msg::Status { node, status, round_trip: Duration::from_millis(1) });
+            effects.append(&mut self.effects);
         }
+        self.effects = effects;
         self
     }
 
@@ -229,7 +232,7 @@ fn a_scenario_that_runs() {
     script.load(1, report(Phase::Running, 1, 210)).statuses(60);
     insta::assert_snapshot!(script.pictures());
     // X ends it, and its load with it.
-    script.keys("X");
+    script.keys("X").statuses(61);
     assert!(script.effects.contains(&Effect::StopLoad), "{:?}", script.effects);
 }
 
