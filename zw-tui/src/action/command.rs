@@ -8,6 +8,7 @@ use crate::model::acts::Act;
 use crate::model::faults::Trouble;
 use crate::model::message::Breakage;
 use crate::model::verdict::judge;
+use crate::nearest::nearest;
 use std::time::Duration;
 
 /// A command that was understood.
@@ -71,7 +72,7 @@ pub fn parse(line: &str, state: &State, now: Duration) -> Result<Command, String
 }
 
 fn unknown(verb: &str) -> String {
-    match (verb, nearest(verb)) {
+    match (verb, nearest(verb, verbs())) {
         ("", _) => "type a command, for example kill n3 or write /path data; help shows all".into(),
         (verb, Some(near)) => format!("there is no command {}; did you mean {near}?", repeated(verb)),
         (verb, None) => format!("there is no command {}; help, or ? outside of this line, shows all", repeated(verb)),
@@ -220,32 +221,6 @@ fn verbs() -> impl Iterator<Item = &'static str> {
     let actions = ACTIONS.iter().map(|action| action.command).filter(|command| !command.is_empty());
     let others = fault_command::VERBS.into_iter().filter(|verb| ACTIONS.iter().all(|action| action.command != *verb));
     actions.chain(ACTS.iter().map(|act| act.verb())).chain(others)
-}
-
-/// The verb that differs least, if one is near.
-fn nearest(verb: &str) -> Option<&'static str> {
-    verbs()
-        .map(|known| (distance(verb, known), known))
-        // Of a short word nothing may be left over.
-        .filter(|(distance, _)| *distance <= 2 && *distance < verb.chars().count())
-        .min()
-        .map(|(_, known)| known)
-}
-
-/// Levenshtein's distance of two short words.
-fn distance(one: &str, other: &str) -> usize {
-    let other: Vec<char> = other.chars().take(32).collect();
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (line, a) in one.chars().take(32).enumerate() {
-        let mut diagonal = row[0];
-        row[0] = line + 1;
-        for (column, b) in other.iter().enumerate() {
-            let substituted = diagonal + usize::from(a != *b);
-            diagonal = row[column + 1];
-            row[column + 1] = substituted.min(diagonal + 1).min(row[column] + 1);
-        }
-    }
-    row[other.len()]
 }
 
 /// The line of the command that an action stands for, for the help.

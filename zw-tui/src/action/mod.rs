@@ -2,6 +2,7 @@
 
 pub mod command;
 pub mod fault_command;
+pub mod keymap;
 pub mod manual;
 pub mod perform;
 pub mod table;

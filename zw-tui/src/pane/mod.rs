@@ -25,6 +25,7 @@ pub fn draw(state: &State, theme: &Theme, now: Duration, buffer: &mut Buffer) {
     if area.is_empty() {
         return;
     }
+    buffer.set_style(area, theme.base());
     let verdict = judge(state, now);
     let layout = arrange(area, state);
     let mut canvas = Canvas { buffer, theme };
