@@ -1,23 +1,26 @@
 //! Puts the console together and takes it apart again, whatever happens between.
 
+use crate::about;
 use crate::cluster::Cluster;
-use crate::ending::Ending;
-use crate::headless;
+use crate::ending::{Ending, Place};
+use crate::headless::{self, Hands};
 use crate::launch::{DataDirectory, Launch};
+use crate::log_file::LogFile;
 use crate::model::State;
 use crate::model::message::Msg;
-use crate::options::Options;
+use crate::model::permission::Permission;
+use crate::options::{Attach, Common, Options};
+use crate::paths::Paths;
 use crate::preflight;
 use crate::run::Console;
+use crate::settings::Settings;
 use crate::supervisor::{RunFile, Supervisor};
 use crate::term::capabilities::Environment;
 use crate::term::signals::{Signal, Signals};
 use crate::term::{guard, hangup, panic};
-use crate::theme::Theme;
-use std::fs::File;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Mutex;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc::error::TrySendError;
@@ -35,21 +38,57 @@ const SIGNALS_MAX: usize = 16;
 /// Threads of the tasks that talk to the nodes.
 const WORKERS: usize = 2;
 
+/// Which ensemble is shown.
+#[derive(Clone, Copy, Debug)]
+pub enum Ensemble<'o> {
+    /// One that is started here.
+    Local(&'o Options),
+    /// One that runs already.
+    Attached(&'o Attach),
+}
+
+impl<'o> Ensemble<'o> {
+    fn common(self) -> &'o Common {
+        match self {
+            Ensemble::Local(options) => &options.common,
+            Ensemble::Attached(attach) => &attach.common,
+        }
+    }
+
+    fn check(self) -> Result<(), String> {
+        self.common().check()?;
+        match self {
+            Ensemble::Local(options) => options.check(),
+            Ensemble::Attached(attach) => attach.addresses().map(|_| ()),
+        }
+    }
+}
+
 /// Runs the console; gives the exit code.
 #[must_use]
-pub fn run(options: &Options) -> u8 {
-    if let Err(reason) = options.check() {
+pub fn run(ensemble: Ensemble<'_>) -> u8 {
+    if let Err(reason) = ensemble.check() {
         guard::say(&format!("zw-tui: {reason}"));
         return ERROR_CODE;
     }
-    if !options.headless && !guard::is_terminal() {
+    let environment = Environment::of_process();
+    let has_screen = ensemble.common().has_screen();
+    if has_screen && !guard::is_terminal() {
         guard::say(
-            "zw-tui: the screen needs a terminal on stdin and stdout; without one use --headless or \
+            "zw-tui: the screen needs a terminal on stdin and stdout; without one use --headless, --linear or \
              scripts/deployment.sh",
         );
         return USAGE_CODE;
     }
-    match start(options) {
+    if has_screen && !environment.has_screen() {
+        let term = environment.term.as_deref().unwrap_or("not set");
+        guard::say(&format!(
+            "zw-tui: TERM is {term}: such a terminal has no screen to draw on. Use --linear, which prints lines and \
+             takes commands, or set TERM to what the terminal is"
+        ));
+        return USAGE_CODE;
+    }
+    match start(ensemble, &environment) {
         Ok(code) => code,
         Err(reason) => {
             guard::restore_all();
@@ -59,7 +98,7 @@ pub fn run(options: &Options) -> u8 {
     }
 }
 
-/// What both kinds of console need.
+/// What all kinds of console need.
 struct Parts {
     state: State,
     supervisor: Supervisor,
@@ -72,59 +111,134 @@ struct Parts {
     workers: Runtime,
 }
 
-fn start(options: &Options) -> Result<u8, String> {
+fn start(ensemble: Ensemble<'_>, environment: &Environment) -> Result<u8, String> {
     panic::install().map_err(|error| format!("cannot install the panic hook: {error}"))?;
+    let common = ensemble.common();
+    let paths = Paths::of_process();
+    let file = common.config.clone().unwrap_or_else(|| paths.config.clone());
+    let settings = Settings::read(file, environment, common);
+    for complaint in &settings.complaints {
+        guard::say(&format!("zw-tui: {complaint}"));
+    }
+    let mut parts = match ensemble {
+        Ensemble::Local(options) => local(options, &settings, environment, &paths)?,
+        Ensemble::Attached(attach) => attached(attach, &settings, environment, &paths)?,
+    };
+    parts.state.mouse = settings.mouse;
+    parts.state.motion = settings.motion;
+    parts.state.theme = settings.theme.name;
+    parts.state.keymap = settings.keymap.clone();
+    parts.state.has_test_hooks = std::env::var_os("ZW_TEST_HOOKS").is_some_and(|value| value == "1");
+    if common.has_screen() {
+        with_screen(&settings, environment, paths, parts)
+    } else {
+        without_screen(common.linear, parts)
+    }
+}
+
+/// An ensemble of one's own.
+fn local(options: &Options, settings: &Settings, environment: &Environment, paths: &Paths) -> Result<Parts, String> {
     let data = DataDirectory::choose(options.data.as_deref()).map_err(|error| match &options.data {
         Some(path) => format!("cannot make the data directory {}: {error}; give another with --data", path.display()),
         None => format!("cannot make a temporary directory: {error}; give one with --data"),
     })?;
-    let parts = match assemble(options, data.clone()) {
-        Ok(parts) => parts,
-        Err(reason) => {
-            data.clean_up();
-            return Err(reason);
-        }
-    };
-    if options.headless { Ok(without_screen(parts)) } else { with_screen(options, parts) }
+    let assembled = assemble_local(options, settings, environment, paths, data.clone());
+    assembled.inspect_err(|_| data.clean_up())
 }
 
-fn assemble(options: &Options, data: DataDirectory) -> Result<Parts, String> {
+fn assemble_local(
+    options: &Options,
+    settings: &Settings,
+    environment: &Environment,
+    paths: &Paths,
+    data: DataDirectory,
+) -> Result<Parts, String> {
     let (run_file, left) = RunFile::take(&data.path).map_err(|error| error.to_string())?;
-    let log = options.log.clone().unwrap_or_else(|| data.path.join("console.log"));
-    start_log(&log)
-        .map_err(|error| format!("cannot write the log {}: {error}; give another with --log", log.display()))?;
+    let log = options.common.log.clone().unwrap_or_else(|| data.path.join("console.log"));
+    start_log(&log, &settings.log)?;
     let launch = Launch::new(options, data.clone());
     preflight::check(&launch).map_err(|error| error.to_string())?;
     let children = launch.plans.len();
     let (sender, messages) = channel(MESSAGES_MAX);
+    let supervisor = Supervisor::start(run_file, launch.plans, reporter(&sender)).map_err(|error| error.to_string())?;
+    if !left.is_empty() {
+        let note = format!("ended what an earlier console left behind: {}", left.join(", "));
+        let _ = sender.try_send(Msg::Note(note));
+    }
+    let addresses = launch.nodes.clone();
+    let mut state = State::new(launch.nodes, launch.brokers);
+    if options.read_only {
+        state.permission = Permission::READ_ONLY;
+    }
+    let kept = if data.is_temporary { " (removed at the end)" } else { "" };
+    let directory = format!("{}{kept}", data.path.display());
+    state.about = about::gather(settings, environment, paths, Some(&log), Some(directory));
+    let place = Place::Data(data);
+    connect(state, supervisor, place, children, &addresses, (sender, messages), &options.common)
+}
+
+/// An ensemble that runs already.
+fn attached(attach: &Attach, settings: &Settings, environment: &Environment, paths: &Paths) -> Result<Parts, String> {
+    let addresses = attach.addresses()?;
+    let (sender, messages) = channel(MESSAGES_MAX);
+    let log = attach.common.log.clone().unwrap_or_else(|| paths.log());
+    let begun = log.parent().map_or(Ok(()), std::fs::create_dir_all).map_err(|error| error.to_string());
+    let log = match begun.and_then(|()| start_log(&log, &settings.log)) {
+        Ok(()) => Some(log),
+        Err(reason) if attach.common.log.is_some() => return Err(reason),
+        // Nobody asked for it, and looking needs none.
+        Err(reason) => {
+            let _ = sender.try_send(Msg::Note(format!("no log is written: {reason}")));
+            None
+        }
+    };
+    let supervisor = Supervisor::start(None, Vec::new(), reporter(&sender)).map_err(|error| error.to_string())?;
+    let permission = Permission { is_attached: true, writes: attach.allow_writes, faults: attach.allow_faults };
+    let mut state = State::attached(addresses.clone(), permission);
+    state.about = about::gather(settings, environment, paths, log.as_deref(), None);
+    let place = Place::Elsewhere(addresses.join(","));
+    connect(state, supervisor, place, 0, &addresses, (sender, messages), &attach.common)
+}
+
+/// What the supervisor's thread tells its changes to.
+fn reporter(sender: &Sender<Msg>) -> impl Fn(crate::supervisor::Report) + Send + 'static {
     let reports = sender.clone();
-    let report = move |report| {
+    move |report| {
         match reports.try_send(Msg::Supervisor(report)) {
             // The loop has ended already, with the terminal mostly; the children are on their way.
             Ok(()) | Err(TrySendError::Closed(_)) => {}
             // Only if the loop hangs and hundreds of children changed; then the watchdogs end it all.
             Err(TrySendError::Full(_)) => tracing::error!("a report of the supervisor is lost"),
         }
-    };
-    let supervisor = Supervisor::start(run_file, launch.plans, report).map_err(|error| error.to_string())?;
+    }
+}
+
+/// Starts the tasks that talk to the nodes, and takes the signals.
+fn connect(
+    state: State,
+    supervisor: Supervisor,
+    place: Place,
+    children: usize,
+    addresses: &[String],
+    (sender, messages): (Sender<Msg>, Receiver<Msg>),
+    common: &Common,
+) -> Result<Parts, String> {
     let workers = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(WORKERS)
         .thread_name("worker")
         .enable_all()
         .build()
         .map_err(|error| format!("cannot start the worker threads: {error}"))?;
-    let ending = Ending::new(supervisor.clone(), data);
-    let signals = watch_signals(&workers, ending.clone(), options.headless)
+    let ending = Ending::new(supervisor.clone(), place);
+    let signals = watch_signals(&workers, ending.clone(), common.headless)
         .map_err(|error| format!("cannot handle signals: {error}"))?;
-    if !left.is_empty() {
-        let note = format!("ended what an earlier console left behind: {}", left.join(", "));
-        let _ = sender.try_send(Msg::Note(note));
+    for complaint in &state.about.complaints {
+        let _ = sender.try_send(Msg::Note(complaint.clone()));
     }
     let cluster = {
         let _inside = workers.enter();
-        Cluster::start(&launch.nodes, sender)
+        Cluster::start(addresses, sender)
     };
-    let state = State::new(launch.nodes, launch.brokers);
     Ok(Parts { state, supervisor, cluster, messages, signals, ending, children, workers })
 }
 
@@ -151,21 +265,17 @@ fn watch_signals(workers: &Runtime, ending: Ending, is_headless: bool) -> io::Re
     Ok(receiver)
 }
 
-fn with_screen(options: &Options, parts: Parts) -> Result<u8, String> {
-    let Parts { mut state, supervisor, cluster, messages, signals, ending, children, workers } = parts;
-    let environment = Environment::of_process();
-    let theme = Theme { color: environment.color(options.color), ascii: options.ascii || environment.ascii() };
+fn with_screen(settings: &Settings, environment: &Environment, paths: Paths, parts: Parts) -> Result<u8, String> {
+    let Parts { state, supervisor, cluster, messages, signals, ending, children, workers } = parts;
     // We decide about colour ourselves; the library's own decision would write resets instead.
     ratatui::crossterm::style::force_color_output(true);
-    state.mouse = !options.no_mouse;
-    state.has_test_hooks = std::env::var_os("ZW_TEST_HOOKS").is_some_and(|value| value == "1");
     let on_hangup = ending.clone();
     hangup::watch(move || on_hangup.hung_up()).map_err(|error| format!("cannot watch the terminal: {error}"))?;
     let screen = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let screen = screen.map_err(|error| format!("cannot start the screen: {error}"))?;
-    let is_remote = environment.is_remote;
-    let mouse = state.mouse;
-    let console = Console { state, theme, supervisor, cluster, messages, signals, ending: ending.clone(), is_remote };
+    let (theme, mouse, is_remote) = (settings.theme, state.mouse, environment.is_remote);
+    let console =
+        Console { state, theme, supervisor, cluster, messages, signals, ending: ending.clone(), paths, is_remote };
     let outcome = catch_unwind(AssertUnwindSafe(|| {
         guard::enter(mouse)?;
         screen.block_on(console.run())
@@ -173,13 +283,17 @@ fn with_screen(options: &Options, parts: Parts) -> Result<u8, String> {
     Ok(finish(&ending, children, outcome, workers))
 }
 
-fn without_screen(parts: Parts) -> u8 {
+fn without_screen(is_linear: bool, parts: Parts) -> Result<u8, String> {
     let Parts { state, supervisor, messages, signals, ending, children, workers, cluster } = parts;
-    let outcome = catch_unwind(AssertUnwindSafe(|| {
-        workers.block_on(headless::run(state, &supervisor, &ending, messages, signals))
-    }));
-    drop(cluster);
-    finish(&ending, children, outcome, workers)
+    let lines = if is_linear {
+        Some(headless::read_lines().map_err(|error| format!("cannot read commands: {error}"))?)
+    } else {
+        None
+    };
+    let hands = Hands { supervisor, cluster, ending: ending.clone() };
+    let outcome =
+        catch_unwind(AssertUnwindSafe(|| workers.block_on(headless::run(state, hands, messages, signals, lines))));
+    Ok(finish(&ending, children, outcome, workers))
 }
 
 fn finish(ending: &Ending, children: usize, outcome: std::thread::Result<io::Result<()>>, workers: Runtime) -> u8 {
@@ -198,9 +312,10 @@ fn finish(ending: &Ending, children: usize, outcome: std::thread::Result<io::Res
     code
 }
 
-fn start_log(path: &Path) -> io::Result<()> {
-    let file = File::options().create(true).append(true).open(PathBuf::from(path))?;
-    let filter = EnvFilter::try_from_env("ZW_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+fn start_log(path: &Path, level: &str) -> Result<(), String> {
+    let file = LogFile::open(path)
+        .map_err(|error| format!("cannot write the log {}: {error}; give another with --log", path.display()))?;
+    let filter = EnvFilter::try_new(level).unwrap_or_else(|_| EnvFilter::new("info"));
     let subscriber =
         tracing_subscriber::fmt().with_ansi(false).with_env_filter(filter).with_writer(Mutex::new(file)).finish();
     // A second console in one process is only a test's; the first one's log serves both.

@@ -148,7 +148,8 @@ mod tests {
 
     #[test]
     fn keys_read_back_as_they_are_shown() {
-        let codes = [Code::Enter, Code::Esc, Code::Tab, Code::BackTab, Code::PageUp, Code::Function(12), Code::Char(' ')];
+        let codes =
+            [Code::Enter, Code::Esc, Code::Tab, Code::BackTab, Code::PageUp, Code::Function(12), Code::Char(' ')];
         let keys = codes.map(Key::plain).into_iter().chain([Key::char('K'), Key::char('?'), Key::ctrl('p')]);
         for key in keys {
             assert_eq!(key.to_string().parse(), Ok(key));

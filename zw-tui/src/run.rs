@@ -14,6 +14,7 @@ use crate::limiter::Limiter;
 use crate::model::message::{Breakage, Effect, Msg};
 use crate::model::{State, select, update};
 use crate::pane;
+use crate::paths::Paths;
 use crate::supervisor::{Order, Supervisor};
 use crate::term::screen::Screen;
 use crate::term::signals::{self, Signal};
@@ -21,7 +22,7 @@ use crate::term::{guard, panic};
 use crate::theme::Theme;
 use ratatui::buffer::Buffer;
 use std::io;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::mpsc::Receiver;
 
 /// Messages that are taken in before the next paint.
@@ -47,6 +48,8 @@ pub struct Console {
     pub signals: Receiver<Signal>,
     /// How it ends.
     pub ending: Ending,
+    /// Where dumps of the screen go.
+    pub paths: Paths,
     /// Whether the terminal is far away.
     pub is_remote: bool,
 }
@@ -86,9 +89,11 @@ impl Console {
             panics_in_draw: false,
         };
         main.paint_if_due()?;
-        let members: Vec<_> = main.console.state.members().collect();
-        for member in members {
-            main.console.supervisor.order(Order::Start(member));
+        if !main.console.state.permission.is_attached {
+            let members: Vec<_> = main.console.state.members().collect();
+            for member in members {
+                main.console.supervisor.order(Order::Start(member));
+            }
         }
         while main.console.state.stopped.is_none() {
             main.wait(&mut typed).await?;
@@ -200,6 +205,14 @@ impl Loop {
         match effect {
             Effect::Supervise(order) => self.console.supervisor.order(order),
             Effect::SetMouse(on) => guard::set_mouse(on)?,
+            Effect::SetTheme(name) => {
+                self.console.theme.name = name;
+                self.is_dirty = true;
+            }
+            Effect::Dump => {
+                let result = self.dump();
+                self.on_message(Msg::Dumped(result))?;
+            }
             Effect::Repaint => {
                 self.screen.invalidate();
                 self.is_dirty = true;
@@ -220,11 +233,22 @@ impl Loop {
             | Effect::Value { .. }
             | Effect::Write { .. }
             | Effect::Faults { .. }
+            | Effect::Dial { .. }
             | Effect::Redial { .. } => {
                 self.console.cluster.perform(effect);
             }
         }
         Ok(())
+    }
+
+    /// Writes the screen to a file; gives its path.
+    fn dump(&self) -> Result<String, String> {
+        let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let path = self.console.paths.dump(seconds);
+        let written =
+            std::fs::create_dir_all(&self.console.paths.state).and_then(|()| std::fs::write(&path, self.screen.text()));
+        let path = path.display().to_string();
+        written.map(|()| path.clone()).map_err(|error| format!("cannot write the screen to {path}: {error}"))
     }
 
     fn break_on_purpose(&mut self, breakage: Breakage) {

@@ -8,7 +8,9 @@ use crate::model::acts::Act;
 use crate::model::faults::Trouble;
 use crate::model::message::Breakage;
 use crate::model::verdict::judge;
+use crate::motion::Motion;
 use crate::nearest::nearest;
+use crate::theme;
 use std::time::Duration;
 
 /// A command that was understood.
@@ -31,6 +33,10 @@ pub enum Command {
     Heal(Cure),
     /// An action of the table.
     Action(Id),
+    /// Other colours.
+    Theme(theme::Name),
+    /// More or less motion.
+    Motion(Motion),
     /// Breaks the console, for a test.
     Break(Breakage),
 }
@@ -61,6 +67,11 @@ pub fn parse(line: &str, state: &State, now: Duration) -> Result<Command, String
     if verb == "write" {
         return write(rest, state, now);
     }
+    match verb {
+        "theme" if !rest.is_empty() => return one_of(rest, &theme::Name::ALL, theme::Name::text).map(Command::Theme),
+        "motion" if !rest.is_empty() => return one_of(rest, &Motion::ALL, Motion::text).map(Command::Motion),
+        _ => {}
+    }
     if state.has_test_hooks && verb == "debug" {
         return breakage(rest).map(Command::Break);
     }
@@ -69,6 +80,15 @@ pub fn parse(line: &str, state: &State, now: Duration) -> Result<Command, String
         Some(_) => Err(format!("{verb} takes no arguments")),
         None => Err(unknown(verb)),
     }
+}
+
+/// One of several words.
+fn one_of<T: Copy>(word: &str, all: &[T], text: impl Fn(T) -> &'static str) -> Result<T, String> {
+    let known = || all.iter().map(|one| text(*one));
+    all.iter().copied().find(|one| text(*one) == word).ok_or_else(|| {
+        let near = nearest(word, known()).map_or_else(String::new, |near| format!("; did you mean {near}?"));
+        format!("{} is none of {}{near}", repeated(word), known().collect::<Vec<_>>().join(", "))
+    })
 }
 
 fn unknown(verb: &str) -> String {
@@ -191,6 +211,10 @@ pub fn complete(line: &str, state: &State) -> Vec<String> {
     let (head, last) = line.rsplit_once([' ', ',']).map_or(("", line), |(head, last)| (head, last));
     let mut words: Vec<String> = if head.is_empty() && !line.contains(' ') {
         verbs().map(str::to_owned).collect()
+    } else if head == "theme" {
+        theme::Name::ALL.iter().map(ToString::to_string).collect()
+    } else if head == "motion" {
+        Motion::ALL.iter().map(ToString::to_string).collect()
     } else if last.starts_with('/') {
         state.tree.rows().iter().map(|row| row.path.clone()).collect()
     } else {

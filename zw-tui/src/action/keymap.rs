@@ -107,9 +107,11 @@ fn unsafe_wish(action: &Action, wish: &Wish) -> Option<String> {
     let is_letter = |key: &Key| matches!(key.code, Code::Char('A'..='Z')) && !key.ctrl;
     let kept = || Keymap::default().words(action.id);
     match action.class {
-        Class::Fault | Class::Data => wish.keys.iter().find(|key| !is_letter(key)).map(|key| {
-            format!("{name} acts, so its key must be an upper-case letter, not {key}; it keeps {}", kept())
-        }),
+        Class::Fault | Class::Data => {
+            wish.keys.iter().find(|key| !is_letter(key)).map(|key| {
+                format!("{name} acts, so its key must be an upper-case letter, not {key}; it keeps {}", kept())
+            })
+        }
         Class::Look => wish.keys.iter().find(|key| is_letter(key) && !action.keys.contains(key)).map(|key| {
             format!("{name} only looks, and {key} is upper case, which is for what acts; it keeps {}", kept())
         }),

@@ -7,12 +7,15 @@ use crate::member::Member;
 use crate::model::acts::{self, Act, say};
 use crate::model::events::{Event, Level, Source};
 use crate::model::message::Effect;
-use crate::model::overlay::{HISTORY_MAX, Input, Overlay, Printed, WriteForm};
+use crate::model::overlay::{HISTORY_MAX, Input, Overlay, Printed, Question, WriteForm};
+use crate::model::permission::{consequence, need_of, need_of_command, only_begins};
 use crate::model::select::{Face, node_absence, node_face, printable};
 use crate::model::text::TextPage;
 use crate::model::verdict::judge;
 use crate::model::{Node, Pane, State, faults};
+use crate::motion::Motion;
 use crate::supervisor::Order;
+use crate::theme;
 use bytes::Bytes;
 use std::time::Duration;
 
@@ -26,6 +29,30 @@ pub fn perform(state: &mut State, now: Duration, id: Id) -> Vec<Effect> {
         say(state, now, reason, true);
         return Vec::new();
     }
+    if state.permission.asks(need_of(id)) && !only_begins(id) {
+        ask(state, now, Command::Action(id), None);
+        return Vec::new();
+    }
+    unasked(state, now, id)
+}
+
+/// Asks before something is done.
+pub fn ask(state: &mut State, now: Duration, command: Command, form: Option<WriteForm>) {
+    let lines = consequence(state, &command);
+    state.overlay = Some(Overlay::Confirm(Question { lines, command, asked: now, form }));
+}
+
+/// Does what was asked for and answered with yes.
+pub fn confirmed(state: &mut State, now: Duration, question: Question) -> Vec<Effect> {
+    state.version += 1;
+    state.overlay = question.form.map(|form| Overlay::Write(WriteForm { is_sent: true, error: None, ..form }));
+    match question.command {
+        Command::Action(id) => unasked(state, now, id),
+        command => carry_out(state, now, command),
+    }
+}
+
+fn unasked(state: &mut State, now: Duration, id: Id) -> Vec<Effect> {
     match id {
         Id::Kill => on_selected(state, now, Act::Kill),
         Id::Stop => on_selected(state, now, Act::Stop),
@@ -44,6 +71,17 @@ pub fn perform(state: &mut State, now: Duration, id: Id) -> Vec<Effect> {
         Id::Quit | Id::Leave => leave(state, now),
         Id::Suspend => vec![Effect::Suspend],
         Id::Repaint => vec![Effect::Repaint],
+        Id::Dump => vec![Effect::Dump],
+        Id::Theme => {
+            let others = theme::Name::ALL.map(theme::Name::text).join(", ");
+            say(state, now, format!("theme {}; there are {others}", state.theme), true);
+            Vec::new()
+        }
+        Id::Motion => {
+            let others = Motion::ALL.map(Motion::text).join(", ");
+            say(state, now, format!("motion {}; there are {others}", state.motion), true);
+            Vec::new()
+        }
         Id::Mouse => {
             state.mouse = !state.mouse;
             let text =
@@ -200,6 +238,8 @@ fn run_line(state: &mut State, now: Duration, line: &str) -> Vec<Effect> {
 /// Runs a line of the command line; the error stays for the person to mend.
 pub fn run_command(state: &mut State, now: Duration, line: &str) -> Result<Vec<Effect>, String> {
     let command = command::parse(line, state, now)?;
+    let need = need_of_command(&command);
+    state.permission.check(need)?;
     if let Command::Write { node, path, data } = &command {
         check_writable(state, now, *node).map_err(|refusal| match refusal.instead {
             Some(other) => format!("{}: write {other} {path} {}", refusal.words, printable(data.as_bytes(), 40)),
@@ -216,6 +256,27 @@ pub fn run_command(state: &mut State, now: Duration, line: &str) -> Result<Vec<E
     state.version += 1;
     Ok(match command {
         Command::Action(id) => perform(state, now, id),
+        command if state.permission.asks(need) => {
+            ask(state, now, command, None);
+            Vec::new()
+        }
+        command => carry_out(state, now, command),
+    })
+}
+
+fn carry_out(state: &mut State, now: Duration, command: Command) -> Vec<Effect> {
+    match command {
+        Command::Action(id) => perform(state, now, id),
+        Command::Theme(name) => {
+            state.theme = name;
+            say(state, now, format!("theme {name}"), true);
+            vec![Effect::SetTheme(name)]
+        }
+        Command::Motion(motion) => {
+            state.motion = motion;
+            say(state, now, format!("motion {motion}"), true);
+            Vec::new()
+        }
         Command::Fault(trouble, lasts) => faults::begin(state, now, trouble, lasts),
         Command::Heal(Cure::All) => faults::heal(state, now, |_| true),
         Command::Heal(Cure::Number(number)) => faults::heal(state, now, |lease| lease.id == number),
@@ -223,7 +284,7 @@ pub fn run_command(state: &mut State, now: Duration, line: &str) -> Result<Vec<E
         Command::Act(act, members) => acts::perform_all(state, now, act, &members),
         Command::Break(breakage) => vec![Effect::Break(breakage)],
         Command::Write { node, path, data } => write(state, now, node, path, data),
-    })
+    }
 }
 
 /// Why a write through a node is not even sent.

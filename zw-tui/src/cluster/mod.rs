@@ -9,6 +9,7 @@ mod poll;
 use crate::model::message::{Effect, Msg};
 use faults::Wanted;
 use std::time::Duration;
+use tokio::runtime::Handle;
 use tokio::sync::mpsc::{Sender, channel, error::TrySendError};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -25,30 +26,41 @@ pub struct Cluster {
     writers: Vec<Sender<Effect>>,
     faults: Vec<watch::Sender<Wanted>>,
     messages: Sender<Msg>,
+    /// Where the tasks run.
+    runtime: Handle,
 }
 
 impl Cluster {
     /// Starts the tasks on the current runtime; what they learn goes to `messages`.
     #[must_use]
     pub fn start(addresses: &[String], messages: Sender<Msg>) -> Cluster {
-        let (mut readers, mut writers, mut faults) = (Vec::new(), Vec::new(), Vec::new());
-        for (node, address) in addresses.iter().enumerate() {
-            tokio::spawn(poll::poll(node, address.clone(), messages.clone()));
-            let (reader, questions) = channel(QUESTIONS_MAX);
-            tokio::spawn(ask::read(node, address.clone(), questions, messages.clone()));
-            readers.push(reader);
-            let (writer, writes) = channel(QUESTIONS_MAX);
-            tokio::spawn(ask::write(node, address.clone(), writes, messages.clone()));
-            writers.push(writer);
-            let (keeper, wanted) = watch::channel(Wanted::nothing());
-            tokio::spawn(faults::keep(node, address.clone(), wanted, messages.clone()));
-            faults.push(keeper);
-        }
-        Cluster { readers, writers, faults, messages }
+        let (readers, writers, faults) = (Vec::new(), Vec::new(), Vec::new());
+        let mut cluster = Cluster { readers, writers, faults, messages, runtime: Handle::current() };
+        addresses.iter().for_each(|address| cluster.dial(address));
+        cluster
+    }
+
+    /// Starts the tasks of one more node; they have the next number.
+    fn dial(&mut self, address: &str) {
+        let (node, address, messages) = (self.readers.len(), address.to_owned(), &self.messages);
+        self.runtime.spawn(poll::poll(node, address.clone(), messages.clone()));
+        let (reader, questions) = channel(QUESTIONS_MAX);
+        self.runtime.spawn(ask::read(node, address.clone(), questions, messages.clone()));
+        self.readers.push(reader);
+        let (writer, writes) = channel(QUESTIONS_MAX);
+        self.runtime.spawn(ask::write(node, address.clone(), writes, messages.clone()));
+        self.writers.push(writer);
+        let (keeper, wanted) = watch::channel(Wanted::nothing());
+        self.runtime.spawn(faults::keep(node, address, wanted, messages.clone()));
+        self.faults.push(keeper);
     }
 
     /// Carries a question or a write out. Never waits.
-    pub fn perform(&self, effect: Effect) {
+    pub fn perform(&mut self, effect: Effect) {
+        if let Effect::Dial { line, address } = &effect {
+            debug_assert_eq!(*line, self.readers.len(), "the model counts the addresses");
+            return self.dial(address);
+        }
         if let Effect::Redial { node } = effect {
             // A full queue has been failing for long: its connection is made anew in any case.
             for queue in [self.readers.get(node), self.writers.get(node)].into_iter().flatten() {

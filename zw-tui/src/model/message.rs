@@ -4,6 +4,7 @@ use super::Pane;
 use crate::key::Key;
 use crate::member::Member;
 use crate::supervisor::{Order, Report};
+use crate::theme;
 use bytes::Bytes;
 use std::time::Duration;
 use zw_core::ids::Zxid;
@@ -76,6 +77,10 @@ pub enum Msg {
         /// Why it did not.
         refused: Option<String>,
     },
+    /// A line for the command line, from a console without a screen.
+    Line(String),
+    /// The screen was written to a file, or not.
+    Dumped(Result<String, String>),
     /// What a child printed.
     Output {
         /// Whose.
@@ -162,14 +167,71 @@ pub enum Effect {
         /// Which node, from 0.
         node: usize,
     },
+    /// Ask one more address, by tasks of this number.
+    Dial {
+        /// The number: the next.
+        line: usize,
+        /// `host:port`.
+        address: String,
+    },
     /// Take or give back the mouse.
     SetMouse(bool),
+    /// Draw in these colours.
+    SetTheme(theme::Name),
+    /// Write the screen to a file, as text.
+    Dump,
     /// Paint the whole screen again.
     Repaint,
     /// Break on purpose, for a test.
     Break(Breakage),
     /// Give the terminal back and stop until somebody continues us.
     Suspend,
+}
+
+impl Msg {
+    /// The node that it is about, if it is about one.
+    pub(super) fn node_mut(&mut self) -> Option<&mut usize> {
+        match self {
+            Msg::Status { node, .. }
+            | Msg::Silent { node, .. }
+            | Msg::Children { node, .. }
+            | Msg::Value { node, .. }
+            | Msg::Written { node, .. }
+            | Msg::Faults { node, .. } => Some(node),
+            Msg::Key(_)
+            | Msg::Paste(_)
+            | Msg::Click(..)
+            | Msg::Wheel(..)
+            | Msg::Supervisor(_)
+            | Msg::Line(_)
+            | Msg::Dumped(_)
+            | Msg::Output { .. }
+            | Msg::Leave
+            | Msg::Note(_) => None,
+        }
+    }
+}
+
+impl Effect {
+    /// The node that it is for, if it is for one.
+    pub(super) fn node_mut(&mut self) -> Option<&mut usize> {
+        match self {
+            Effect::Children { node, .. }
+            | Effect::Value { node, .. }
+            | Effect::Write { node, .. }
+            | Effect::Faults { node, .. }
+            | Effect::Redial { node } => Some(node),
+            Effect::Supervise(_)
+            | Effect::Output { .. }
+            | Effect::Dial { .. }
+            | Effect::SetMouse(_)
+            | Effect::SetTheme(_)
+            | Effect::Dump
+            | Effect::Repaint
+            | Effect::Break(_)
+            | Effect::Suspend => None,
+        }
+    }
 }
 
 /// How the console breaks on purpose; only with `ZW_TEST_HOOKS=1`.

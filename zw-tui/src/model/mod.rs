@@ -7,12 +7,15 @@
 //!
 //! All times are since the start of the console.
 
+pub mod about;
 pub mod acts;
+pub mod attached;
 pub mod events;
 pub mod faults;
 pub mod message;
 pub mod overlay;
 pub mod page;
+pub mod permission;
 pub mod select;
 pub mod sight;
 pub mod text;
@@ -20,11 +23,16 @@ pub mod tree;
 pub mod update;
 pub mod verdict;
 
+use crate::action::keymap::Keymap;
 use crate::member::Member;
+use crate::motion::Motion;
 use crate::supervisor::{Asked, Exit};
+use crate::theme;
+use about::About;
 use events::Events;
 use faults::Faults;
 use overlay::{Overlay, Toast};
+use permission::Permission;
 use sight::Sight;
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -72,6 +80,18 @@ pub struct State {
     pub undo: VecDeque<acts::Undo>,
     /// Whether the mouse is ours.
     pub mouse: bool,
+    /// Which colours are wanted.
+    pub theme: theme::Name,
+    /// How much may move.
+    pub motion: Motion,
+    /// Which keys do what.
+    pub keymap: Keymap,
+    /// What the person may do.
+    pub permission: Permission,
+    /// Addresses that are asked, if the console did not start the ensemble.
+    pub lines: usize,
+    /// What the console is and where it keeps things.
+    pub about: About,
     /// Whether tests may break the console on purpose.
     pub has_test_hooks: bool,
     /// Since when the console is leaving.
@@ -145,10 +165,18 @@ pub struct Node {
     pub member: Member,
     /// `host:port`.
     pub address: String,
+    /// The number of the tasks that talk to it; none if there are none.
+    pub line: Option<usize>,
     /// The process.
     pub process: Process,
     /// What it says.
     pub sight: Sight,
+}
+
+impl Node {
+    fn new(member: Member, address: String) -> Node {
+        Node { member, address, line: Some(member.index()), process: Process::new(), sight: Sight::default() }
+    }
 }
 
 /// A broker.
@@ -193,6 +221,8 @@ pub enum Desired {
 /// What the supervisor sees.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Observed {
+    /// Somebody else's: it is known only by what it answers.
+    Foreign,
     /// Not started yet.
     Unborn,
     /// Spawned, and has not said that it listens.
@@ -257,14 +287,20 @@ impl Process {
     pub fn pid(&self) -> Option<u32> {
         match self.observed {
             Observed::Starting(pid) | Observed::Running(pid) | Observed::Stopping(pid) => Some(pid),
-            Observed::Unborn | Observed::Exited(..) | Observed::Failed(_) => None,
+            Observed::Foreign | Observed::Unborn | Observed::Exited(..) | Observed::Failed(_) => None,
         }
+    }
+
+    /// Whether it lives, as far as is known.
+    #[must_use]
+    pub fn lives(&self) -> bool {
+        self.pid().is_some() || self.observed == Observed::Foreign
     }
 
     /// Whether it lives and is not paused, so that it could do its work.
     #[must_use]
     pub fn can_work(&self) -> bool {
-        self.pid().is_some() && self.desired != Desired::Paused
+        self.lives() && self.desired != Desired::Paused
     }
 }
 
@@ -272,12 +308,8 @@ impl State {
     /// A console of so many children, none started yet; all of them are to be up.
     #[must_use]
     pub fn new(node_addresses: Vec<String>, broker_addresses: Vec<String>) -> State {
-        let nodes = node_addresses.into_iter().zip(1..).map(|(address, number)| Node {
-            member: Member::Node(number),
-            address,
-            process: Process::new(),
-            sight: Sight::default(),
-        });
+        let nodes =
+            node_addresses.into_iter().zip(1..).map(|(address, number)| Node::new(Member::Node(number), address));
         let brokers = broker_addresses.into_iter().zip(1..).map(|(address, number)| Broker {
             member: Member::Broker(number),
             address,
@@ -308,6 +340,12 @@ impl State {
             history: Vec::new(),
             undo: VecDeque::new(),
             mouse: true,
+            theme: theme::Name::default(),
+            motion: Motion::default(),
+            keymap: Keymap::default(),
+            permission: Permission::ALL,
+            lines: 0,
+            about: About::default(),
             has_test_hooks: false,
             leaving: None,
             stopped: None,

@@ -1,6 +1,7 @@
 //! What lies over the panes and takes the keys: the help, the command line, the write form, the explanation.
 
 use super::text::TextPage;
+use crate::action::command::Command;
 use crate::key::{Code, Key};
 use crate::member::Member;
 use std::time::Duration;
@@ -13,7 +14,7 @@ pub const TOAST_TIME: Duration = Duration::from_secs(4);
 pub const HISTORY_MAX: usize = 100;
 
 /// The overlay.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Overlay {
     /// All actions, to read and to run.
     Help {
@@ -42,7 +43,25 @@ pub enum Overlay {
     },
     /// What a child printed.
     Output(Printed),
+    /// Something is about to be done that cannot be taken back, or that concerns others.
+    Confirm(Question),
 }
+
+/// A question before something is done. Its answer is no, unless the key for yes is pressed, which never asks.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Question {
+    /// What would be done, and to whom.
+    pub lines: Vec<String>,
+    /// It.
+    pub command: Command,
+    /// Since when it is asked.
+    pub asked: Duration,
+    /// The form that it came from, to go back to.
+    pub form: Option<WriteForm>,
+}
+
+/// How long a new question takes no answer: a key that was held down is none.
+pub const QUESTION_DEAF: Duration = Duration::from_millis(300);
 
 /// What a child printed, as far as it is kept, and where it is read.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,5 +1,6 @@
 //! The texts that lie over the panes: each is a list of lines, made anew from the state whenever it is drawn.
 
+use super::about;
 use super::events::Level;
 use super::page::{self, Line};
 use super::select::fault_lines;
@@ -17,6 +18,8 @@ pub enum TextPage {
     Faults,
     /// All that is known of the selected child.
     Describe,
+    /// What the console is and where it keeps things.
+    Info,
 }
 
 impl TextPage {
@@ -27,13 +30,15 @@ impl TextPage {
             TextPage::Why => Id::Why,
             TextPage::Faults => Id::Faults,
             TextPage::Describe => Id::Describe,
+            TextPage::Info => Id::Info,
         }
     }
 
     /// The text that an action opens.
     #[must_use]
     pub fn of(id: Id) -> Option<TextPage> {
-        [TextPage::Why, TextPage::Faults, TextPage::Describe].into_iter().find(|page| page.opened_by() == id)
+        let pages = [TextPage::Why, TextPage::Faults, TextPage::Describe, TextPage::Info];
+        pages.into_iter().find(|page| page.opened_by() == id)
     }
 
     /// Its title.
@@ -42,6 +47,7 @@ impl TextPage {
         match self {
             TextPage::Why => format!("Why {}", judge(state, now).word.text()),
             TextPage::Faults => format!("Faults: {}", state.faults.active().len()),
+            TextPage::Info => "The console".to_owned(),
             TextPage::Describe => state.selected().map_or_else(String::new, |member: Member| member.to_string()),
         }
     }
@@ -51,7 +57,7 @@ impl TextPage {
     pub fn keys(self) -> &'static str {
         match self {
             TextPage::Faults => "H heals all  U the newest  ",
-            TextPage::Why | TextPage::Describe => "",
+            TextPage::Why | TextPage::Describe | TextPage::Info => "",
         }
     }
 
@@ -70,6 +76,7 @@ impl TextPage {
                 (lines, "None yet. C cuts the selected node off, L makes links slow.")
             }
             TextPage::Describe => (page::lines(state, now), "Nothing is selected."),
+            TextPage::Info => (about::lines(state), "Nothing is known."),
         };
         if lines.is_empty() { vec![(else_said.to_owned(), Level::Info)] } else { lines }
     }

@@ -3,13 +3,14 @@
 use super::acts::say;
 use super::events::{Event, Level, Source};
 use super::message::{Effect, Msg, WriteFailure, Written};
-use super::overlay::{Input, Overlay, WriteForm};
+use super::overlay::{Input, Overlay, QUESTION_DEAF, Question, WriteForm};
+use super::permission::Need;
 use super::select::printable;
 use super::sight::Turn;
-use super::{Desired, Observed, Pane, State, faults};
-use crate::action::command::{check_path, completed};
-use crate::action::table::{ACTIONS, Action, Id, lookup};
-use crate::action::{perform, table};
+use super::{Desired, Observed, Pane, State, attached, faults};
+use crate::action::command::{Command, check_path, completed};
+use crate::action::perform;
+use crate::action::table::{ACTIONS, Action, Id};
 use crate::key::{Code, Key};
 use crate::member::Member;
 use crate::supervisor::{Asked, Change, Report};
@@ -22,6 +23,15 @@ const WORDS_BYTES_MAX: usize = 1_024;
 /// Changes the state by a message that came at `now`.
 pub fn update(state: &mut State, now: Duration, message: Msg) -> Vec<Effect> {
     expire(state, now);
+    let (message, mut effects) = attached::arriving(state, now, message);
+    if let Some(message) = message {
+        let wanted = take(state, now, message);
+        effects.extend(attached::leaving(state, now, wanted));
+    }
+    effects
+}
+
+fn take(state: &mut State, now: Duration, message: Msg) -> Vec<Effect> {
     match message {
         Msg::Key(key) => on_key(state, now, key),
         Msg::Paste(text) => on_paste(state, now, &text),
@@ -54,6 +64,13 @@ pub fn update(state: &mut State, now: Duration, message: Msg) -> Vec<Effect> {
             }
             Vec::new()
         }
+        Msg::Line(line) => on_line(state, now, &line),
+        Msg::Dumped(result) => {
+            let is_done = result.is_ok();
+            let text = result.map_or_else(|reason| reason, |path| format!("the screen is in {path}"));
+            say(state, now, text, is_done);
+            Vec::new()
+        }
         Msg::Leave => perform::leave(state, now),
         Msg::Note(text) => {
             note(state, now, Source::Console, Level::Warning, text);
@@ -82,13 +99,14 @@ fn on_key(state: &mut State, now: Duration, key: Key) -> Vec<Effect> {
     if state.toast.as_ref().is_some_and(|toast| toast.until.is_none()) {
         state.toast = None;
     }
-    let leaves = lookup(key, state.focus()).filter(|action| matches!(action.id, Id::Leave | Id::Suspend));
+    let leaves = state.keymap.lookup(key, state.focus()).filter(|action| matches!(action.id, Id::Leave | Id::Suspend));
     match (state.overlay.take(), leaves) {
         (_, Some(action)) => perform::perform(state, now, action.id),
-        (None, None) => match lookup(key, state.focus()) {
+        (None, None) => match state.keymap.lookup(key, state.focus()) {
             Some(action) => perform::perform(state, now, action.id),
             None => Vec::new(),
         },
+        (Some(Overlay::Confirm(question)), None) => in_question(state, now, key, question),
         (Some(_), None) if key == Key::plain(Code::Esc) => Vec::new(),
         (Some(Overlay::Help { filter, cursor }), None) => in_help(state, now, key, filter, cursor),
         (Some(Overlay::Command { input, recalled, .. }), None) => in_command(state, now, key, input, recalled),
@@ -100,7 +118,7 @@ fn on_key(state: &mut State, now: Duration, key: Key) -> Vec<Effect> {
 /// In a text that lies over the panes: movements scroll it, q and the key that opened it close it; any other action is
 /// done, and the text stays unless something else comes in its place.
 fn in_text(state: &mut State, now: Duration, key: Key, mut text: Overlay) -> Vec<Effect> {
-    let id = lookup(key, Pane::Events).map(|action| action.id);
+    let id = state.keymap.lookup(key, Pane::Events).map(|action| action.id);
     let is_closed = match (&mut text, id) {
         (_, Some(Id::Quit)) | (Overlay::Output(_), Some(Id::Output)) => true,
         (Overlay::Text { page, .. }, Some(id)) if page.opened_by() == id => true,
@@ -128,19 +146,54 @@ fn in_text(state: &mut State, now: Duration, key: Key, mut text: Overlay) -> Vec
     Vec::new()
 }
 
+/// Only one key says yes; all that could come from a key held down says nothing, and the rest says no.
+fn in_question(state: &mut State, now: Duration, key: Key, question: Question) -> Vec<Effect> {
+    let says_no = matches!(key.code, Code::Esc | Code::Enter | Code::Char('n' | 'q'));
+    if now < question.asked + QUESTION_DEAF || (key != Key::char('y') && !says_no) {
+        state.overlay = Some(Overlay::Confirm(question));
+        return Vec::new();
+    }
+    if key == Key::char('y') {
+        return perform::confirmed(state, now, question);
+    }
+    state.overlay = question.form.map(Overlay::Write);
+    say(state, now, "not done".into(), true);
+    Vec::new()
+}
+
+/// A line that was typed without a screen: a command, or the answer to a question.
+fn on_line(state: &mut State, now: Duration, line: &str) -> Vec<Effect> {
+    let line = line.trim();
+    state.toast = None;
+    if let Some(Overlay::Confirm(question)) = state.overlay.take() {
+        if matches!(line, "y" | "yes") {
+            return perform::confirmed(state, now, question);
+        }
+        say(state, now, "not done".into(), true);
+        return Vec::new();
+    }
+    match perform::run_command(state, now, line.strip_prefix(':').unwrap_or(line)) {
+        Ok(effects) => effects,
+        Err(reason) => {
+            say(state, now, reason, false);
+            Vec::new()
+        }
+    }
+}
+
 /// The actions that the help shows with this filter.
 #[must_use]
-pub fn help_lines(filter: &str) -> Vec<&'static Action> {
+pub fn help_lines(state: &State, filter: &str) -> Vec<&'static Action> {
     let filter = filter.to_lowercase();
     let matches = |action: &&Action| {
-        let keys = action.keys.iter().any(|key| key.to_string().to_lowercase() == filter);
+        let keys = state.keymap.keys(action.id).iter().any(|key| key.to_string().to_lowercase() == filter);
         keys || action.sentence.to_lowercase().contains(&filter) || action.command.contains(&filter)
     };
     ACTIONS.iter().filter(matches).collect()
 }
 
 fn in_help(state: &mut State, now: Duration, key: Key, mut filter: Input, mut cursor: usize) -> Vec<Effect> {
-    let lines = help_lines(filter.text());
+    let lines = help_lines(state, filter.text());
     match key {
         Key { code: Code::Enter, .. } => {
             return lines.get(cursor).map_or_else(Vec::new, |action| perform::perform(state, now, action.id));
@@ -214,6 +267,11 @@ fn in_form(state: &mut State, now: Duration, key: Key, mut form: WriteForm) -> V
             Ok(()) if !form.in_value => form.in_value = true,
             Ok(()) => match perform::check_writable(state, now, state.node) {
                 Err(refusal) => form.error = Some(refusal.words),
+                Ok(()) if state.permission.asks(Need::Writes) => {
+                    let (path, data) = (form.path.text().to_owned(), form.value.text().to_owned());
+                    perform::ask(state, now, Command::Write { node: state.node, path, data }, Some(form));
+                    return Vec::new();
+                }
                 Ok(()) => {
                     (form.is_sent, form.error) = (true, None);
                     let (path, data) = (form.path.text().to_owned(), form.value.text().to_owned());
@@ -339,7 +397,7 @@ fn on_report(state: &mut State, now: Duration, report: Report) -> Vec<Effect> {
 fn on_status(state: &mut State, now: Duration, index: usize, status: Box<Status>) -> Vec<Effect> {
     let Some(node) = state.nodes.get_mut(index) else { return Vec::new() };
     // An answer that was under way when the process ended speaks of nobody any more.
-    if node.process.pid().is_none() {
+    if !node.process.lives() {
         return Vec::new();
     }
     let member = node.member;
@@ -445,10 +503,4 @@ fn on_written(
             Vec::new()
         }
     }
-}
-
-/// The hints that fit a line, as key and word.
-#[must_use]
-pub fn hint_words(state: &State) -> Vec<(String, &'static str)> {
-    table::hints(state).map(|action| (action.keys[0].to_string(), action.hint)).collect()
 }

@@ -102,6 +102,14 @@ impl Canvas<'_> {
         inside_frame(area)
     }
 
+    /// Draws a frame in the look of a role.
+    pub fn outline(&mut self, area: Rect, role: Role) {
+        Block::bordered()
+            .border_set(self.theme.border())
+            .border_style(self.theme.style(role))
+            .render(area.intersection(self.buffer.area), self.buffer);
+    }
+
     /// Empties an area.
     pub fn clear(&mut self, area: Rect) {
         let area = area.intersection(self.buffer.area);

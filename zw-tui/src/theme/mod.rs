@@ -40,15 +40,8 @@ pub enum Name {
 
 impl Name {
     /// All of them.
-    pub const ALL: [Name; 7] = [
-        Name::Auto,
-        Name::Dark,
-        Name::Light,
-        Name::Mono,
-        Name::HighContrast,
-        Name::Deuteranopia,
-        Name::Tritanopia,
-    ];
+    pub const ALL: [Name; 7] =
+        [Name::Auto, Name::Dark, Name::Light, Name::Mono, Name::HighContrast, Name::Deuteranopia, Name::Tritanopia];
 
     /// As it is written.
     #[must_use]

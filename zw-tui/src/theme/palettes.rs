@@ -36,11 +36,11 @@ impl Depth {
 
 /// A colour: exact, and what stands for it among the sixteen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ink {
+pub(super) struct Ink {
     /// Red, green, blue.
-    pub rgb: [u8; 3],
+    pub(super) rgb: [u8; 3],
     /// The named one.
-    pub named: Color,
+    pub(super) named: Color,
 }
 
 const fn ink(rgb: u32, named: Color) -> Ink {
@@ -51,7 +51,7 @@ const fn ink(rgb: u32, named: Color) -> Ink {
 impl Ink {
     /// The colour for a terminal.
     #[must_use]
-    pub fn at(self, depth: Depth) -> Color {
+    pub(super) fn at(self, depth: Depth) -> Color {
         let [red, green, blue] = self.rgb;
         match depth {
             Depth::Mono => Color::Reset,
@@ -87,50 +87,50 @@ fn nearest_index(rgb: [u8; 3]) -> u8 {
 
 /// The colours of a theme.
 #[derive(Clone, Copy, Debug)]
-pub struct Palette {
+pub(super) struct Palette {
     /// Text and background; none leaves both to the terminal, and what is dim is drawn with an attribute.
-    pub base: Option<Base>,
+    pub(super) base: Option<Base>,
     /// The frame that has the keys, and the keys themselves.
-    pub key: Ink,
+    pub(super) key: Ink,
     /// Worth a look.
-    pub warning: Ink,
+    pub(super) warning: Ink,
     /// Broken, and members that failed.
-    pub bad: Ink,
+    pub(super) bad: Ink,
     /// A leader.
-    pub leader: Ink,
+    pub(super) leader: Ink,
     /// Followers, observers and brokers that are up.
-    pub follower: Ink,
+    pub(super) follower: Ink,
     /// Looking for a leader.
-    pub looking: Ink,
+    pub(super) looking: Ink,
     /// Being brought up to date.
-    pub syncing: Ink,
+    pub(super) syncing: Ink,
     /// Cut off.
-    pub cut: Ink,
+    pub(super) cut: Ink,
     /// Paused.
-    pub paused: Ink,
+    pub(super) paused: Ink,
     /// Not running.
-    pub down: Ink,
+    pub(super) down: Ink,
     /// Not heard.
-    pub unknown: Ink,
+    pub(super) unknown: Ink,
 }
 
 /// What a theme with its own background stands on.
 #[derive(Clone, Copy, Debug)]
-pub struct Base {
+pub(super) struct Base {
     /// Ordinary text.
-    pub text: Ink,
+    pub(super) text: Ink,
     /// Behind it.
-    pub background: Ink,
+    pub(super) background: Ink,
     /// Less important text.
-    pub dim: Ink,
+    pub(super) dim: Ink,
     /// Frames.
-    pub border: Ink,
+    pub(super) border: Ink,
 }
 
 impl Palette {
     /// The colour of a role; none for the text's own.
     #[must_use]
-    pub fn ink(&self, role: Role) -> Option<Ink> {
+    pub(super) fn ink(&self, role: Role) -> Option<Ink> {
         Some(match role {
             Role::Text | Role::Strong | Role::Selected | Role::Cursor => return None,
             Role::Dim => self.base?.dim,
@@ -308,13 +308,9 @@ mod tests {
     #[test]
     fn what_must_be_told_apart_is_by_those_for_whom_the_theme_is() {
         // Machado, Oliveira and Fernandes 2009, severity 1.0.
-        const DEUTAN: [[f64; 3]; 3] =
-            [[0.367, 0.861, -0.228], [0.280, 0.673, 0.047], [-0.012, 0.043, 0.969]];
-        const TRITAN: [[f64; 3]; 3] =
-            [[1.256, -0.077, -0.179], [-0.078, 0.931, 0.148], [0.005, 0.691, 0.304]];
-        for (name, palette, seen_as) in
-            [("deuteranopia", DEUTERANOPIA, DEUTAN), ("tritanopia", TRITANOPIA, TRITAN)]
-        {
+        const DEUTAN: [[f64; 3]; 3] = [[0.367, 0.861, -0.228], [0.280, 0.673, 0.047], [-0.012, 0.043, 0.969]];
+        const TRITAN: [[f64; 3]; 3] = [[1.256, -0.077, -0.179], [-0.078, 0.931, 0.148], [0.005, 0.691, 0.304]];
+        for (name, palette, seen_as) in [("deuteranopia", DEUTERANOPIA, DEUTAN), ("tritanopia", TRITANOPIA, TRITAN)] {
             let seen = |ink: Ink| {
                 let light = linear(ink.rgb);
                 seen_as.map(|row| row.iter().zip(light).map(|(weight, value)| weight * value).sum::<f64>())
