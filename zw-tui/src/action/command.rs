@@ -343,10 +343,21 @@ mod tests {
             let reason = reason(&line);
             let is_open = ACTS.iter().any(|act| act.verb() == action.command)
                 || fault_command::VERBS.contains(&action.command)
-                || action.id == Id::Write;
+                || matches!(action.id, Id::Write | Id::Theme | Id::Motion);
             let help = if is_open { "surplus" } else { "takes no arguments" };
             assert!(reason.contains(help), "{line}: {reason}");
         }
+    }
+
+    #[test]
+    fn themes_and_motion_are_named_and_completed() {
+        assert_eq!(parsed("theme high-contrast"), Ok(Command::Theme(theme::Name::HighContrast)));
+        assert_eq!(parsed("motion off"), Ok(Command::Motion(Motion::Off)));
+        assert_eq!(parsed("theme"), Ok(Command::Action(Id::Theme)));
+        assert!(reason("theme drak").contains("did you mean dark?"));
+        assert_eq!(complete("theme d", &state()), ["dark", "deuteranopia"]);
+        assert_eq!(completed("theme hi", &state()).as_deref(), Some("theme high-contrast "));
+        assert_eq!(completed("motion r", &state()).as_deref(), Some("motion reduced "));
     }
 
     #[test]

@@ -9,6 +9,8 @@
 use super::events::{Event, Level, Source};
 use super::message::{Effect, Msg};
 use super::permission::Permission;
+use super::sight::Sight;
+use super::tree::TreeView;
 use super::{Node, Observed, State};
 use crate::member::Member;
 use std::time::Duration;
@@ -29,7 +31,7 @@ impl State {
         for node in &mut state.nodes {
             node.process.observed = Observed::Foreign;
         }
-        state.lines = state.nodes.len();
+        state.lines = state.nodes.iter().map(|node| node.address.clone()).collect();
         state.permission = Permission { is_attached: true, ..permission };
         state
     }
@@ -96,79 +98,103 @@ fn unanswered(state: &mut State, now: Duration, effect: Effect) {
     }
 }
 
+/// An address that is tried, what it said, and which member that is, if it said so.
+struct Known {
+    line: usize,
+    sight: Sight,
+    member: Option<usize>,
+}
+
 /// A node says who it is, and who the others are.
 fn identify(state: &mut State, now: Duration, line: usize, status: &Status) -> Vec<Effect> {
     let Ok(ensemble) = status.ensemble.parse::<Ensemble>() else { return Vec::new() };
     let place = usize::from(status.node.0).checked_sub(1);
-    let Some(to) = place.filter(|to| *to < ensemble.size()) else { return Vec::new() };
+    let Some(member) = place.filter(|place| *place < ensemble.size()) else { return Vec::new() };
     let from = state.place_of(line);
-    if from == Some(to) && state.nodes.len() == ensemble.size() {
+    let has_answered = |place: usize| state.nodes.get(place).is_some_and(|node| node.sight.status.is_some());
+    // Nothing new; or one more address of a member that answers at another.
+    if state.nodes.len() == ensemble.size() && (from == Some(member) || from.is_none() && has_answered(member)) {
         return Vec::new();
     }
-    while state.nodes.len() < ensemble.size() {
-        let number = u8::try_from(state.nodes.len() + 1).unwrap_or(u8::MAX);
-        let mut node = Node::new(Member::Node(number), String::new());
-        (node.line, node.process.observed) = (None, Observed::Foreign);
-        state.nodes.push(node);
+    let is_first = !(0..state.nodes.len()).any(has_answered);
+    let mut known: Vec<Known> = Vec::new();
+    for node in state.nodes.drain(..) {
+        let Some(line) = node.line else { continue };
+        let member = node.sight.status.as_ref().and_then(|status| usize::from(status.node.0).checked_sub(1));
+        known.push(Known { line, sight: node.sight, member });
     }
-    if from != Some(to) {
-        settle(state, now, line, from, to);
-    }
-    trim(state, now, ensemble.size());
-    let mut effects = Vec::new();
-    for (node, id) in state.nodes.iter_mut().zip(ensemble.ids()).filter(|(node, _)| node.line.is_none()) {
-        node.address = ensemble.address(id).map_or_else(String::new, ToString::to_string);
-        if state.lines < LINES_MAX {
-            node.line = Some(state.lines);
-            effects.push(Effect::Dial { line: state.lines, address: node.address.clone() });
-            state.lines += 1;
-        } else {
-            node.sight.silence = Some(NOT_ATTACHED.to_owned());
-        }
-    }
-    let shown = state.node.min(state.nodes.len() - 1);
-    state.node = shown;
-    state.tree = super::tree::TreeView::default();
-    state.tree.show(shown);
+    // Whoever answered before keeps its place before the one that answers now.
+    let sight = known.iter().position(|other| other.line == line).map(|at| known.remove(at).sight).unwrap_or_default();
+    known.push(Known { line, sight, member: Some(member) });
+    place_all(state, now, known, &ensemble);
+    let effects = dial_missing(state, &ensemble, member);
+    state.node = if is_first { member } else { state.node.min(state.nodes.len() - 1) };
+    state.tree = TreeView::default();
+    state.tree.show(state.node);
     state.version += 1;
     effects
 }
 
-/// Puts an address in the place of the member that answers there; who was there unasked takes the other place.
-fn settle(state: &mut State, now: Duration, line: usize, from: Option<usize>, to: usize) {
-    let has_answered = state.nodes[to].line.is_some() && state.nodes[to].sight.status.is_some();
-    match from {
-        Some(from) if has_answered => {
-            let (address, other) = (std::mem::take(&mut state.nodes[from].address), &state.nodes[to]);
-            let text = format!("{address} and {} are both {}: the second is left out", other.address, other.member);
-            state.nodes[from].line = None;
+/// Gives every address its place: those that said who they are first, then those that the ensemble lists, then the others
+/// where there is room, for they may be other names of members.
+fn place_all(state: &mut State, now: Duration, known: Vec<Known>, ensemble: &Ensemble) {
+    state.nodes = (1..=ensemble.size()).map(|number| foreign(u8::try_from(number).unwrap_or(u8::MAX))).collect();
+    let listed: Vec<String> = ensemble.ids().filter_map(|id| ensemble.address(id)).map(ToString::to_string).collect();
+    let (said, silent): (Vec<Known>, Vec<Known>) = known.into_iter().partition(|one| one.member.is_some());
+    for one in said {
+        let Some(node) = one.member.and_then(|place| state.nodes.get_mut(place)) else { continue };
+        let address = state.lines[one.line].clone();
+        if node.line.is_none() {
+            (node.line, node.address, node.sight) = (Some(one.line), address, one.sight);
+        } else {
+            let text = format!("{address} and {} are both {}: the first is left out", node.address, node.member);
             note(state, now, text);
         }
-        Some(from) => {
-            let (low, high) = (from.min(to), from.max(to));
-            let (head, tail) = state.nodes.split_at_mut(high);
-            let (one, other) = (&mut head[low], &mut tail[0]);
-            std::mem::swap(one, other);
-            std::mem::swap(&mut one.member, &mut other.member);
+    }
+    let is_listed = |one: &Known| listed.contains(&state.lines[one.line]);
+    let (ours, others): (Vec<Known>, Vec<Known>) = silent.into_iter().partition(is_listed);
+    for one in ours.into_iter().chain(others) {
+        let address = state.lines[one.line].clone();
+        let its_own = listed.iter().position(|listed| *listed == address);
+        let is_free = |place: &usize| state.nodes[*place].line.is_none();
+        match its_own.or_else(|| (0..state.nodes.len()).find(is_free)).filter(is_free) {
+            Some(place) => {
+                let node = &mut state.nodes[place];
+                (node.line, node.address, node.sight) = (Some(one.line), address, one.sight);
+            }
+            None => note(state, now, format!("{address} is left out: all members are known, and it is none of them")),
         }
-        None if has_answered => {}
-        None => state.nodes[to].line = Some(line),
     }
 }
 
-/// Takes away places that the ensemble does not have; an address in one moves to a free place, for it may be there.
-fn trim(state: &mut State, now: Duration, size: usize) {
-    for extra in state.nodes.split_off(size) {
-        let Some(line) = extra.line else { continue };
-        match state.nodes.iter_mut().find(|node| node.line.is_none()) {
-            Some(free) => (free.line, free.address, free.sight) = (Some(line), extra.address, extra.sight),
-            None => note(
-                state,
-                now,
-                format!("{} is left out: it does not answer, and all members are known", extra.address),
-            ),
+/// Asks the members that did not answer at the addresses that the ensemble lists for them, if nobody does yet. The one
+/// that answers now has its place, and its status is on the way.
+fn dial_missing(state: &mut State, ensemble: &Ensemble, answers: usize) -> Vec<Effect> {
+    let mut effects = Vec::new();
+    for (place, (node, id)) in state.nodes.iter_mut().zip(ensemble.ids()).enumerate() {
+        if place == answers || node.sight.status.is_some() {
+            continue;
+        }
+        let address = ensemble.address(id).map_or_else(String::new, ToString::to_string);
+        if !state.lines.contains(&address) && state.lines.len() < LINES_MAX {
+            let line = state.lines.len();
+            state.lines.push(address.clone());
+            if node.line.is_none() {
+                (node.line, node.address) = (Some(line), address.clone());
+            }
+            effects.push(Effect::Dial { line, address });
+        } else if node.line.is_none() {
+            node.address = address;
+            node.sight.silence = Some(NOT_ATTACHED.to_owned());
         }
     }
+    effects
+}
+
+fn foreign(number: u8) -> Node {
+    let mut node = Node::new(Member::Node(number), String::new());
+    (node.line, node.process.observed) = (None, Observed::Foreign);
+    node
 }
 
 fn note(state: &mut State, at: Duration, text: String) {

@@ -88,8 +88,8 @@ pub struct State {
     pub keymap: Keymap,
     /// What the person may do.
     pub permission: Permission,
-    /// Addresses that are asked, if the console did not start the ensemble.
-    pub lines: usize,
+    /// The addresses that are asked, by the number of their tasks, if the console did not start the ensemble.
+    pub lines: Vec<String>,
     /// What the console is and where it keeps things.
     pub about: About,
     /// Whether tests may break the console on purpose.
@@ -344,7 +344,7 @@ impl State {
             motion: Motion::default(),
             keymap: Keymap::default(),
             permission: Permission::ALL,
-            lines: 0,
+            lines: Vec::new(),
             about: About::default(),
             has_test_hooks: false,
             leaving: None,

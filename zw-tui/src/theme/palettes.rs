@@ -226,7 +226,7 @@ pub(super) const DEUTERANOPIA: Palette = Palette {
     bad: ink(0xff_8a_3d, Color::LightYellow),
     leader: ink(0xf0_e4_42, Color::LightYellow),
     follower: ink(0x56_b4_e9, Color::LightBlue),
-    looking: ink(0xc9_a8_e8, Color::LightMagenta),
+    looking: ink(0xf4_e6_ff, Color::White),
     syncing: ink(0x8a_b4_f8, Color::Cyan),
     cut: ink(0xb9_a3_e3, Color::LightMagenta),
     paused: ink(0xb5_bc_c6, Color::Gray),
