@@ -263,6 +263,9 @@ pub fn enabled(id: Id, state: &State) -> Result<(), String> {
             Some(broker) => Err(format!("{broker} is a broker; only nodes have links and logs")),
             None => Err("nothing is selected".into()),
         },
+        Id::Output if state.permission.is_attached => {
+            Err("attached: this console did not start the processes, so it has not what they print".into())
+        }
         Id::Heal if state.faults.active().is_empty() => Err("there are no faults".into()),
         Id::Undo if state.undo.is_empty() => Err("nothing to undo".into()),
         Id::Write if state.nodes.is_empty() => Err("there is no node".into()),

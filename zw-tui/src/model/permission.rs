@@ -4,6 +4,10 @@ use crate::action::command::Command;
 use crate::action::fault_command::Cure;
 use crate::action::table::{Class, Id, by_id};
 use crate::model::State;
+use crate::model::select::printable;
+
+/// How much of the data of a write is shown in the question.
+const DATA_BYTES_SHOWN: usize = 200;
 
 /// What the person may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,7 +126,8 @@ pub fn consequence(state: &State, command: &Command) -> Vec<String> {
     let hosts = |nodes: &[usize]| nodes.iter().map(|node| host(*node)).collect::<Vec<_>>().join(", ");
     match command {
         Command::Write { node, path, data } => {
-            vec![format!("Writes {} bytes to {path}", data.len()), format!("through {}", host(*node))]
+            let data = printable(data.as_bytes(), DATA_BYTES_SHOWN);
+            vec![format!("Writes to {path}: {data}"), format!("through {}", host(*node))]
         }
         Command::Fault(trouble, lasts) => {
             let time =

@@ -21,11 +21,11 @@ pub(super) fn title(canvas: &mut Canvas<'_>, state: &State, now: Duration, area:
     let counted = |count: usize, kind: &str| format!("{count} {kind}{}", if count == 1 { "" } else { "s" });
     let brokers = if brokers > 0 { format!(" + {}", counted(brokers, "broker")) } else { String::new() };
     let kind = if state.permission.is_attached { "attached" } else { "local ensemble" };
-    text.add(format!("  {kind}, {}{brokers}", counted(nodes, "node")), Role::Text);
     if let Some(words) = state.permission.words() {
         let role = if state.permission.is_dangerous() { Role::Bad } else { Role::Strong };
         text.add(format!("  {words}"), role);
     }
+    text.add(format!("  {kind}, {}{brokers}", counted(nodes, "node")), Role::Text);
     canvas.line(area, 0, &text);
     let mouse = if state.mouse { "" } else { "mouse off  " };
     let right = Text::of(format!("{mouse}up {} ", minutes(now)), Role::Dim);

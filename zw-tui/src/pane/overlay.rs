@@ -169,7 +169,7 @@ fn question(canvas: &mut Canvas<'_>, question: &Question, body: Rect) {
         canvas.line(inner, row, &Text::of(format!(" {line}"), Role::Strong));
     }
     let keys = Text::of(" y", Role::Key).with(" does it   ", Role::Text);
-    let keys = keys.with("n Esc Enter", Role::Key).with(" leave it", Role::Text);
+    let keys = keys.with("n", Role::Key).with(" or Enter leaves it", Role::Text);
     canvas.line(inner, shown, &keys);
 }
 
