@@ -8,6 +8,7 @@ use crate::launch::{DataDirectory, Launch};
 use crate::log_file::LogFile;
 use crate::model::State;
 use crate::model::message::Msg;
+use crate::model::overlay::Toast;
 use crate::model::permission::Permission;
 use crate::options::{Attach, Common, Options};
 use crate::paths::Paths;
@@ -128,6 +129,11 @@ fn start(ensemble: Ensemble<'_>, environment: &Environment) -> Result<u8, String
     parts.state.motion = settings.motion;
     parts.state.theme = settings.theme.name;
     parts.state.keymap = settings.keymap.clone();
+    // A row of the feed is short; this one is told in full, until a key.
+    parts.state.toast = settings.complaints.first().map(|complaint| {
+        let more = if settings.complaints.len() > 1 { "; :info shows all" } else { "" };
+        Toast { text: format!("{complaint}{more}"), until: None }
+    });
     parts.state.has_test_hooks = std::env::var_os("ZW_TEST_HOOKS").is_some_and(|value| value == "1");
     if common.has_screen() {
         with_screen(&settings, environment, paths, parts)

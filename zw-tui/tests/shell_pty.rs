@@ -76,7 +76,7 @@ fn attached_and_allowed_it_writes_after_a_question_to_whichever_member_it_was_to
         attached.type_keys("\r");
         attached.text().contains("not done")
     });
-    attached.type_keys("\x1b:write n1 /from-afar x\r");
+    attached.type_keys(":write n1 /from-afar x\r");
     attached.wait_for("Really?");
     wait_until("the answer yes", || {
         attached.type_keys("y");
