@@ -37,7 +37,7 @@ fn attached_it_shows_who_lives_changes_nothing_and_leaves_it_running() {
     owner.type_keys(":kill n1,n3\r");
     owner.wait_for("NO QUORUM");
     let all = format!("127.0.0.1:{},127.0.0.1:{base},127.0.0.1:{}", base + 2, base + 1);
-    let mut attached = Console::start_with(&["attach", &all], &[]);
+    let mut attached = Console::start_as(&["attach", &all], &[]);
     attached.wait_for("attached, 3 nodes");
     attached.wait_for("read-only");
     attached.wait_for("no answer: Connection refused");
@@ -63,7 +63,7 @@ fn attached_and_allowed_it_writes_after_a_question_to_whichever_member_it_was_to
     let base = free_ports(3);
     let mut owner = Console::start_at(base, 3, 0);
     owner.wait_for("HEALTHY  quorum 3/3");
-    let mut attached = Console::start_with(&["attach", &format!("127.0.0.1:{}", base + 2), "--allow-writes"], &[]);
+    let mut attached = Console::start_as(&["attach", &format!("127.0.0.1:{}", base + 2), "--allow-writes"], &[]);
     // The others are known by the one.
     attached.wait_for("HEALTHY  quorum 3/3");
     attached.wait_for("WRITES ALLOWED");
@@ -93,7 +93,7 @@ fn attached_and_allowed_it_writes_after_a_question_to_whichever_member_it_was_to
 fn lines_take_commands_and_move_no_cursor() {
     let base = free_ports(1).to_string();
     let arguments = ["--linear", "--nodes", "1", "--brokers", "0", "--base-port", &base, "--data", "{data}"];
-    let mut console = Console::start_with(&arguments, &[("TERM", "dumb")]);
+    let mut console = Console::start_as(&arguments, &[("TERM", "dumb")]);
     console.wait_for("HEALTHY  quorum 1/1");
     console.type_keys("write /a x\r");
     console.wait_for("made /a");
@@ -131,7 +131,7 @@ fn a_file_of_settings_counts_and_what_is_wrong_in_it_is_told_on_the_screen() {
     std::fs::write(settings.path(), "them = \"dark\"\nmouse = false\n[keys]\nkill = \"A\"\n").unwrap();
     let (base, settings) = (free_ports(1).to_string(), settings.path().to_str().unwrap());
     let arguments = ["--nodes", "1", "--brokers", "0", "--base-port", &base, "--data", "{data}", "--config", settings];
-    let mut console = Console::start_with(&arguments, &[]);
+    let mut console = Console::start_as(&arguments, &[]);
     console.wait_for("HEALTHY  quorum 1/1");
     console.wait_for("line 1: there is no setting");
     console.wait_for("mouse off");
@@ -150,7 +150,7 @@ fn a_file_of_settings_counts_and_what_is_wrong_in_it_is_told_on_the_screen() {
 fn without_colour_nothing_has_one_and_the_screen_can_be_kept() {
     let base = free_ports(1).to_string();
     let arguments = ["--nodes", "1", "--brokers", "0", "--base-port", &base, "--data", "{data}", "--read-only"];
-    let mut console = Console::start_with(&arguments, &[("NO_COLOR", "1")]);
+    let mut console = Console::start_as(&arguments, &[("NO_COLOR", "1")]);
     console.wait_for("HEALTHY  quorum 1/1");
     console.wait_for("read-only");
     assert!(!console.has_color());
@@ -174,7 +174,7 @@ fn without_colour_nothing_has_one_and_the_screen_can_be_kept() {
 fn a_theme_is_changed_while_it_runs() {
     let base = free_ports(1).to_string();
     let arguments = ["--nodes", "1", "--brokers", "0", "--base-port", &base, "--data", "{data}", "--theme", "mono"];
-    let mut console = Console::start_with(&arguments, &[]);
+    let mut console = Console::start_as(&arguments, &[]);
     console.wait_for("HEALTHY  quorum 1/1");
     assert!(!console.has_color());
     console.type_keys(":theme hi\t\r");
@@ -186,7 +186,7 @@ fn a_theme_is_changed_while_it_runs() {
 
 #[test]
 fn terminals_without_a_screen_are_told_what_to_do_and_poor_ones_are_served() {
-    let mut dumb = Console::start_with(&["--data", "{data}"], &[("TERM", "dumb")]);
+    let mut dumb = Console::start_as(&["--data", "{data}"], &[("TERM", "dumb")]);
     assert_eq!(dumb.exit_code(), 2);
     dumb.wait_for("TERM is dumb");
     dumb.wait_for("--linear");
@@ -194,7 +194,7 @@ fn terminals_without_a_screen_are_told_what_to_do_and_poor_ones_are_served() {
     for term in ["vt100", "linux"] {
         let base = free_ports(1).to_string();
         let arguments = ["--nodes", "1", "--brokers", "0", "--base-port", &base, "--data", "{data}"];
-        let mut console = Console::start_with(&arguments, &[("TERM", term)]);
+        let mut console = Console::start_as(&arguments, &[("TERM", term)]);
         console.wait_for("HEALTHY  quorum 1/1");
         assert!(console.text().is_ascii(), "{term}: {}", console.text());
         assert_eq!(console.has_color(), term == "linux");

@@ -61,7 +61,7 @@ impl Console {
     }
 
     /// With these arguments and no ensemble of the harness's choice; `{data}` stands for the test's directory.
-    pub(crate) fn start_with(arguments: &[&str], environment: &[(&str, &str)]) -> Console {
+    pub(crate) fn start_as(arguments: &[&str], environment: &[(&str, &str)]) -> Console {
         let directory = tempfile::tempdir().unwrap();
         let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_zw-tui"));
         let data = directory.path().to_str().unwrap();
