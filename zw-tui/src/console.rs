@@ -6,6 +6,7 @@ use crate::ending::{Ending, Place};
 use crate::headless::{self, Hands};
 use crate::launch::{DataDirectory, Launch};
 use crate::log_file::LogFile;
+use crate::member::Member;
 use crate::model::State;
 use crate::model::message::Msg;
 use crate::model::overlay::Toast;
@@ -15,7 +16,7 @@ use crate::paths::Paths;
 use crate::preflight;
 use crate::run::Console;
 use crate::settings::Settings;
-use crate::supervisor::{RunFile, Supervisor};
+use crate::supervisor::{RunFile, RunFileError, Supervisor};
 use crate::term::capabilities::Environment;
 use crate::term::signals::{Signal, Signals};
 use crate::term::{guard, hangup, panic};
@@ -159,7 +160,7 @@ fn assemble_local(
     paths: &Paths,
     data: DataDirectory,
 ) -> Result<Parts, String> {
-    let (run_file, left) = RunFile::take(&data.path).map_err(|error| error.to_string())?;
+    let (run_file, left) = RunFile::take(&data.path).map_err(|error| instead_of(error, &data.path))?;
     let log = options.common.log.clone().unwrap_or_else(|| data.path.join("console.log"));
     start_log(&log, &settings.log)?;
     let launch = Launch::new(options, data.clone());
@@ -181,6 +182,17 @@ fn assemble_local(
     state.about = about::gather(settings, environment, paths, Some(&log), Some(directory));
     let place = Place::Data(data);
     connect(state, supervisor, place, children, &addresses, (sender, messages), &options.common)
+}
+
+/// Why the directory cannot be had; who only wants to look can look at what runs there.
+fn instead_of(error: RunFileError, directory: &Path) -> String {
+    let first = directory.join(Member::Node(1).to_string());
+    match (&error, zw_node::wal::owner(&first)) {
+        (RunFileError::InUse { .. }, Some(owner)) => {
+            format!("{error}. To look at what runs there: zw-tui attach {}", owner.ensemble)
+        }
+        _ => error.to_string(),
+    }
 }
 
 /// An ensemble that runs already.

@@ -87,6 +87,9 @@ fn of_node(state: &State, node: &Node, now: Duration) -> Vec<Line> {
     let word = node_face(state, node, now).word();
     lines.push(plain(format!("role      {word}  epoch {}  leader {leader}", status.epoch)));
     lines.extend(of_status(status).into_iter().map(plain));
+    if node.process.observed == Observed::Foreign {
+        lines.push(plain(format!("process   pid {} on its host", status.pid)));
+    }
     if let Some((writes, reads)) = node.sight.rates() {
         lines.push(plain(format!("rates     {} writes/s applied, {} reads/s answered", short(writes), short(reads))));
     }
@@ -110,7 +113,7 @@ fn of_status(status: &Status) -> Vec<String> {
             percentile(status.fsync_p99_us),
             percentile(status.write_p99_us)
         ),
-        format!("process   pid {}  memory {} MiB  version {}", status.pid, status.rss_bytes >> 20, status.build),
+        format!("memory    {} MiB  version {}", status.rss_bytes >> 20, status.build),
     ]
 }
 
