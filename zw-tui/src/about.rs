@@ -31,7 +31,7 @@ pub fn gather(
     let place = if environment.is_remote { "far away" } else { "local" };
     let depth = theme.depth.words();
     About {
-        facts: vec![
+        facts: [
             ("version", format!("zw-tui {}", env!("CARGO_PKG_VERSION"))),
             ("settings", file),
             ("data", data.unwrap_or_else(|| "none: the nodes keep it".to_owned())),
@@ -39,7 +39,9 @@ pub fn gather(
             ("dumps", paths.state.display().to_string()),
             ("terminal", format!("{term}, {size}, {depth}, {glyphs}, background {background}, {place}")),
             ("sandbox", format!("at most {NODES_MAX} nodes and {BROKERS_MAX} brokers")),
-        ],
+        ]
+        .map(|(name, value): (&str, String)| (name.to_owned(), value))
+        .into(),
         complaints: settings.complaints.clone(),
     }
 }
@@ -48,8 +50,8 @@ pub fn gather(
 #[must_use]
 pub fn text(common: &Common) -> String {
     let (environment, paths) = (Environment::of_process(), Paths::of_process());
-    let file = common.config.clone().unwrap_or_else(|| paths.config.clone());
-    let settings = Settings::read(file, &environment, common);
+    let file = common.look.config.clone().unwrap_or_else(|| paths.config.clone());
+    let settings = Settings::read(file, &environment, &common.look);
     let log = common.log.as_ref().map_or_else(
         || format!("console.log in the data directory; of an attached console {}", paths.log().display()),
         |log| log.display().to_string(),

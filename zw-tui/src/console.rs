@@ -11,10 +11,12 @@ use crate::model::State;
 use crate::model::message::Msg;
 use crate::model::overlay::Toast;
 use crate::model::permission::Permission;
-use crate::options::{Attach, Common, Options};
+use crate::model::session::Session;
+use crate::options::{Attach, Common, LookOptions, Options};
 use crate::paths::Paths;
 use crate::preflight;
-use crate::run::Console;
+use crate::recording::Recorder;
+use crate::run::{Console, World};
 use crate::settings::Settings;
 use crate::supervisor::{RunFile, RunFileError, Supervisor};
 use crate::term::capabilities::Environment;
@@ -58,7 +60,7 @@ impl<'o> Ensemble<'o> {
     }
 
     fn check(self) -> Result<(), String> {
-        self.common().check()?;
+        self.common().look.check()?;
         match self {
             Ensemble::Local(options) => options.check(),
             Ensemble::Attached(attach) => attach.addresses().map(|_| ()),
@@ -90,7 +92,7 @@ pub fn run(ensemble: Ensemble<'_>) -> u8 {
         ));
         return USAGE_CODE;
     }
-    match start(ensemble, &environment) {
+    match start(ensemble) {
         Ok(code) => code,
         Err(reason) => {
             guard::restore_all();
@@ -106,6 +108,7 @@ struct Parts {
     supervisor: Supervisor,
     cluster: Cluster,
     messages: Receiver<Msg>,
+    recorder: Recorder,
     signals: Receiver<Signal>,
     ending: Ending,
     children: usize,
@@ -113,18 +116,14 @@ struct Parts {
     workers: Runtime,
 }
 
-fn start(ensemble: Ensemble<'_>, environment: &Environment) -> Result<u8, String> {
+fn start(ensemble: Ensemble<'_>) -> Result<u8, String> {
     panic::install().map_err(|error| format!("cannot install the panic hook: {error}"))?;
     let common = ensemble.common();
-    let paths = Paths::of_process();
-    let file = common.config.clone().unwrap_or_else(|| paths.config.clone());
-    let settings = Settings::read(file, environment, common);
-    for complaint in &settings.complaints {
-        guard::say(&format!("zw-tui: {complaint}"));
-    }
+    let look = Look::of(&common.look);
+    let Look { settings, environment, paths } = &look;
     let mut parts = match ensemble {
-        Ensemble::Local(options) => local(options, &settings, environment, &paths)?,
-        Ensemble::Attached(attach) => attached(attach, &settings, environment, &paths)?,
+        Ensemble::Local(options) => local(options, settings, environment, paths)?,
+        Ensemble::Attached(attach) => attached(attach, settings, environment, paths)?,
     };
     parts.state.mouse = settings.mouse;
     parts.state.motion = settings.motion;
@@ -136,11 +135,7 @@ fn start(ensemble: Ensemble<'_>, environment: &Environment) -> Result<u8, String
         Toast { text: format!("{complaint}{more}"), until: None }
     });
     parts.state.has_test_hooks = std::env::var_os("ZW_TEST_HOOKS").is_some_and(|value| value == "1");
-    if common.has_screen() {
-        with_screen(&settings, environment, paths, parts)
-    } else {
-        without_screen(common.linear, parts)
-    }
+    if common.has_screen() { with_screen(look, parts) } else { without_screen(common.linear, parts) }
 }
 
 /// An ensemble of one's own.
@@ -248,20 +243,24 @@ fn connect(
         .build()
         .map_err(|error| format!("cannot start the worker threads: {error}"))?;
     let ending = Ending::new(supervisor.clone(), place);
-    let signals = watch_signals(&workers, ending.clone(), common.headless)
+    let is_headless = common.headless;
+    let on_leave = ending.clone();
+    // A signal is the way to end what has no keys.
+    let signals = watch_signals(&workers, move |number| on_leave.begin(if is_headless { 0 } else { 128 + number }))
         .map_err(|error| format!("cannot handle signals: {error}"))?;
     for complaint in &state.about.complaints {
         let _ = sender.try_send(Msg::Note(complaint.clone()));
     }
     let cluster = {
         let _inside = workers.enter();
-        Cluster::start(addresses, sender)
+        Cluster::start(addresses, sender.clone())
     };
-    Ok(Parts { state, supervisor, cluster, messages, signals, ending, children, workers })
+    let recorder = Recorder::new(sender);
+    Ok(Parts { state, supervisor, cluster, messages, recorder, signals, ending, children, workers })
 }
 
 /// On the workers, so that a signal counts even if the screen hangs.
-fn watch_signals(workers: &Runtime, ending: Ending, is_headless: bool) -> io::Result<Receiver<Signal>> {
+pub(crate) fn watch_signals(workers: &Runtime, on_leave: impl Fn(u8) + Send + 'static) -> io::Result<Receiver<Signal>> {
     let (sender, receiver): (Sender<Signal>, _) = channel(SIGNALS_MAX);
     let mut signals = {
         let _inside = workers.enter();
@@ -272,8 +271,7 @@ fn watch_signals(workers: &Runtime, ending: Ending, is_headless: bool) -> io::Re
             let signal = signals.next().await;
             if let Signal::Leave(number) = signal {
                 tracing::info!(number, "a signal asks to leave");
-                // A signal is the way to end what has no keys.
-                ending.begin(if is_headless { 0 } else { 128 + number });
+                on_leave(number);
             }
             if sender.send(signal).await.is_err() {
                 return;
@@ -283,26 +281,52 @@ fn watch_signals(workers: &Runtime, ending: Ending, is_headless: bool) -> io::Re
     Ok(receiver)
 }
 
-fn with_screen(settings: &Settings, environment: &Environment, paths: Paths, parts: Parts) -> Result<u8, String> {
-    let Parts { state, supervisor, cluster, messages, signals, ending, children, workers } = parts;
-    // We decide about colour ourselves; the library's own decision would write resets instead.
-    ratatui::crossterm::style::force_color_output(true);
+fn with_screen(look: Look, parts: Parts) -> Result<u8, String> {
+    let Parts { state, supervisor, cluster, messages, recorder, signals, ending, children, workers } = parts;
     let on_hangup = ending.clone();
     hangup::watch(move || on_hangup.hung_up()).map_err(|error| format!("cannot watch the terminal: {error}"))?;
-    let screen = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let screen = screen.map_err(|error| format!("cannot start the screen: {error}"))?;
-    let (theme, mouse, is_remote) = (settings.theme, state.mouse, environment.is_remote);
-    let console =
-        Console { state, theme, supervisor, cluster, messages, signals, ending: ending.clone(), paths, is_remote };
-    let outcome = catch_unwind(AssertUnwindSafe(|| {
-        guard::enter(mouse)?;
-        screen.block_on(console.run())
-    }));
+    let world = Some(World { supervisor, cluster, ending: ending.clone() });
+    let session = Session::new(state);
+    let (theme, paths, is_remote) = (look.settings.theme, look.paths, look.environment.is_remote);
+    let outcome = on_screen(Console { session, theme, world, messages, signals, recorder, paths, is_remote })?;
     Ok(finish(&ending, children, outcome, workers))
 }
 
+/// How the console looks, and from what that follows.
+pub(crate) struct Look {
+    pub(crate) settings: Settings,
+    pub(crate) environment: Environment,
+    pub(crate) paths: Paths,
+}
+
+impl Look {
+    /// What the flags, the environment and the person's file make; mistakes in these are told.
+    pub(crate) fn of(options: &LookOptions) -> Look {
+        let (environment, paths) = (Environment::of_process(), Paths::of_process());
+        let file = options.config.clone().unwrap_or_else(|| paths.config.clone());
+        let settings = Settings::read(file, &environment, options);
+        for complaint in &settings.complaints {
+            guard::say(&format!("zw-tui: {complaint}"));
+        }
+        Look { settings, environment, paths }
+    }
+}
+
+/// Runs a console on the terminal until it is left.
+pub(crate) fn on_screen(console: Console) -> Result<std::thread::Result<io::Result<()>>, String> {
+    // We decide about colour ourselves; the library's own decision would write resets instead.
+    ratatui::crossterm::style::force_color_output(true);
+    let screen = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let screen = screen.map_err(|error| format!("cannot start the screen: {error}"))?;
+    let mouse = console.session.shown().mouse;
+    Ok(catch_unwind(AssertUnwindSafe(|| {
+        guard::enter(mouse)?;
+        screen.block_on(console.run())
+    })))
+}
+
 fn without_screen(is_linear: bool, parts: Parts) -> Result<u8, String> {
-    let Parts { state, supervisor, messages, signals, ending, children, workers, cluster } = parts;
+    let Parts { state, supervisor, messages, signals, ending, children, workers, cluster, .. } = parts;
     let lines = if is_linear {
         Some(headless::read_lines().map_err(|error| format!("cannot read commands: {error}"))?)
     } else {

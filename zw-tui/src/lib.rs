@@ -31,6 +31,8 @@ pub mod options;
 pub mod pane;
 pub mod paths;
 pub mod preflight;
+pub mod recording;
+pub mod replay;
 pub mod run;
 pub mod settings;
 pub mod supervisor;

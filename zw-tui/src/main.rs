@@ -27,6 +27,7 @@ fn main() -> ExitCode {
         }
         Some(Child::Config { what, config }) => config_task(what, config),
         Some(Child::Info(common)) => print(&about::text(&common)),
+        Some(Child::Replay { file, look }) => ExitCode::from(zw_tui::replay::run(&file, &look)),
         Some(Child::Node(node)) => as_child("zw-node", || server::run(node), ServerError::exit_code),
         Some(Child::Broker(options)) => as_child("zw-broker", || broker::run(options), BrokerError::exit_code),
     }

@@ -1,9 +1,10 @@
 //! How much moves on the screen.
 
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// How much moves. What moves never tells more than what stands still.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
 pub enum Motion {
     /// What happens is shown moving
     #[default]

@@ -61,6 +61,17 @@ pub struct Common {
     /// Without a screen, with a prompt: what happens comes as lines, and commands are typed as lines
     #[arg(long, conflicts_with = "headless")]
     pub linear: bool,
+    /// The console's own log [default: console.log in the data directory]
+    #[arg(long, value_name = "FILE")]
+    pub log: Option<PathBuf>,
+    /// How it looks.
+    #[command(flatten)]
+    pub look: LookOptions,
+}
+
+/// How the screen looks.
+#[derive(Clone, Debug, Default, Args)]
+pub struct LookOptions {
     /// Colours [default: auto]
     #[arg(long, value_enum, value_name = "NAME")]
     pub theme: Option<theme::Name>,
@@ -79,9 +90,6 @@ pub struct Common {
     /// Leave the mouse to the terminal; m takes it
     #[arg(long, overrides_with = "mouse")]
     pub no_mouse: bool,
-    /// The console's own log [default: console.log in the data directory]
-    #[arg(long, value_name = "FILE")]
-    pub log: Option<PathBuf>,
     /// The file of settings [default: tui.toml in the directory zw of the user's configuration]
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
@@ -117,6 +125,14 @@ pub enum Child {
         /// The file of settings
         #[arg(long, value_name = "FILE")]
         config: Option<PathBuf>,
+    },
+    /// Show a recording that the command :record on has made
+    Replay {
+        /// The recording
+        file: PathBuf,
+        /// How it looks
+        #[command(flatten)]
+        look: LookOptions,
     },
     /// Make, find or check the file of settings
     Config {
@@ -168,7 +184,7 @@ impl Options {
     }
 }
 
-impl Common {
+impl LookOptions {
     /// Refuses a file that is not there.
     ///
     /// # Errors
@@ -181,7 +197,9 @@ impl Common {
             _ => Ok(()),
         }
     }
+}
 
+impl Common {
     /// Whether a screen is wanted.
     #[must_use]
     pub fn has_screen(&self) -> bool {
@@ -223,7 +241,7 @@ mod tests {
         }
         assert!(parse("zw-tui --base-port 9088").unwrap().check().unwrap_err().contains("overlap"));
         assert!(parse("zw-tui --node-bin /nonexistent").unwrap().check().unwrap_err().contains("/nonexistent"));
-        let missing = parse("zw-tui --config /nonexistent").unwrap().common.check();
+        let missing = parse("zw-tui --config /nonexistent").unwrap().common.look.check();
         assert!(missing.unwrap_err().contains("config init"));
     }
 
@@ -236,7 +254,7 @@ mod tests {
         let three = attach("zw-tui attach b:1,a:20 a:3,b:1 --allow-writes --theme dark");
         assert_eq!(three.addresses().unwrap(), ["b:1", "a:3", "a:20"]);
         assert!(three.allow_writes && !three.allow_faults);
-        assert_eq!(three.common.theme, Some(theme::Name::Dark));
+        assert_eq!(three.common.look.theme, Some(theme::Name::Dark));
         for wrong in ["", " nowhere", " a:1 --nodes 3", " a:0"] {
             assert!(parse(&format!("zw-tui attach{wrong}")).is_err(), "{wrong}");
         }

@@ -4,7 +4,7 @@ use crate::action::keymap::Keymap;
 use crate::config::Config;
 use crate::motion::Motion;
 use crate::nearest::nearest;
-use crate::options::Common;
+use crate::options::LookOptions;
 use crate::term::capabilities::{ColorChoice, Environment};
 use crate::theme::Theme;
 use std::path::PathBuf;
@@ -34,7 +34,7 @@ pub struct Settings {
 impl Settings {
     /// Reads the file, and puts what the environment and the flags say above it.
     #[must_use]
-    pub fn read(file: PathBuf, environment: &Environment, flags: &Common) -> Settings {
+    pub fn read(file: PathBuf, environment: &Environment, flags: &LookOptions) -> Settings {
         let (config, complaints) = Config::read(&file);
         let complaints = complaints.into_iter().map(|complaint| format!("{}, {complaint}", file.display())).collect();
         Settings::resolve(config, environment, flags, file, complaints)
@@ -43,7 +43,7 @@ impl Settings {
     fn resolve(
         config: Config,
         environment: &Environment,
-        flags: &Common,
+        flags: &LookOptions,
         file: PathBuf,
         mut complaints: Vec<String>,
     ) -> Settings {
@@ -93,7 +93,7 @@ mod tests {
         let options = Options::try_parse_from(format!("zw-tui {flags}").split_whitespace()).unwrap();
         let (config, complaints) = Config::parse(file);
         assert!(complaints.is_empty(), "{complaints:?}");
-        Settings::resolve(config, environment, &options.common, PathBuf::new(), Vec::new())
+        Settings::resolve(config, environment, &options.common.look, PathBuf::new(), Vec::new())
     }
 
     fn terminal() -> Environment {

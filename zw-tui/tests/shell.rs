@@ -376,9 +376,9 @@ fn the_page_about_the_console() {
     let mut script = Script::attached(&[1, 2, 3], LOOKS).serving();
     script.state.about = About {
         facts: vec![
-            ("version", "zw-tui 0.1.0".into()),
-            ("settings", "/home/me/.config/zw/tui.toml".into()),
-            ("terminal", "xterm-256color, 160x45, 256 colours, Unicode, background taken as dark, local".into()),
+            ("version".into(), "zw-tui 0.1.0".into()),
+            ("settings".into(), "/home/me/.config/zw/tui.toml".into()),
+            ("terminal".into(), "xterm-256color, 160x45, 256 colours, Unicode, background taken as dark, local".into()),
         ],
         complaints: vec!["/home/me/.config/zw/tui.toml, line 3: there is no setting them; did you mean theme?".into()],
     };

@@ -2,11 +2,13 @@
 
 use super::fault_command::{self, Cure};
 use super::table::{ACTIONS, Id, by_id};
+use super::time_command;
 use crate::member::Member;
 use crate::model::State;
 use crate::model::acts::Act;
 use crate::model::faults::Trouble;
 use crate::model::message::Breakage;
+use crate::model::time::{RecordOrder, Travel};
 use crate::model::verdict::judge;
 use crate::motion::Motion;
 use crate::nearest::nearest;
@@ -31,6 +33,10 @@ pub enum Command {
     Fault(Trouble, Option<Duration>),
     /// The end of faults.
     Heal(Cure),
+    /// Another time.
+    Travel(Travel),
+    /// A recording.
+    Record(RecordOrder),
     /// An action of the table.
     Action(Id),
     /// Other colours.
@@ -63,6 +69,9 @@ pub fn parse(line: &str, state: &State, now: Duration) -> Result<Command, String
     }
     if fault_command::VERBS.contains(&verb) {
         return fault_command::parse(verb, rest, state, now);
+    }
+    if time_command::VERBS.contains(&verb) {
+        return time_command::parse(verb, rest);
     }
     if verb == "write" {
         return write(rest, state, now);
@@ -100,7 +109,7 @@ fn unknown(verb: &str) -> String {
 }
 
 /// What was typed, so that it can stand in a message.
-fn repeated(text: &str) -> String {
+pub(super) fn repeated(text: &str) -> String {
     let head: String = text.chars().take(REPEATED_CHARS_MAX).collect();
     if head.len() < text.len() { format!("{head:?}...") } else { format!("{head:?}") }
 }
@@ -343,6 +352,7 @@ mod tests {
             let reason = reason(&line);
             let is_open = ACTS.iter().any(|act| act.verb() == action.command)
                 || fault_command::VERBS.contains(&action.command)
+                || time_command::VERBS.contains(&action.command)
                 || matches!(action.id, Id::Write | Id::Theme | Id::Motion);
             let help = if is_open { "surplus" } else { "takes no arguments" };
             assert!(reason.contains(help), "{line}: {reason}");

@@ -8,9 +8,10 @@
 use super::table::{ACTIONS, Action, Class, Id, Scope};
 use crate::key::{Code, Key};
 use crate::model::Pane;
+use serde::{Deserialize, Serialize};
 
 /// The keys of every action, in the order of the table.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Keymap {
     keys: Vec<Vec<Key>>,
 }

@@ -6,3 +6,4 @@ pub mod keymap;
 pub mod manual;
 pub mod perform;
 pub mod table;
+mod time_command;

@@ -8,11 +8,12 @@ use crate::model::acts::{self, Act, say};
 use crate::model::events::{Event, Level, Source};
 use crate::model::message::Effect;
 use crate::model::overlay::{HISTORY_MAX, Input, Overlay, Printed, Question, WriteForm};
-use crate::model::permission::{consequence, need_of, need_of_command, only_begins};
+use crate::model::permission::{Need, consequence, need_of, need_of_command, only_begins};
 use crate::model::select::{Face, node_absence, node_face, printable};
 use crate::model::text::TextPage;
+use crate::model::time::{RecordOrder, Seen, Travel};
 use crate::model::verdict::judge;
-use crate::model::{Node, Pane, State, faults};
+use crate::model::{Node, Pane, State, faults, time};
 use crate::motion::Motion;
 use crate::supervisor::Order;
 use crate::theme;
@@ -68,7 +69,11 @@ fn unasked(state: &mut State, now: Duration, id: Id) -> Vec<Effect> {
         Id::Cut => run_line(state, now, "cut"),
         Id::Heal => faults::heal(state, now, |_| true),
         Id::Undo => acts::undo(state, now),
+        // At the top lies the past.
+        Id::Quit if matches!(state.time.seen, Seen::Frozen | Seen::Past) => vec![Effect::Travel(Travel::Now)],
+        Id::Back if state.time.is_past() && state.toast.is_none() => vec![Effect::Travel(Travel::Now)],
         Id::Quit | Id::Leave => leave(state, now),
+        Id::Record => vec![Effect::Record(RecordOrder::Toggle)],
         Id::Suspend => vec![Effect::Suspend],
         Id::Repaint => vec![Effect::Repaint],
         Id::Dump => vec![Effect::Dump],
@@ -94,10 +99,26 @@ fn unasked(state: &mut State, now: Duration, id: Id) -> Vec<Effect> {
         Id::Fold => state.tree.fold(),
         Id::Toggle => state.tree.toggle(),
         _ => {
+            if let Some(travel) = travel(id) {
+                return vec![Effect::Travel(travel)];
+            }
             look(state, id);
             moves(state, id)
         }
     }
+}
+
+/// The way through time that an action goes.
+fn travel(id: Id) -> Option<Travel> {
+    Some(match id {
+        Id::Freeze => Travel::Freeze,
+        Id::Live => Travel::Now,
+        Id::PreviousMark => Travel::PreviousMark,
+        Id::NextMark => Travel::NextMark,
+        Id::StepBack => Travel::Back(time::STEP),
+        Id::StepOn => Travel::On(time::STEP),
+        _ => return None,
+    })
 }
 
 fn on_selected(state: &mut State, now: Duration, act: Act) -> Vec<Effect> {
@@ -132,6 +153,9 @@ fn look(state: &mut State, id: Id) {
             let whom = state.selected().map_or_else(String::new, |member| member.to_string());
             let input = Input::with(&format!("slow {whom} 80ms 30s"));
             state.overlay = Some(Overlay::Command { input, recalled: None, error: None });
+        }
+        Id::At => {
+            state.overlay = Some(Overlay::Command { input: Input::with("at "), recalled: None, error: None });
         }
         Id::Write => {
             let path = if state.focus() == Pane::Tree { state.tree.selected() } else { "/" };
@@ -203,7 +227,8 @@ pub fn move_in(state: &mut State, pane: Pane, rows: i64) -> Vec<Effect> {
         Pane::Brokers => state.broker = moved(state.broker, rows, state.brokers.len()),
         Pane::Tree => return state.tree.move_by(rows),
         Pane::Events => state.events.scroll(rows),
-        Pane::Flow | Pane::Metrics | Pane::Replication | Pane::Timeline => {}
+        Pane::Timeline => return vec![Effect::Travel(time::by_rows(rows))],
+        Pane::Flow | Pane::Metrics | Pane::Replication => {}
     }
     Vec::new()
 }
@@ -212,7 +237,8 @@ pub fn move_in(state: &mut State, pane: Pane, rows: i64) -> Vec<Effect> {
 pub fn select_node(state: &mut State, node: usize) -> Vec<Effect> {
     state.version += 1;
     state.node = node;
-    if state.tree.node == node {
+    // In the past there is only the tree that was read then.
+    if state.tree.node == node || state.time.is_past() {
         return Vec::new();
     }
     state.tree.show(node);
@@ -240,6 +266,10 @@ pub fn run_command(state: &mut State, now: Duration, line: &str) -> Result<Vec<E
     let command = command::parse(line, state, now)?;
     let need = need_of_command(&command);
     state.permission.check(need)?;
+    let concerns_now = need != Need::Nothing;
+    if concerns_now {
+        state.time.check_now()?;
+    }
     if let Command::Write { node, path, data } = &command {
         check_writable(state, now, *node).map_err(|refusal| match refusal.instead {
             Some(other) => format!("{}: write {other} {path} {}", refusal.words, printable(data.as_bytes(), 40)),
@@ -277,6 +307,8 @@ fn carry_out(state: &mut State, now: Duration, command: Command) -> Vec<Effect> 
             say(state, now, format!("motion {motion}"), true);
             Vec::new()
         }
+        Command::Travel(travel) => vec![Effect::Travel(travel)],
+        Command::Record(order) => vec![Effect::Record(order)],
         Command::Fault(trouble, lasts) => faults::begin(state, now, trouble, lasts),
         Command::Heal(Cure::All) => faults::heal(state, now, |_| true),
         Command::Heal(Cure::Number(number)) => faults::heal(state, now, |lease| lease.id == number),

@@ -7,12 +7,13 @@ use super::page::Line;
 use super::{POLL_INTERVAL, STALE_AFTER};
 use crate::action::keymap::Keymap;
 use crate::action::table::ACTIONS;
+use serde::{Deserialize, Serialize};
 
 /// What was found at the start: a name and a value each.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct About {
     /// The facts, in the order in which they are shown.
-    pub facts: Vec<(&'static str, String)>,
+    pub facts: Vec<(String, String)>,
     /// What is wrong with the file of settings or the environment.
     pub complaints: Vec<String>,
 }

@@ -1,6 +1,7 @@
 //! The feed of what happened: bounded, newest last.
 
 use crate::member::Member;
+use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::fmt;
 use std::time::Duration;
@@ -9,7 +10,7 @@ use std::time::Duration;
 pub const EVENTS_MAX: usize = 2_000;
 
 /// Who did it or whom it happened to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Source {
     /// The person at the keys.
     You,
@@ -30,7 +31,7 @@ impl fmt::Display for Source {
 }
 
 /// How much attention it deserves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Level {
     /// As it should be.
     Info,
@@ -41,7 +42,7 @@ pub enum Level {
 }
 
 /// One thing that happened.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
     /// When, since the start of the console.
     pub at: Duration,
@@ -54,7 +55,7 @@ pub struct Event {
 }
 
 /// The feed and where it is read.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Events {
     list: VecDeque<Event>,
     /// All that were ever added.

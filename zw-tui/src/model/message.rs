@@ -1,11 +1,13 @@
 //! What the world tells the model, and what the model wants done.
 
 use super::Pane;
+use super::time::{RecordOrder, Travel, View};
 use crate::key::Key;
 use crate::member::Member;
 use crate::supervisor::{Order, Report};
 use crate::theme;
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use zw_core::ids::Zxid;
 use zw_core::tree::command::Stat;
@@ -13,7 +15,7 @@ use zw_core::wire::admin::{Fault, Status};
 use zw_core::wire::client::ChildrenPage;
 
 /// What the world tells.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Msg {
     /// A key was pressed.
     Key(Key),
@@ -94,10 +96,56 @@ pub enum Msg {
     Leave,
     /// Something for the feed from the console itself.
     Note(String),
+    /// Something has had its time.
+    Tick,
+    /// From now on the state is looked at so.
+    View(Box<View>),
+    /// The recording to a file began or ended.
+    Recording(Recording),
+}
+
+impl Msg {
+    /// Whether it comes from the person.
+    #[must_use]
+    pub fn is_input(&self) -> bool {
+        matches!(self, Msg::Key(_) | Msg::Paste(_) | Msg::Click(..) | Msg::Wheel(..))
+    }
+}
+
+/// What became of the recording to a file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Recording {
+    /// It goes to this file.
+    Began(String),
+    /// It is whole.
+    Ended {
+        /// The file.
+        file: String,
+        /// How long it is.
+        bytes: u64,
+    },
+    /// It could not begin or go on; for a person.
+    Failed(String),
+}
+
+/// What is wanted of the file with the recording.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TapeOrder {
+    /// A new one, with these bytes.
+    Begin {
+        /// Where; none for a place that is chosen.
+        file: Option<String>,
+        /// What it begins with, behind its head.
+        bytes: Vec<u8>,
+    },
+    /// More bytes.
+    Append(Vec<u8>),
+    /// That was all.
+    End,
 }
 
 /// A write that was acknowledged.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Written {
     /// Whether it made the znode.
     pub created: bool,
@@ -110,7 +158,7 @@ pub struct Written {
 }
 
 /// A write that was not acknowledged.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WriteFailure {
     /// For a person.
     pub reason: String,
@@ -174,6 +222,12 @@ pub enum Effect {
         /// `host:port`.
         address: String,
     },
+    /// Show another time. The session does it.
+    Travel(Travel),
+    /// Begin or end a recording. The session does it.
+    Record(RecordOrder),
+    /// Write the recording.
+    Tape(TapeOrder),
     /// Take or give back the mouse.
     SetMouse(bool),
     /// Draw in these colours.
@@ -207,6 +261,9 @@ impl Msg {
             | Msg::Dumped(_)
             | Msg::Output { .. }
             | Msg::Leave
+            | Msg::Tick
+            | Msg::View(_)
+            | Msg::Recording(_)
             | Msg::Note(_) => None,
         }
     }
@@ -227,6 +284,9 @@ impl Effect {
             | Effect::SetMouse(_)
             | Effect::SetTheme(_)
             | Effect::Dump
+            | Effect::Travel(_)
+            | Effect::Record(_)
+            | Effect::Tape(_)
             | Effect::Repaint
             | Effect::Break(_)
             | Effect::Suspend => None,

@@ -12,13 +12,19 @@ pub mod acts;
 pub mod attached;
 pub mod events;
 pub mod faults;
+pub mod marks;
 pub mod message;
 pub mod overlay;
 pub mod page;
+pub mod patch;
 pub mod permission;
 pub mod select;
+pub mod session;
 pub mod sight;
+pub mod tape;
 pub mod text;
+pub mod time;
+pub mod timeline;
 pub mod tree;
 pub mod update;
 pub mod verdict;
@@ -31,11 +37,14 @@ use crate::theme;
 use about::About;
 use events::Events;
 use faults::Faults;
+use marks::Marks;
 use overlay::{Overlay, Toast};
 use permission::Permission;
+use serde::{Deserialize, Serialize};
 use sight::Sight;
 use std::collections::VecDeque;
 use std::time::Duration;
+use time::TimeView;
 use tree::TreeView;
 
 /// Between two questions for a node's status.
@@ -48,7 +57,7 @@ pub const STALE_AFTER: Duration = Duration::from_millis(1_500);
 const UNDO_MAX: usize = 32;
 
 /// All of it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct State {
     /// Rises whenever something that may be visible changed.
     pub version: u64,
@@ -60,6 +69,11 @@ pub struct State {
     pub events: Events,
     /// The faults of links and disks.
     pub faults: Faults,
+    /// What befell the ensemble when.
+    pub marks: Marks,
+    /// Which time this is.
+    #[serde(skip)]
+    pub time: TimeView,
     /// The tree of the selected node.
     pub tree: TreeView,
     /// The panes, the one that was looked at last first: it takes the keys, and is shown where there is room for one.
@@ -101,7 +115,7 @@ pub struct State {
 }
 
 /// A pane.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Pane {
     /// The nodes.
     Nodes,
@@ -159,7 +173,7 @@ impl Pane {
 }
 
 /// A node: its process and what it says of itself.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Node {
     /// Its name.
     pub member: Member,
@@ -180,7 +194,7 @@ impl Node {
 }
 
 /// A broker.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Broker {
     /// Its name.
     pub member: Member,
@@ -191,7 +205,7 @@ pub struct Broker {
 }
 
 /// A child process: what we want and what we see, side by side.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Process {
     /// What was asked for.
     pub desired: Desired,
@@ -208,7 +222,7 @@ pub struct Process {
 }
 
 /// What was asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Desired {
     /// Running.
     Up,
@@ -219,7 +233,7 @@ pub enum Desired {
 }
 
 /// What the supervisor sees.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Observed {
     /// Somebody else's: it is known only by what it answers.
     Foreign,
@@ -321,6 +335,8 @@ impl State {
             brokers: brokers.collect(),
             events: Events::default(),
             faults: Faults::default(),
+            marks: Marks::default(),
+            time: TimeView::default(),
             tree: TreeView::default(),
             recent: [
                 Pane::Nodes,

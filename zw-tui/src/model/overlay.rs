@@ -2,8 +2,10 @@
 
 use super::text::TextPage;
 use crate::action::command::Command;
+use crate::action::table::Id;
 use crate::key::{Code, Key};
 use crate::member::Member;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// Longest text of an input line; a value may be pasted, but not a book.
@@ -14,7 +16,7 @@ pub const TOAST_TIME: Duration = Duration::from_secs(4);
 pub const HISTORY_MAX: usize = 100;
 
 /// The overlay.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Overlay {
     /// All actions, to read and to run.
     Help {
@@ -48,11 +50,12 @@ pub enum Overlay {
 }
 
 /// A question before something is done. Its answer is no, unless the key for yes is pressed, which never asks.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Question {
     /// What would be done, and to whom.
     pub lines: Vec<String>,
-    /// It.
+    /// It. A recording has only the words.
+    #[serde(skip, default = "nothing")]
     pub command: Command,
     /// Since when it is asked.
     pub asked: Duration,
@@ -60,11 +63,15 @@ pub struct Question {
     pub form: Option<WriteForm>,
 }
 
+fn nothing() -> Command {
+    Command::Action(Id::Back)
+}
+
 /// How long a new question takes no answer: a key that was held down is none.
 pub const QUESTION_DEAF: Duration = Duration::from_millis(300);
 
 /// What a child printed, as far as it is kept, and where it is read.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Printed {
     /// Whose.
     pub member: Member,
@@ -110,7 +117,7 @@ impl Printed {
 }
 
 /// The form of a write.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WriteForm {
     /// The path.
     pub path: Input,
@@ -125,7 +132,7 @@ pub struct WriteForm {
 }
 
 /// A message that passes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Toast {
     /// For a person.
     pub text: String,
@@ -134,7 +141,7 @@ pub struct Toast {
 }
 
 /// A line of text with a cursor.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Input {
     text: String,
     /// Bytes before the cursor; at a character's edge.

@@ -5,12 +5,13 @@ use crate::action::fault_command::Cure;
 use crate::action::table::{Class, Id, by_id};
 use crate::model::State;
 use crate::model::select::printable;
+use serde::{Deserialize, Serialize};
 
 /// How much of the data of a write is shown in the question.
 const DATA_BYTES_SHOWN: usize = 200;
 
 /// What the person may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Permission {
     /// Whether the console looks at an ensemble that it did not start.
     pub is_attached: bool,
@@ -106,7 +107,9 @@ pub fn need_of_command(command: &Command) -> Need {
         Command::Write { .. } => Need::Writes,
         Command::Fault(..) | Command::Heal(_) => Need::Faults,
         Command::Action(id) => need_of(*id),
-        Command::Theme(_) | Command::Motion(_) | Command::Break(_) => Need::Nothing,
+        Command::Theme(_) | Command::Motion(_) | Command::Travel(_) | Command::Record(_) | Command::Break(_) => {
+            Need::Nothing
+        }
     }
 }
 
@@ -138,7 +141,12 @@ pub fn consequence(state: &State, command: &Command) -> Vec<String> {
         Command::Heal(_) => vec!["Ends faults of this console".into()],
         Command::Action(Id::Undo) => vec!["Ends the newest fault of this console".into()],
         Command::Action(id) => vec![by_id(*id).map_or_else(String::new, |action| action.sentence.to_owned())],
-        Command::Act(..) | Command::Theme(_) | Command::Motion(_) | Command::Break(_) => Vec::new(),
+        Command::Act(..)
+        | Command::Theme(_)
+        | Command::Motion(_)
+        | Command::Travel(_)
+        | Command::Record(_)
+        | Command::Break(_) => Vec::new(),
     }
 }
 

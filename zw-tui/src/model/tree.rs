@@ -7,6 +7,7 @@
 
 use super::message::Effect;
 use bytes::Bytes;
+use serde::{Deserialize, Serialize, Serializer};
 use std::collections::{BTreeMap, BTreeSet};
 use zw_core::ids::Zxid;
 use zw_core::tree::command::Stat;
@@ -20,9 +21,11 @@ const PREFETCH_ROWS: usize = 100;
 const REFRESH_MAX: usize = 64;
 /// Rows that the view holds; further pages are not fetched.
 const ROWS_MAX: usize = 1_000_000;
+/// Children that are kept for the past; of a larger view only what was open and selected is.
+const CHILDREN_KEPT_MAX: usize = 10_000;
 
 /// The view of one node's tree.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct TreeView {
     /// Whose tree, from 0.
     pub node: usize,
@@ -31,7 +34,9 @@ pub struct TreeView {
     /// The value at the cursor.
     pub value: Option<Value>,
     open: BTreeSet<String>,
+    #[serde(serialize_with = "unless_too_many")]
     listings: BTreeMap<String, Listing>,
+    #[serde(serialize_with = "rows_unless_too_many")]
     rows: Vec<Row>,
     cursor: usize,
     value_wanted: bool,
@@ -40,7 +45,7 @@ pub struct TreeView {
 }
 
 /// The children of one znode, as far as they were read.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct Listing {
     children: Vec<(String, Stat)>,
     stat: Stat,
@@ -49,7 +54,7 @@ struct Listing {
 }
 
 /// A line of the tree.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Row {
     /// The znode; for a line that stands for unread children, their parent.
     pub path: String,
@@ -60,7 +65,7 @@ pub struct Row {
 }
 
 /// What a line stands for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RowKind {
     /// A znode.
     Znode {
@@ -77,12 +82,25 @@ pub enum RowKind {
 }
 
 /// What a znode holds.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Value {
     /// The znode.
     pub path: String,
     /// Its data and Stat, or why they are not known.
     pub content: Result<(Bytes, Stat), String>,
+}
+
+fn unless_too_many<S: Serializer>(listings: &BTreeMap<String, Listing>, serializer: S) -> Result<S::Ok, S::Error> {
+    let children: usize = listings.values().map(|listing| listing.children.len()).sum();
+    if children > CHILDREN_KEPT_MAX {
+        BTreeMap::<String, Listing>::new().serialize(serializer)
+    } else {
+        listings.serialize(serializer)
+    }
+}
+
+fn rows_unless_too_many<S: Serializer>(rows: &[Row], serializer: S) -> Result<S::Ok, S::Error> {
+    if rows.len() > CHILDREN_KEPT_MAX { Vec::<Row>::new().serialize(serializer) } else { rows.serialize(serializer) }
 }
 
 impl Default for TreeView {
@@ -121,6 +139,21 @@ impl TreeView {
     #[must_use]
     pub fn selected(&self) -> &str {
         self.rows.get(self.cursor).map_or("/", |row| row.path.as_str())
+    }
+
+    /// After it was read back: makes what was not kept.
+    pub(super) fn restore(&mut self) {
+        if self.rows.is_empty() {
+            self.rebuild();
+        }
+    }
+
+    /// Opens and selects what another view has open and selected, as far as this one knows it.
+    pub(super) fn look_at(&mut self, other: &TreeView) {
+        self.open = other.open.iter().filter(|path| self.listings.contains_key(*path)).cloned().collect();
+        self.open.insert("/".to_owned());
+        self.rebuild();
+        self.select(other.selected());
     }
 
     /// Shows another node's tree; what was open and selected stays so.

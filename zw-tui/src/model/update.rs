@@ -2,12 +2,13 @@
 
 use super::acts::say;
 use super::events::{Event, Level, Source};
-use super::message::{Effect, Msg, WriteFailure, Written};
+use super::message::{Effect, Msg, Recording, WriteFailure, Written};
 use super::overlay::{Input, Overlay, QUESTION_DEAF, Question, WriteForm};
 use super::permission::Need;
-use super::select::printable;
+use super::select::{self, printable};
 use super::sight::Turn;
-use super::{Desired, Observed, Pane, State, attached, faults};
+use super::time::Travel;
+use super::{Desired, Observed, Pane, State, attached, faults, marks};
 use crate::action::command::{Command, check_path, completed};
 use crate::action::perform;
 use crate::action::table::{ACTIONS, Action, Id};
@@ -28,6 +29,7 @@ pub fn update(state: &mut State, now: Duration, message: Msg) -> Vec<Effect> {
         let wanted = take(state, now, message);
         effects.extend(attached::leaving(state, now, wanted));
     }
+    marks::notice(state, now);
     effects
 }
 
@@ -76,16 +78,48 @@ fn take(state: &mut State, now: Duration, message: Msg) -> Vec<Effect> {
             note(state, now, Source::Console, Level::Warning, text);
             Vec::new()
         }
+        Msg::Tick => Vec::new(),
+        Msg::View(view) => {
+            state.version += 1;
+            view.apply(state)
+        }
+        Msg::Recording(recording) => {
+            on_recording(state, now, recording);
+            Vec::new()
+        }
     }
 }
 
 /// Lets what has had its time go.
 pub fn expire(state: &mut State, now: Duration) {
     faults::expire(state, now);
-    if state.toast.as_ref().and_then(|toast| toast.until).is_some_and(|until| until <= now) {
+    if is_over(state, now) {
         state.toast = None;
         state.version += 1;
     }
+}
+
+/// Whether something has had its time.
+#[must_use]
+pub fn is_due(state: &State, now: Duration) -> bool {
+    is_over(state, now) || state.faults.active().iter().any(|lease| lease.until.is_some_and(|until| until <= now))
+}
+
+/// Whether the message has had its time.
+fn is_over(state: &State, now: Duration) -> bool {
+    state.toast.as_ref().and_then(|toast| toast.until).is_some_and(|until| until <= now)
+}
+
+fn on_recording(state: &mut State, now: Duration, recording: Recording) {
+    let (text, is_fine) = match recording {
+        Recording::Began(file) => (format!("records to {file}"), true),
+        Recording::Ended { file, bytes } => {
+            (format!("the recording is in {file}, {}: zw-tui replay shows it", select::bytes(bytes)), true)
+        }
+        Recording::Failed(reason) => (format!("nothing is recorded: {reason}"), false),
+    };
+    note(state, now, Source::Console, if is_fine { Level::Info } else { Level::Bad }, text.clone());
+    say(state, now, text, is_fine);
 }
 
 fn note(state: &mut State, at: Duration, source: Source, level: Level, text: String) {
@@ -327,6 +361,11 @@ fn on_click(state: &mut State, pane: Pane, item: Option<usize>) -> Vec<Effect> {
                 state.tree.move_to(row)
             }
         }
+        // The item of the timeline is its time.
+        (Pane::Timeline, Some(millis)) => {
+            let at = Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX));
+            vec![Effect::Travel(Travel::To(at))]
+        }
         _ => Vec::new(),
     }
 }
@@ -484,7 +523,7 @@ fn on_written(
     match result {
         Ok(Written { created, version, zxid, took }) => {
             let verb = if created { "made" } else { "set" };
-            let took = super::select::micros(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
+            let took = select::micros(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
             let text = format!("{verb} {path}  v{version}  {zxid} via {via}  {took}");
             note(state, now, Source::You, Level::Info, text.clone());
             if waits {

@@ -15,11 +15,12 @@ use crate::model::select::Face;
 use palettes::Palette;
 use ratatui::style::{Modifier, Style};
 use ratatui::symbols::border;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 
 /// The themes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
 pub enum Name {
     /// The terminal's own sixteen colours and background
     #[default]

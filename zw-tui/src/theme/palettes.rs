@@ -136,6 +136,10 @@ impl Palette {
             Role::Dim => self.base?.dim,
             Role::Border => self.base?.border,
             Role::Focus | Role::Key => self.key,
+            // The theme's own hues in turn, so that their contrast is known.
+            Role::Epoch(epoch) => {
+                [self.follower, self.syncing, self.looking, self.cut, self.leader, self.paused][epoch as usize % 6]
+            }
             Role::Warning => self.warning,
             Role::Bad => self.bad,
             Role::Face(face) => match face {

@@ -28,11 +28,13 @@ pub enum Role {
     Cursor,
     /// A member, by what it is.
     Face(Face),
+    /// An epoch; its number is always beside it.
+    Epoch(u32),
 }
 
 impl Role {
     /// All of them.
-    pub const ALL: [Role; 21] = [
+    pub const ALL: [Role; 27] = [
         Role::Text,
         Role::Dim,
         Role::Strong,
@@ -54,12 +56,18 @@ impl Role {
         Role::Face(Face::Failed),
         Role::Face(Face::Unknown),
         Role::Face(Face::Up),
+        Role::Epoch(0),
+        Role::Epoch(1),
+        Role::Epoch(2),
+        Role::Epoch(3),
+        Role::Epoch(4),
+        Role::Epoch(5),
     ];
 
     /// The attributes that say it, beside a colour or without one.
     pub(super) fn modifier(self, has_color: bool) -> Modifier {
         let face = match self {
-            Role::Text => return Modifier::empty(),
+            Role::Text | Role::Epoch(_) => return Modifier::empty(),
             Role::Dim | Role::Border => return Modifier::DIM,
             Role::Strong | Role::Focus | Role::Key | Role::Bad => return Modifier::BOLD,
             Role::Selected | Role::Cursor => return Modifier::REVERSED,
