@@ -4,15 +4,17 @@ use crate::about;
 use crate::cluster::Cluster;
 use crate::ending::{Ending, Place};
 use crate::headless::{self, Hands};
+use crate::headless_run;
 use crate::launch::{DataDirectory, Launch};
 use crate::log_file::LogFile;
 use crate::member::Member;
-use crate::model::State;
 use crate::model::message::Msg;
-use crate::model::overlay::Toast;
+use crate::model::overlay::{Overlay, Toast};
 use crate::model::permission::Permission;
 use crate::model::session::Session;
-use crate::options::{Attach, Common, LookOptions, Options};
+use crate::model::text::TextPage;
+use crate::model::{State, scenario};
+use crate::options::{Attach, Common, LookOptions, Options, RunOptions};
 use crate::paths::Paths;
 use crate::preflight;
 use crate::recording::Recorder;
@@ -35,6 +37,8 @@ use tracing_subscriber::EnvFilter;
 pub const USAGE_CODE: u8 = 2;
 /// The exit code of a failure.
 pub const ERROR_CODE: u8 = 1;
+/// The exit code of a scenario whose expectation did not hold.
+pub const EXPECTATION_CODE: u8 = 3;
 /// Messages that wait for the loop. The tasks wait when it is full; the supervisor never makes so many.
 const MESSAGES_MAX: usize = 1_024;
 /// Signals that wait; more of them say nothing new.
@@ -47,6 +51,8 @@ const WORKERS: usize = 2;
 pub enum Ensemble<'o> {
     /// One that is started here.
     Local(&'o Options),
+    /// One that is started here for scenarios.
+    Scenarios(&'o RunOptions),
     /// One that runs already.
     Attached(&'o Attach),
 }
@@ -55,6 +61,7 @@ impl<'o> Ensemble<'o> {
     fn common(self) -> &'o Common {
         match self {
             Ensemble::Local(options) => &options.common,
+            Ensemble::Scenarios(run) => &run.options.common,
             Ensemble::Attached(attach) => &attach.common,
         }
     }
@@ -63,6 +70,7 @@ impl<'o> Ensemble<'o> {
         self.common().look.check()?;
         match self {
             Ensemble::Local(options) => options.check(),
+            Ensemble::Scenarios(run) => run.options.check(),
             Ensemble::Attached(attach) => attach.addresses().map(|_| ()),
         }
     }
@@ -74,6 +82,12 @@ pub fn run(ensemble: Ensemble<'_>) -> u8 {
     if let Err(reason) = ensemble.check() {
         guard::say(&format!("zw-tui: {reason}"));
         return ERROR_CODE;
+    }
+    if let Ensemble::Scenarios(run) = ensemble
+        && let Err(reason) = run.check(has_test_hooks())
+    {
+        guard::say(&format!("zw-tui: {reason}"));
+        return USAGE_CODE;
     }
     let environment = Environment::of_process();
     let has_screen = ensemble.common().has_screen();
@@ -116,13 +130,19 @@ struct Parts {
     workers: Runtime,
 }
 
+/// Whether tests may break the console on purpose.
+fn has_test_hooks() -> bool {
+    std::env::var_os("ZW_TEST_HOOKS").is_some_and(|value| value == "1")
+}
+
 fn start(ensemble: Ensemble<'_>) -> Result<u8, String> {
     panic::install().map_err(|error| format!("cannot install the panic hook: {error}"))?;
     let common = ensemble.common();
     let look = Look::of(&common.look);
     let Look { settings, environment, paths } = &look;
     let mut parts = match ensemble {
-        Ensemble::Local(options) => local(options, settings, environment, paths)?,
+        Ensemble::Local(options) => local(options, settings, environment, paths, false)?,
+        Ensemble::Scenarios(run) => local(&run.options, settings, environment, paths, true)?,
         Ensemble::Attached(attach) => attached(attach, settings, environment, paths)?,
     };
     parts.state.mouse = settings.mouse;
@@ -134,17 +154,31 @@ fn start(ensemble: Ensemble<'_>) -> Result<u8, String> {
         let more = if settings.complaints.len() > 1 { "; :info shows all" } else { "" };
         Toast { text: format!("{complaint}{more}"), until: None }
     });
-    parts.state.has_test_hooks = std::env::var_os("ZW_TEST_HOOKS").is_some_and(|value| value == "1");
+    parts.state.has_test_hooks = has_test_hooks();
+    if let Ensemble::Scenarios(run) = ensemble {
+        parts.state.scenarios.seed = run.seed;
+        scenario::begin(&mut parts.state, &run.name)?;
+        parts.state.overlay = Some(Overlay::Text { page: TextPage::Scenario, top: 0 });
+        if common.headless {
+            return Ok(run_without_screen(parts, run));
+        }
+    }
     if common.has_screen() { with_screen(look, parts) } else { without_screen(common.linear, parts) }
 }
 
 /// An ensemble of one's own.
-fn local(options: &Options, settings: &Settings, environment: &Environment, paths: &Paths) -> Result<Parts, String> {
+fn local(
+    options: &Options,
+    settings: &Settings,
+    environment: &Environment,
+    paths: &Paths,
+    has_scenarios: bool,
+) -> Result<Parts, String> {
     let data = DataDirectory::choose(options.data.as_deref()).map_err(|error| match &options.data {
         Some(path) => format!("cannot make the data directory {}: {error}; give another with --data", path.display()),
         None => format!("cannot make a temporary directory: {error}; give one with --data"),
     })?;
-    let assembled = assemble_local(options, settings, environment, paths, data.clone());
+    let assembled = assemble_local(options, settings, environment, paths, data.clone(), has_scenarios);
     assembled.inspect_err(|_| data.clean_up())
 }
 
@@ -154,6 +188,7 @@ fn assemble_local(
     environment: &Environment,
     paths: &Paths,
     data: DataDirectory,
+    has_scenarios: bool,
 ) -> Result<Parts, String> {
     let (run_file, left) = RunFile::take(&data.path).map_err(|error| instead_of(error, &data.path))?;
     let log = options.common.log.clone().unwrap_or_else(|| data.path.join("console.log"));
@@ -176,7 +211,7 @@ fn assemble_local(
     let directory = format!("{}{kept}", data.path.display());
     state.about = about::gather(settings, environment, paths, Some(&log), Some(directory));
     let place = Place::Data(data);
-    connect(state, supervisor, place, children, &addresses, (sender, messages), &options.common)
+    connect(state, supervisor, place, children, &addresses, (sender, messages), &options.common, has_scenarios)
 }
 
 /// Why the directory cannot be had; who only wants to look can look at what runs there.
@@ -210,7 +245,7 @@ fn attached(attach: &Attach, settings: &Settings, environment: &Environment, pat
     let mut state = State::attached(addresses.clone(), permission);
     state.about = about::gather(settings, environment, paths, log.as_deref(), None);
     let place = Place::Elsewhere(addresses.join(","));
-    connect(state, supervisor, place, 0, &addresses, (sender, messages), &attach.common)
+    connect(state, supervisor, place, 0, &addresses, (sender, messages), &attach.common, false)
 }
 
 /// What the supervisor's thread tells its changes to.
@@ -235,6 +270,7 @@ fn connect(
     addresses: &[String],
     (sender, messages): (Sender<Msg>, Receiver<Msg>),
     common: &Common,
+    has_scenarios: bool,
 ) -> Result<Parts, String> {
     let workers = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(WORKERS)
@@ -243,17 +279,18 @@ fn connect(
         .build()
         .map_err(|error| format!("cannot start the worker threads: {error}"))?;
     let ending = Ending::new(supervisor.clone(), place);
-    let is_headless = common.headless;
+    let ends_by_signal = common.headless && !has_scenarios;
     let on_leave = ending.clone();
     // A signal is the way to end what has no keys.
-    let signals = watch_signals(&workers, move |number| on_leave.begin(if is_headless { 0 } else { 128 + number }))
+    let signals = watch_signals(&workers, move |number| on_leave.begin(if ends_by_signal { 0 } else { 128 + number }))
         .map_err(|error| format!("cannot handle signals: {error}"))?;
     for complaint in &state.about.complaints {
         let _ = sender.try_send(Msg::Note(complaint.clone()));
     }
     let cluster = {
         let _inside = workers.enter();
-        Cluster::start(addresses, sender.clone())
+        let brokers: Vec<String> = state.brokers.iter().map(|broker| broker.address.clone()).collect();
+        Cluster::start(addresses, &brokers, sender.clone())
     };
     let recorder = Recorder::new(sender);
     Ok(Parts { state, supervisor, cluster, messages, recorder, signals, ending, children, workers })
@@ -336,6 +373,13 @@ fn without_screen(is_linear: bool, parts: Parts) -> Result<u8, String> {
     let outcome =
         catch_unwind(AssertUnwindSafe(|| workers.block_on(headless::run(state, hands, messages, signals, lines))));
     Ok(finish(&ending, children, outcome, workers))
+}
+
+fn run_without_screen(parts: Parts, options: &RunOptions) -> u8 {
+    let Parts { state, supervisor, messages, signals, ending, children, workers, cluster, .. } = parts;
+    let run = headless_run::Parts { state, supervisor, cluster, messages, signals, ending: ending.clone() };
+    let outcome = catch_unwind(AssertUnwindSafe(|| workers.block_on(headless_run::run(run, options))));
+    finish(&ending, children, outcome, workers)
 }
 
 fn finish(ending: &Ending, children: usize, outcome: std::thread::Result<io::Result<()>>, workers: Runtime) -> u8 {

@@ -11,7 +11,7 @@ use crate::model::overlay::Overlay;
 use crate::model::select::{clock, node_line, printable, process_words};
 use crate::model::text::TextPage;
 use crate::model::verdict::{Verdict, judge};
-use crate::model::{Observed, State, select, update};
+use crate::model::{Observed, State, scenario, select, update};
 use crate::supervisor::{Order, Supervisor};
 use crate::term::signals::{self, Signal};
 use crate::term::{guard, panic};
@@ -222,6 +222,11 @@ impl Plain {
                 let example = format!("complete the command, for example {}", input.text());
                 self.print(&example);
             }
+            Some(Overlay::Scenarios { .. }) => {
+                let listed = scenario::list_lines(&self.state).into_iter();
+                let lines: Vec<String> = listed.map(|(name, what, _)| format!("scenario {name}  {what}")).collect();
+                lines.iter().for_each(|line| self.print(line));
+            }
             Some(Overlay::Command { .. } | Overlay::Write(_)) | None => {}
         }
     }
@@ -308,7 +313,7 @@ fn of_event(event: &crate::model::events::Event) -> String {
 
 /// Nobody is at the keys to mend a child that ended before it ever listened, and an ensemble without it is not what was
 /// asked for.
-fn why_not_started(state: &State) -> Option<String> {
+pub(crate) fn why_not_started(state: &State) -> Option<String> {
     if state.leaving.is_some() {
         return None;
     }
@@ -321,4 +326,11 @@ fn why_not_started(state: &State) -> Option<String> {
         };
         Some(format!("{reason}. The others are stopped too"))
     })
+}
+
+/// A reader that went away is no reason to leave the ensemble.
+pub(crate) fn print_line(line: &str) {
+    let mut stdout = io::stdout().lock();
+    let _ = writeln!(stdout, "{line}");
+    let _ = stdout.flush();
 }

@@ -12,13 +12,14 @@ use zw_tui::about;
 use zw_tui::action::manual;
 use zw_tui::config::Config;
 use zw_tui::console::{self, Ensemble};
-use zw_tui::options::{Child, ConfigTask, Options};
+use zw_tui::options::{Child, CommandLine, ConfigTask};
 use zw_tui::paths::Paths;
 
 fn main() -> ExitCode {
-    let options = Options::parse();
-    match options.child {
+    let CommandLine { child, options } = CommandLine::parse();
+    match child {
         None => ExitCode::from(console::run(Ensemble::Local(&options))),
+        Some(Child::Run(run)) => ExitCode::from(console::run(Ensemble::Scenarios(&run))),
         Some(Child::Attach(attach)) => ExitCode::from(console::run(Ensemble::Attached(&attach))),
         Some(Child::Keys { markdown: true, .. }) => print(&manual::markdown()),
         Some(Child::Keys { markdown: false, config }) => {

@@ -258,6 +258,10 @@ impl Loop {
             Effect::Children { .. }
             | Effect::Value { .. }
             | Effect::Write { .. }
+            | Effect::Load { .. }
+            | Effect::StopLoad
+            | Effect::Feed { .. }
+            | Effect::Pages { .. }
             | Effect::Faults { .. }
             | Effect::Dial { .. }
             | Effect::Redial { .. } => {

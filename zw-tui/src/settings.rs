@@ -85,15 +85,15 @@ fn motion_of(environment: &Environment) -> (Option<Motion>, Option<String>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::options::Options;
+    use crate::options::CommandLine;
     use crate::theme::{Depth, Name};
     use clap::Parser;
 
     fn settings(file: &str, environment: &Environment, flags: &str) -> Settings {
-        let options = Options::try_parse_from(format!("zw-tui {flags}").split_whitespace()).unwrap();
+        let options = CommandLine::try_parse_from(format!("zw-tui {flags}").split_whitespace()).unwrap();
         let (config, complaints) = Config::parse(file);
         assert!(complaints.is_empty(), "{complaints:?}");
-        Settings::resolve(config, environment, &options.common.look, PathBuf::new(), Vec::new())
+        Settings::resolve(config, environment, &options.options.common.look, PathBuf::new(), Vec::new())
     }
 
     fn terminal() -> Environment {

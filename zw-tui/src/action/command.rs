@@ -1,12 +1,15 @@
 //! The grammar of the command line: `verb target ...`, with completion.
 
 use super::fault_command::{self, Cure};
+use super::load_command;
 use super::table::{ACTIONS, Id, by_id};
 use super::time_command;
 use crate::member::Member;
 use crate::model::State;
 use crate::model::acts::Act;
 use crate::model::faults::Trouble;
+use crate::model::feed::FeedPlan;
+use crate::model::load::LoadPlan;
 use crate::model::message::Breakage;
 use crate::model::time::{RecordOrder, Travel};
 use crate::model::verdict::judge;
@@ -37,6 +40,16 @@ pub enum Command {
     Travel(Travel),
     /// A recording.
     Record(RecordOrder),
+    /// Load.
+    Load(LoadPlan),
+    /// The end of the load.
+    StopLoad,
+    /// Events for the brokers.
+    Feed(FeedPlan),
+    /// A scenario by its name, or all of them.
+    Scenario(String),
+    /// The end of the scenarios.
+    StopScenario,
     /// An action of the table.
     Action(Id),
     /// Other colours.
@@ -72,6 +85,9 @@ pub fn parse(line: &str, state: &State, now: Duration) -> Result<Command, String
     }
     if time_command::VERBS.contains(&verb) {
         return time_command::parse(verb, rest);
+    }
+    if load_command::VERBS.contains(&verb) {
+        return load_command::parse(verb, rest, state, now);
     }
     if verb == "write" {
         return write(rest, state, now);
@@ -224,6 +240,8 @@ pub fn complete(line: &str, state: &State) -> Vec<String> {
         theme::Name::ALL.iter().map(ToString::to_string).collect()
     } else if head == "motion" {
         Motion::ALL.iter().map(ToString::to_string).collect()
+    } else if head == "scenario" {
+        load_command::scenario_names().collect()
     } else if last.starts_with('/') {
         state.tree.rows().iter().map(|row| row.path.clone()).collect()
     } else {
@@ -252,7 +270,8 @@ pub fn completed(line: &str, state: &State) -> Option<String> {
 
 fn verbs() -> impl Iterator<Item = &'static str> {
     let actions = ACTIONS.iter().map(|action| action.command).filter(|command| !command.is_empty());
-    let others = fault_command::VERBS.into_iter().filter(|verb| ACTIONS.iter().all(|action| action.command != *verb));
+    let others = fault_command::VERBS.into_iter().chain(load_command::VERBS);
+    let others = others.filter(|verb| ACTIONS.iter().all(|action| action.command != *verb));
     actions.chain(ACTS.iter().map(|act| act.verb())).chain(others)
 }
 
@@ -353,6 +372,7 @@ mod tests {
             let is_open = ACTS.iter().any(|act| act.verb() == action.command)
                 || fault_command::VERBS.contains(&action.command)
                 || time_command::VERBS.contains(&action.command)
+                || load_command::VERBS.contains(&action.command)
                 || matches!(action.id, Id::Write | Id::Theme | Id::Motion);
             let help = if is_open { "surplus" } else { "takes no arguments" };
             assert!(reason.contains(help), "{line}: {reason}");

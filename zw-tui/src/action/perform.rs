@@ -8,12 +8,12 @@ use crate::model::acts::{self, Act, say};
 use crate::model::events::{Event, Level, Source};
 use crate::model::message::Effect;
 use crate::model::overlay::{HISTORY_MAX, Input, Overlay, Printed, Question, WriteForm};
-use crate::model::permission::{Need, consequence, need_of, need_of_command, only_begins};
+use crate::model::permission::{consequence, need_of, need_of_command, only_begins};
 use crate::model::select::{Face, node_absence, node_face, printable};
 use crate::model::text::TextPage;
 use crate::model::time::{RecordOrder, Seen, Travel};
 use crate::model::verdict::judge;
-use crate::model::{Node, Pane, State, faults, time};
+use crate::model::{Node, Pane, State, faults, feed, load, scenario, time};
 use crate::motion::Motion;
 use crate::supervisor::Order;
 use crate::theme;
@@ -68,6 +68,11 @@ fn unasked(state: &mut State, now: Duration, id: Id) -> Vec<Effect> {
         },
         Id::Cut => run_line(state, now, "cut"),
         Id::Heal => faults::heal(state, now, |_| true),
+        Id::Load => toggle_load(state, now),
+        Id::Scenarios => {
+            show_scenarios(state);
+            Vec::new()
+        }
         Id::Undo => acts::undo(state, now),
         // At the top lies the past.
         Id::Quit if matches!(state.time.seen, Seen::Frozen | Seen::Past) => vec![Effect::Travel(Travel::Now)],
@@ -245,7 +250,7 @@ pub fn select_node(state: &mut State, node: usize) -> Vec<Effect> {
     state.tree.refresh_now()
 }
 
-fn moved(from: usize, rows: i64, count: usize) -> usize {
+pub(crate) fn moved(from: usize, rows: i64, count: usize) -> usize {
     let to = i64::try_from(from).unwrap_or(i64::MAX).saturating_add(rows).max(0);
     usize::try_from(to).unwrap_or(0).min(count.saturating_sub(1))
 }
@@ -266,8 +271,16 @@ pub fn run_command(state: &mut State, now: Duration, line: &str) -> Result<Vec<E
     let command = command::parse(line, state, now)?;
     let need = need_of_command(&command);
     state.permission.check(need)?;
-    let concerns_now = need != Need::Nothing;
-    if concerns_now {
+    let is_timeless = matches!(
+        command,
+        Command::Action(_)
+            | Command::Travel(_)
+            | Command::Record(_)
+            | Command::Break(_)
+            | Command::Theme(_)
+            | Command::Motion(_)
+    );
+    if !is_timeless {
         state.time.check_now()?;
     }
     if let Command::Write { node, path, data } = &command {
@@ -294,7 +307,8 @@ pub fn run_command(state: &mut State, now: Duration, line: &str) -> Result<Vec<E
     })
 }
 
-fn carry_out(state: &mut State, now: Duration, command: Command) -> Vec<Effect> {
+/// Carries a command out that was understood, and answered with yes where that is asked.
+pub fn carry_out(state: &mut State, now: Duration, command: Command) -> Vec<Effect> {
     match command {
         Command::Action(id) => perform(state, now, id),
         Command::Theme(name) => {
@@ -316,7 +330,46 @@ fn carry_out(state: &mut State, now: Duration, command: Command) -> Vec<Effect> 
         Command::Act(act, members) => acts::perform_all(state, now, act, &members),
         Command::Break(breakage) => vec![Effect::Break(breakage)],
         Command::Write { node, path, data } => write(state, now, node, path, data),
+        Command::Load(plan) => {
+            state.overlay = Some(Overlay::Text { page: TextPage::Load, top: 0 });
+            load::begin(state, now, plan)
+        }
+        Command::StopLoad => load::stop(state, now),
+        Command::Feed(plan) => feed::begin(state, now, plan),
+        Command::Scenario(name) => run_scenario(state, now, &name),
+        Command::StopScenario => {
+            scenario::stop(state);
+            Vec::new()
+        }
     }
+}
+
+/// Begins a scenario and shows its steps; the model goes on with it after this message.
+pub fn run_scenario(state: &mut State, now: Duration, name: &str) -> Vec<Effect> {
+    match scenario::begin(state, name) {
+        Ok(()) => state.overlay = Some(Overlay::Text { page: TextPage::Scenario, top: 0 }),
+        Err(reason) => say(state, now, reason, false),
+    }
+    Vec::new()
+}
+
+/// Begins the load that was asked for last, or ends the one that runs.
+fn toggle_load(state: &mut State, now: Duration) -> Vec<Effect> {
+    if state.loads.is_running() {
+        return load::stop(state, now);
+    }
+    let plan = state.loads.current.as_ref().map(|load| load.plan.clone()).unwrap_or_default();
+    state.overlay = Some(Overlay::Text { page: TextPage::Load, top: 0 });
+    load::begin(state, now, plan)
+}
+
+/// The steps while scenarios run, else the list.
+fn show_scenarios(state: &mut State) {
+    state.overlay = Some(if state.scenarios.is_running() {
+        Overlay::Text { page: TextPage::Scenario, top: 0 }
+    } else {
+        Overlay::Scenarios { cursor: 0 }
+    });
 }
 
 /// Why a write through a node is not even sent.

@@ -6,8 +6,10 @@ mod ask;
 mod faults;
 mod poll;
 
+use crate::load;
 use crate::model::message::{Effect, Msg};
 use faults::Wanted;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::{Sender, channel, error::TrySendError};
@@ -26,22 +28,36 @@ pub struct Cluster {
     writers: Vec<Sender<Effect>>,
     faults: Vec<watch::Sender<Wanted>>,
     messages: Sender<Msg>,
+    nodes: Vec<String>,
+    brokers: Vec<String>,
+    /// Ends the load that runs.
+    load: Mutex<watch::Sender<bool>>,
     /// Where the tasks run.
     runtime: Handle,
 }
 
 impl Cluster {
-    /// Starts the tasks on the current runtime; what they learn goes to `messages`.
+    /// Starts the tasks on the current runtime, where those that come later run too; what they learn goes to `messages`.
     #[must_use]
-    pub fn start(addresses: &[String], messages: Sender<Msg>) -> Cluster {
+    pub fn start(addresses: &[String], brokers: &[String], messages: Sender<Msg>) -> Cluster {
         let (readers, writers, faults) = (Vec::new(), Vec::new(), Vec::new());
-        let mut cluster = Cluster { readers, writers, faults, messages, runtime: Handle::current() };
+        let mut cluster = Cluster {
+            readers,
+            writers,
+            faults,
+            messages,
+            nodes: Vec::new(),
+            brokers: brokers.to_vec(),
+            load: Mutex::new(watch::Sender::new(true)),
+            runtime: Handle::current(),
+        };
         addresses.iter().for_each(|address| cluster.dial(address));
         cluster
     }
 
     /// Starts the tasks of one more node; they have the next number.
     fn dial(&mut self, address: &str) {
+        self.nodes.push(address.to_owned());
         let (node, address, messages) = (self.readers.len(), address.to_owned(), &self.messages);
         self.runtime.spawn(poll::poll(node, address.clone(), messages.clone()));
         let (reader, questions) = channel(QUESTIONS_MAX);
@@ -74,6 +90,12 @@ impl Cluster {
             }
             return;
         }
+        let effect = match effect {
+            Effect::Load { .. } | Effect::StopLoad | Effect::Feed { .. } | Effect::Pages { .. } => {
+                return self.perform_load(effect);
+            }
+            effect => effect,
+        };
         let queue = match &effect {
             Effect::Children { node, .. } | Effect::Value { node, .. } => self.readers.get(*node),
             Effect::Write { node, .. } => self.writers.get(*node),
@@ -85,6 +107,27 @@ impl Cluster {
         {
             // The same holds for the way back: the model asks again when it hears nothing.
             let _ = self.messages.try_send(message);
+        }
+    }
+
+    fn perform_load(&self, effect: Effect) {
+        let messages = self.messages.clone();
+        let mut stop = self.load.lock().unwrap_or_else(PoisonError::into_inner);
+        match effect {
+            Effect::Load { run, plan } => {
+                stop.send_replace(true);
+                *stop = watch::Sender::new(false);
+                self.runtime.spawn(load::run(run, plan, self.nodes.clone(), stop.subscribe(), messages));
+            }
+            Effect::StopLoad => drop(stop.send_replace(true)),
+            Effect::Feed { run, plan } => {
+                self.runtime.spawn(load::feed::run(run, plan, self.brokers.clone(), messages));
+            }
+            Effect::Pages { brokers } => {
+                let named = |broker: usize| Some((format!("b{}", broker + 1), self.brokers.get(broker)?.clone()));
+                self.runtime.spawn(load::feed::pages(brokers.into_iter().filter_map(named).collect(), messages));
+            }
+            _ => {}
         }
     }
 }

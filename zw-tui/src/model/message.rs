@@ -1,6 +1,8 @@
 //! What the world tells the model, and what the model wants done.
 
 use super::Pane;
+use super::feed::{FeedPlan, FeedReport, Page};
+use super::load::{LoadPlan, LoadReport};
 use super::time::{RecordOrder, Travel, View};
 use crate::key::Key;
 use crate::member::Member;
@@ -92,6 +94,22 @@ pub enum Msg {
         /// Lines that it ever printed.
         total: u64,
     },
+    /// What a load has come to.
+    Load {
+        /// Which run.
+        run: u32,
+        /// The figures.
+        report: Box<LoadReport>,
+    },
+    /// What a feed has come to.
+    Feed {
+        /// Which run.
+        run: u32,
+        /// The figures.
+        report: Box<FeedReport>,
+    },
+    /// What the brokers show, by their names.
+    Pages(Vec<(String, Page)>),
     /// A signal asks us to leave.
     Leave,
     /// Something for the feed from the console itself.
@@ -203,6 +221,27 @@ pub enum Effect {
         /// Lines that are known already; nothing is told if there are no more.
         known: Option<u64>,
     },
+    /// Make load, in place of any that runs.
+    Load {
+        /// Counts the runs.
+        run: u32,
+        /// What it is to do.
+        plan: LoadPlan,
+    },
+    /// End the load that runs.
+    StopLoad,
+    /// Send events to the brokers.
+    Feed {
+        /// Counts the feeds.
+        run: u32,
+        /// What is to be sent.
+        plan: FeedPlan,
+    },
+    /// Ask brokers for their pages.
+    Pages {
+        /// Which, from 0.
+        brokers: Vec<usize>,
+    },
     /// From now on a node is to have these faults and no others of ours.
     Faults {
         /// Which node, from 0.
@@ -262,6 +301,9 @@ impl Msg {
             | Msg::Output { .. }
             | Msg::Leave
             | Msg::Tick
+            | Msg::Load { .. }
+            | Msg::Feed { .. }
+            | Msg::Pages(_)
             | Msg::View(_)
             | Msg::Recording(_)
             | Msg::Note(_) => None,
@@ -287,6 +329,10 @@ impl Effect {
             | Effect::Travel(_)
             | Effect::Record(_)
             | Effect::Tape(_)
+            | Effect::Load { .. }
+            | Effect::StopLoad
+            | Effect::Feed { .. }
+            | Effect::Pages { .. }
             | Effect::Repaint
             | Effect::Break(_)
             | Effect::Suspend => None,

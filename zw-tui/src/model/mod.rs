@@ -9,15 +9,19 @@
 
 pub mod about;
 pub mod acts;
+pub mod agreement;
 pub mod attached;
 pub mod events;
 pub mod faults;
+pub mod feed;
+pub mod load;
 pub mod marks;
 pub mod message;
 pub mod overlay;
 pub mod page;
 pub mod patch;
 pub mod permission;
+pub mod scenario;
 pub mod select;
 pub mod session;
 pub mod sight;
@@ -35,11 +39,15 @@ use crate::motion::Motion;
 use crate::supervisor::{Asked, Exit};
 use crate::theme;
 use about::About;
+use agreement::Agreement;
 use events::Events;
 use faults::Faults;
+use feed::Feed;
+use load::Loads;
 use marks::Marks;
 use overlay::{Overlay, Toast};
 use permission::Permission;
+use scenario::Scenarios;
 use serde::{Deserialize, Serialize};
 use sight::Sight;
 use std::collections::VecDeque;
@@ -74,6 +82,14 @@ pub struct State {
     /// Which time this is.
     #[serde(skip)]
     pub time: TimeView,
+    /// The loads.
+    pub loads: Loads,
+    /// The newest feed of events.
+    pub feed: Option<Feed>,
+    /// Whether the replicas are equal.
+    pub agreement: Agreement,
+    /// The scenarios.
+    pub scenarios: Scenarios,
     /// The tree of the selected node.
     pub tree: TreeView,
     /// The panes, the one that was looked at last first: it takes the keys, and is shown where there is room for one.
@@ -337,6 +353,10 @@ impl State {
             faults: Faults::default(),
             marks: Marks::default(),
             time: TimeView::default(),
+            loads: Loads::default(),
+            feed: None,
+            agreement: Agreement::default(),
+            scenarios: Scenarios::default(),
             tree: TreeView::default(),
             recent: [
                 Pane::Nodes,

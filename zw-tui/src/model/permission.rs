@@ -90,7 +90,7 @@ impl Permission {
 #[must_use]
 pub fn need_of(id: Id) -> Need {
     match id {
-        Id::Kill | Id::Stop | Id::Pause | Id::Revive => Need::Processes,
+        Id::Kill | Id::Stop | Id::Pause | Id::Revive | Id::Scenarios => Need::Processes,
         id => match by_id(id).map(|action| action.class) {
             Some(Class::Fault) => Need::Faults,
             Some(Class::Data) => Need::Writes,
@@ -103,13 +103,17 @@ pub fn need_of(id: Id) -> Need {
 #[must_use]
 pub fn need_of_command(command: &Command) -> Need {
     match command {
-        Command::Act(..) => Need::Processes,
-        Command::Write { .. } => Need::Writes,
+        Command::Act(..) | Command::Scenario(_) => Need::Processes,
+        Command::Write { .. } | Command::Load(_) | Command::Feed(_) => Need::Writes,
         Command::Fault(..) | Command::Heal(_) => Need::Faults,
         Command::Action(id) => need_of(*id),
-        Command::Theme(_) | Command::Motion(_) | Command::Travel(_) | Command::Record(_) | Command::Break(_) => {
-            Need::Nothing
-        }
+        Command::Theme(_)
+        | Command::Motion(_)
+        | Command::Travel(_)
+        | Command::Record(_)
+        | Command::StopLoad
+        | Command::StopScenario
+        | Command::Break(_) => Need::Nothing,
     }
 }
 
@@ -127,6 +131,7 @@ pub fn consequence(state: &State, command: &Command) -> Vec<String> {
         node.map_or_else(String::new, |node| format!("{} at {}", node.member, node.address))
     };
     let hosts = |nodes: &[usize]| nodes.iter().map(|node| host(*node)).collect::<Vec<_>>().join(", ");
+    let all: Vec<usize> = (0..state.nodes.len()).collect();
     match command {
         Command::Write { node, path, data } => {
             let data = printable(data.as_bytes(), DATA_BYTES_SHOWN);
@@ -137,6 +142,10 @@ pub fn consequence(state: &State, command: &Command) -> Vec<String> {
                 lasts.map_or_else(|| "until it is healed".to_owned(), |time| format!("for {} s", time.as_secs()));
             vec![format!("{} {time}", trouble.words()), format!("on {}", hosts(&trouble.nodes()))]
         }
+        Command::Load(_) => {
+            vec!["Writes and reads as fast as the load says".into(), format!("through {}", hosts(&all))]
+        }
+        Command::Feed(_) => vec!["Sends events to the brokers".into()],
         Command::Heal(Cure::All) | Command::Action(Id::Heal) => vec!["Ends all faults of this console".into()],
         Command::Heal(_) => vec!["Ends faults of this console".into()],
         Command::Action(Id::Undo) => vec!["Ends the newest fault of this console".into()],
@@ -146,6 +155,9 @@ pub fn consequence(state: &State, command: &Command) -> Vec<String> {
         | Command::Motion(_)
         | Command::Travel(_)
         | Command::Record(_)
+        | Command::Scenario(_)
+        | Command::StopLoad
+        | Command::StopScenario
         | Command::Break(_) => Vec::new(),
     }
 }

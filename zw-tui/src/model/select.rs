@@ -2,7 +2,7 @@
 
 use super::sight::Freshness;
 use super::verdict::Verdict;
-use super::{Desired, Failure, LATE_AFTER, Node, Observed, Process, STALE_AFTER, State, faults};
+use super::{Desired, Failure, LATE_AFTER, Node, Observed, Process, STALE_AFTER, State, faults, scenario};
 use crate::supervisor::{Asked, Exit};
 use std::time::Duration;
 use zw_core::wire::admin::NodeRole;
@@ -286,7 +286,16 @@ pub fn next_change(state: &State, now: Duration) -> Option<Duration> {
     });
     let faults = faults::next_change(state, now);
     let minute = Duration::from_secs((now.as_secs() / 60 + 1) * 60);
-    paused.chain(ages).chain(faults).chain(toast).filter(|at| *at > now).min().or(Some(minute)).map(|at| at.min(minute))
+    let step = scenario::step_since(state).map(tick);
+    paused
+        .chain(ages)
+        .chain(faults)
+        .chain(step)
+        .chain(toast)
+        .filter(|at| *at > now)
+        .min()
+        .or(Some(minute))
+        .map(|at| at.min(minute))
 }
 
 /// A value, or a dash if it is not known.

@@ -5,7 +5,7 @@ use super::events::Level;
 use super::page::{self, Line};
 use super::select::fault_lines;
 use super::verdict::judge;
-use super::{Member, State};
+use super::{Member, State, load, scenario};
 use crate::action::table::Id;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -21,6 +21,10 @@ pub enum TextPage {
     Describe,
     /// What the console is and where it keeps things.
     Info,
+    /// The load, and what it has come to.
+    Load,
+    /// The steps of a scenario.
+    Scenario,
 }
 
 impl TextPage {
@@ -32,13 +36,16 @@ impl TextPage {
             TextPage::Faults => Id::Faults,
             TextPage::Describe => Id::Describe,
             TextPage::Info => Id::Info,
+            TextPage::Load => Id::LoadPage,
+            TextPage::Scenario => Id::ScenarioPage,
         }
     }
 
     /// The text that an action opens.
     #[must_use]
     pub fn of(id: Id) -> Option<TextPage> {
-        let pages = [TextPage::Why, TextPage::Faults, TextPage::Describe, TextPage::Info];
+        let pages =
+            [TextPage::Why, TextPage::Faults, TextPage::Describe, TextPage::Info, TextPage::Load, TextPage::Scenario];
         pages.into_iter().find(|page| page.opened_by() == id)
     }
 
@@ -49,6 +56,8 @@ impl TextPage {
             TextPage::Why => format!("Why {}", judge(state, now).word.text()),
             TextPage::Faults => format!("Faults: {}", state.faults.active().len()),
             TextPage::Info => "The console".to_owned(),
+            TextPage::Load => "Load".into(),
+            TextPage::Scenario => scenario::title(state),
             TextPage::Describe => state.selected().map_or_else(String::new, |member: Member| member.to_string()),
         }
     }
@@ -57,6 +66,8 @@ impl TextPage {
     #[must_use]
     pub fn keys(self) -> &'static str {
         match self {
+            TextPage::Load => "B begins or ends  ",
+            TextPage::Scenario => "X ends it, or shows all  ",
             TextPage::Faults => "H heals all  U the newest  ",
             TextPage::Why | TextPage::Describe | TextPage::Info => "",
         }
@@ -78,6 +89,8 @@ impl TextPage {
             }
             TextPage::Describe => (page::lines(state, now), "Nothing is selected."),
             TextPage::Info => (about::lines(state), "Nothing is known."),
+            TextPage::Load => (load::lines(state), "None yet. B begins one; :load 200/s 60s random says which."),
+            TextPage::Scenario => (scenario::lines(state, now), "None yet. X chooses one."),
         };
         if lines.is_empty() { vec![(else_said.to_owned(), Level::Info)] } else { lines }
     }
