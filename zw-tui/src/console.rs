@@ -202,7 +202,6 @@ fn assemble_local(
         let note = format!("ended what an earlier console left behind: {}", left.join(", "));
         let _ = sender.try_send(Msg::Note(note));
     }
-    let addresses = launch.nodes.clone();
     let mut state = State::new(launch.nodes, launch.brokers);
     if options.read_only {
         state.permission = Permission::READ_ONLY;
@@ -211,7 +210,7 @@ fn assemble_local(
     let directory = format!("{}{kept}", data.path.display());
     state.about = about::gather(settings, environment, paths, Some(&log), Some(directory));
     let place = Place::Data(data);
-    connect(state, supervisor, place, children, &addresses, (sender, messages), &options.common, has_scenarios)
+    connect(state, supervisor, place, children, (sender, messages), &options.common, has_scenarios)
 }
 
 /// Why the directory cannot be had; who only wants to look can look at what runs there.
@@ -245,7 +244,7 @@ fn attached(attach: &Attach, settings: &Settings, environment: &Environment, pat
     let mut state = State::attached(addresses.clone(), permission);
     state.about = about::gather(settings, environment, paths, log.as_deref(), None);
     let place = Place::Elsewhere(addresses.join(","));
-    connect(state, supervisor, place, 0, &addresses, (sender, messages), &attach.common, false)
+    connect(state, supervisor, place, 0, (sender, messages), &attach.common, false)
 }
 
 /// What the supervisor's thread tells its changes to.
@@ -267,7 +266,6 @@ fn connect(
     supervisor: Supervisor,
     place: Place,
     children: usize,
-    addresses: &[String],
     (sender, messages): (Sender<Msg>, Receiver<Msg>),
     common: &Common,
     has_scenarios: bool,
@@ -289,8 +287,9 @@ fn connect(
     }
     let cluster = {
         let _inside = workers.enter();
+        let nodes: Vec<String> = state.nodes.iter().map(|node| node.address.clone()).collect();
         let brokers: Vec<String> = state.brokers.iter().map(|broker| broker.address.clone()).collect();
-        Cluster::start(addresses, &brokers, sender.clone())
+        Cluster::start(&nodes, &brokers, sender.clone())
     };
     // The numbers of the members of another ensemble, which a trace names, are known only later.
     if !state.permission.is_attached {

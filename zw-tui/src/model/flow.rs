@@ -206,16 +206,16 @@ pub fn take(state: &mut State, now: Duration, portion: Portion) {
         if let Some(shown) = flow.shown.as_mut().filter(|shown| is_same(&shown.transaction, &transaction)) {
             shown.transaction = transaction;
             is_changed = true;
-        } else if flow.motion == Motion::Off && transaction.ended.is_none() {
+            continue;
+        }
+        if flow.motion == Motion::Off && transaction.ended.is_none() {
             // It is shown when it has ended.
-        } else if flow
-            .next
-            .as_ref()
-            .is_none_or(|next| is_same(next, &transaction) || weight(&transaction, nodes) >= weight(next, nodes))
-        {
-            if !flow.seen.contains(&name_of(&transaction)) {
-                flow.next = Some(transaction);
-            }
+            continue;
+        }
+        let is_better =
+            |next: &Transaction| is_same(next, &transaction) || weight(&transaction, nodes) >= weight(next, nodes);
+        if flow.next.as_ref().is_none_or(is_better) && !flow.seen.contains(&name_of(&transaction)) {
+            flow.next = Some(transaction);
         }
     }
     is_changed |= advance(state, now);
