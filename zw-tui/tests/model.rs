@@ -175,7 +175,7 @@ proptest! {
 
     /// What a person types by accident in lower case, with digits and marks, changes nothing in the ensemble.
     #[test]
-    fn lower_case_never_acts(text in "[a-z0-9!?/ \\[\\]{}<>.,=+_-]{0,60}", pane in 1..5usize) {
+    fn lower_case_never_acts(text in "[a-z0-9!?/ \\[\\]{}<>.,=+_-]{0,60}", pane in 1..9usize) {
         let mut state = state();
         let members: Vec<Member> = state.members().collect();
         for (member, pid) in members.into_iter().zip(100..) {
