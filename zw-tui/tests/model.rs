@@ -2,15 +2,15 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
+mod strategies;
+
 use bytes::Bytes;
 use proptest::prelude::*;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use std::time::Duration;
 use zw_core::ids::{Epoch, NodeId, Zxid};
-use zw_core::tree::command::Stat;
 use zw_core::wire::admin::{NodeRole, Status};
-use zw_core::wire::client::ChildrenPage;
 use zw_tui::key::{Code, Key};
 use zw_tui::member::Member;
 use zw_tui::model::events::EVENTS_MAX;
@@ -26,120 +26,13 @@ use zw_tui::pane::draw;
 use zw_tui::supervisor::{Asked, Change, Exit, Order, Report};
 use zw_tui::theme::Theme;
 
+use strategies::{key, message, status};
+
 const NODES: usize = 5;
 
 fn state() -> State {
     let addresses = |base: u16, count: u16| (0..count).map(|i| format!("127.0.0.1:{}", base + i)).collect();
     State::new(addresses(8080, 5), addresses(9090, 2))
-}
-
-fn key() -> impl Strategy<Value = Key> {
-    let named = prop_oneof![
-        Just(Code::Enter),
-        Just(Code::Esc),
-        Just(Code::Tab),
-        Just(Code::BackTab),
-        Just(Code::Backspace),
-        Just(Code::Delete),
-        Just(Code::Up),
-        Just(Code::Down),
-        Just(Code::Left),
-        Just(Code::Right),
-        Just(Code::Home),
-        Just(Code::End),
-        Just(Code::PageUp),
-        Just(Code::PageDown),
-        Just(Code::Function(1)),
-    ];
-    prop_oneof![
-        3 => proptest::char::range(' ', '~').prop_map(Key::char),
-        1 => any::<char>().prop_map(Key::char),
-        1 => proptest::char::range('a', 'z').prop_map(Key::ctrl),
-        2 => named.prop_map(Key::plain),
-    ]
-}
-
-fn member() -> impl Strategy<Value = Member> {
-    prop_oneof![(1..=6u8).prop_map(Member::Node), (1..=3u8).prop_map(Member::Broker)]
-}
-
-fn change() -> impl Strategy<Value = Change> {
-    prop_oneof![
-        (1..99_999u32).prop_map(|pid| Change::Spawned { pid }),
-        Just(Change::Listening),
-        Just(Change::Stopping),
-        Just(Change::Paused),
-        Just(Change::Resumed),
-        Just(Change::GraceOver),
-        (any::<i32>(), prop::option::of(".*")).prop_map(|(code, words)| Change::Exited {
-            exit: Exit::Code(code),
-            asked: Asked::Nothing,
-            words
-        }),
-        Just(Change::Exited { exit: Exit::Signal(9), asked: Asked::Kill, words: None }),
-        ".*".prop_map(Change::Failed),
-        ".*".prop_map(Change::Refused),
-    ]
-}
-
-prop_compose! {
-    fn status()(
-        node in 0..8u16, role in 0..5u8, leader in 0..7u16, epoch in 0..4u32, counter in 0..5_000u64,
-        writes in 0..1_000u64, disk_full in any::<bool>(), faults in prop::collection::vec(".*", 0..2),
-    ) -> Status {
-        let roles =
-            [NodeRole::Leader, NodeRole::Follower, NodeRole::Observer, NodeRole::Looking, NodeRole::Syncing];
-        let zxid = Zxid::new(Epoch(epoch), counter);
-        Status {
-            node: NodeId(node + 1), address: String::new(), ensemble: String::new(), role: roles[usize::from(role)],
-            epoch: Epoch(epoch), last_zxid: zxid, committed_zxid: zxid, applied_zxid: zxid, leader: NodeId(leader),
-            peers: Vec::new(), sessions: 0, watches: 0, connections: 0, znodes: 1, queue: 0, writes, reads: writes,
-            fsync_p99_us: 0, write_p99_us: 0, rss_bytes: 0, uptime_ms: 0, digest: 0, pid: 1, build: String::new(),
-            disk_full, faults, epoch_ends: vec![zxid],
-        }
-    }
-}
-
-fn page() -> impl Strategy<Value = Result<ChildrenPage, String>> {
-    let pages = (prop::collection::vec("[a-c]{1,3}", 0..20), any::<bool>(), any::<bool>());
-    pages.prop_map(|(names, more, is_ok)| {
-        let stat = Stat { num_children: names.len() as u32, ..Stat::default() };
-        let page = ChildrenPage { stats: vec![stat; names.len() / 2], names, stat, more };
-        if is_ok { Ok(page) } else { Err("no answer".into()) }
-    })
-}
-
-fn path() -> impl Strategy<Value = String> {
-    prop_oneof![Just("/".to_owned()), "(/[a-c]{1,3}){1,3}", ".*"]
-}
-
-fn message() -> impl Strategy<Value = Msg> {
-    let node = 0..NODES + 2;
-    let pane =
-        prop_oneof![Just(Pane::Nodes), Just(Pane::Brokers), Just(Pane::Tree), Just(Pane::Events), Just(Pane::Timeline)];
-    prop_oneof![
-        12 => key().prop_map(Msg::Key),
-        1 => ".*".prop_map(Msg::Paste),
-        1 => (pane.clone(), prop::option::of(0..40usize)).prop_map(|(pane, item)| Msg::Click(pane, item)),
-        1 => (pane, -3..3i32).prop_map(|(pane, steps)| Msg::Wheel(pane, steps)),
-        3 => (member(), change()).prop_map(|(member, change)| Msg::Supervisor(Report { member: Some(member), change })),
-        3 => (node.clone(), status()).prop_map(|(node, status)| Msg::Status {
-            node, status: Box::new(status), round_trip: Duration::ZERO,
-        }),
-        1 => (node.clone(), ".*").prop_map(|(node, reason)| Msg::Silent { node, reason }),
-        2 => (node.clone(), path(), path(), page())
-            .prop_map(|(node, path, after, result)| Msg::Children { node, path, after, result }),
-        1 => (node.clone(), path()).prop_map(|(node, path)| Msg::Value {
-            node, path, result: Ok((Bytes::from_static(b"\xff\x00"), Stat::default())),
-        }),
-        1 => (node, path(), any::<bool>()).prop_map(|(node, path, is_ok)| {
-            let took = Duration::ZERO;
-            let written = Written { created: is_ok, version: 0, zxid: Zxid::ZERO, took };
-            let failure = WriteFailure { reason: "no quorum".into(), may_be_done: is_ok };
-            Msg::Written { node, path, result: if is_ok { Ok(written) } else { Err(failure) } }
-        }),
-        1 => ".*".prop_map(Msg::Note),
-    ]
 }
 
 proptest! {

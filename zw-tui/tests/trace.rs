@@ -2,18 +2,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
-use std::io::Write;
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{Receiver, channel};
-use zw_core::client::{Client, ClientOptions, Connection};
-use zw_core::wire::admin::{NodeRole, TraceKind, TraceStart};
-use zw_core::wire::client::{Answer, Operation};
+use zw_core::wire::admin::NodeRole;
 use zw_tui::cluster::Cluster;
 use zw_tui::member::Member;
 use zw_tui::model::State;
-use zw_tui::model::collector::Told;
 use zw_tui::model::message::{Effect, Msg};
 use zw_tui::model::transaction::{Lane, MessageKind, Tally};
 use zw_tui::model::update::update;
@@ -187,106 +183,4 @@ async fn a_write_through_a_follower_is_followed_and_an_election_is_told() {
     assert!(survivors.iter().all(|node| lost.contains(node)), "{election:#?}");
     assert!(console.state.causes.of(&election).unwrap().words.contains("killed by you"));
     assert!(console.state.toast.as_ref().unwrap().text.contains("e shows the election"));
-}
-
-/// Writes what the nodes tell of a write through a follower and of the loss of the leader into a file, for other tests.
-#[tokio::test]
-#[ignore = "makes the fixture anew: cargo test -p zw-tui --test trace -- --ignored record"]
-async fn record() {
-    let mut ensemble = Ensemble::start(3);
-    let mut console = Console::beside(&ensemble);
-    let leader = console.leader().await;
-    let (sender, mut told) = channel(4_096);
-    for (node, address) in ensemble.addresses.iter().enumerate() {
-        let mut connection = Connection::open(address, DEADLINE).await.unwrap();
-        connection.request(Operation::TraceStart(TraceStart { from: 1, rare_only: false })).await.unwrap();
-        let sender = sender.clone();
-        tokio::spawn(async move {
-            while let Ok(response) = connection.recv().await {
-                let Answer::Trace(batch) = response.answer else { continue };
-                for event in batch.events {
-                    sender.send(Told { node, event }).await.unwrap();
-                }
-            }
-        });
-    }
-    let follower = (leader + 1) % 3;
-    console.cluster.perform(Effect::Write { node: follower, path: "/flow".into(), data: "x".into() });
-    let is_shown = |state: &State| {
-        let write = &state.flow.shown.as_ref()?.transaction;
-        (write.words == "create /flow").then_some(())
-    };
-    console.wait_for("the write", is_shown).await;
-    ensemble.kill(leader);
-    let is_over = |state: &State| {
-        let election = state.elections.back(0).filter(|election| election.before.is_some())?;
-        let done = !election.catches.is_empty() && election.catches.iter().all(|catch| catch.done.is_some());
-        done.then_some(())
-    };
-    console.wait_for("the election", is_over).await;
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    let mut events = Vec::new();
-    while let Ok(told) = told.try_recv() {
-        events.push(told);
-    }
-    events.retain(|told| told.event.kind != TraceKind::Fsync);
-    events.sort_by_key(|told| (told.node, told.event.sequence));
-    let base = events.iter().map(|told| told.event.monotonic_ns).min().unwrap();
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/write_and_election.jsonl");
-    let mut file = std::fs::File::create(path).unwrap();
-    for mut told in events {
-        told.event.monotonic_ns -= base;
-        writeln!(file, "{}", serde_json::to_string(&(told.node, &told.event)).unwrap()).unwrap();
-    }
-}
-
-/// Processor time that a process has had, in clock ticks.
-fn ticks(pid: u32) -> u64 {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    let numbers: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
-    numbers[11].parse::<u64>().unwrap() + numbers[12].parse::<u64>().unwrap()
-}
-
-/// Says what it costs the nodes to be watched: processor time, which a busy machine does not distort.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "a measurement: cargo test -p zw-tui --test trace -- --ignored --nocapture cost"]
-async fn cost() {
-    const WRITES: usize = 2_000;
-    const CLIENTS: usize = 8;
-    let ensemble = Ensemble::start(3);
-    let mut console = Console::beside(&ensemble);
-    console.leader().await;
-    console
-        .wait_for("all nodes", |state| state.nodes.iter().all(|node| node.sight.status.is_some()).then_some(()))
-        .await;
-    for round in 0..6 {
-        let is_watched = round % 2 == 1;
-        console.cluster.want_messages(is_watched);
-        let used = || ensemble.children.iter().map(|child| ticks(child.id())).sum::<u64>();
-        let (before, own, began) = (used(), ticks(std::process::id()), Instant::now());
-        let mut clients = Vec::new();
-        for client in 0..CLIENTS {
-            let server = ensemble.addresses[client % 3].clone();
-            clients.push(tokio::spawn(async move {
-                let client = Client::connect(ClientOptions::to([server])).await.unwrap();
-                for _ in 0..WRITES / CLIENTS {
-                    client.set("/", "x", -1).await.unwrap();
-                }
-            }));
-        }
-        for client in clients {
-            while !client.is_finished() {
-                let message = console.messages.recv().await.unwrap();
-                console.tell(message);
-            }
-            client.await.unwrap();
-        }
-        let told: u64 = console.state.flow.dropped;
-        println!(
-            "watched {is_watched}: {WRITES} writes in {:?}, nodes {} ticks, console and clients {} ticks, dropped {told}",
-            began.elapsed(),
-            used() - before,
-            ticks(std::process::id()) - own
-        );
-    }
 }

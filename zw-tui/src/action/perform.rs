@@ -91,23 +91,7 @@ fn unasked(state: &mut State, now: Duration, id: Id) -> Vec<Effect> {
         Id::Suspend => vec![Effect::Suspend],
         Id::Repaint => vec![Effect::Repaint],
         Id::Dump => vec![Effect::Dump],
-        Id::Theme => {
-            let others = theme::Name::ALL.map(theme::Name::text).join(", ");
-            say(state, now, format!("theme {}; there are {others}", state.theme), true);
-            Vec::new()
-        }
-        Id::Motion => {
-            let others = Motion::ALL.map(Motion::text).join(", ");
-            say(state, now, format!("motion {}; there are {others}", state.flow.motion), true);
-            Vec::new()
-        }
-        Id::Mouse => {
-            state.mouse = !state.mouse;
-            let text =
-                if state.mouse { "the mouse is the console's" } else { "the mouse is the terminal's: drag selects" };
-            say(state, now, text.into(), true);
-            vec![Effect::SetMouse(state.mouse)]
-        }
+        Id::Theme | Id::Motion | Id::Mouse => setting(state, now, id),
         Id::Election => {
             state.overlay = Some(Overlay::Election { back: 0, top: 0 });
             Vec::new()
@@ -131,6 +115,30 @@ fn unasked(state: &mut State, now: Duration, id: Id) -> Vec<Effect> {
             look(state, id);
             moves(state, id)
         }
+    }
+}
+
+/// Shows or changes how the console looks.
+fn setting(state: &mut State, now: Duration, id: Id) -> Vec<Effect> {
+    match id {
+        Id::Theme => {
+            let others = theme::Name::ALL.map(theme::Name::text).join(", ");
+            say(state, now, format!("theme {}; there are {others}", state.theme), true);
+            Vec::new()
+        }
+        Id::Motion => {
+            let others = Motion::ALL.map(Motion::text).join(", ");
+            say(state, now, format!("motion {}; there are {others}", state.flow.motion), true);
+            Vec::new()
+        }
+        Id::Mouse => {
+            state.mouse = !state.mouse;
+            let text =
+                if state.mouse { "the mouse is the console's" } else { "the mouse is the terminal's: drag selects" };
+            say(state, now, text.into(), true);
+            vec![Effect::SetMouse(state.mouse)]
+        }
+        _ => Vec::new(),
     }
 }
 

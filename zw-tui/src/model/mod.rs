@@ -22,6 +22,7 @@ pub mod faults;
 pub mod feed;
 pub mod flow;
 pub mod gauges;
+mod heard;
 pub mod history;
 pub mod load;
 pub mod marks;
