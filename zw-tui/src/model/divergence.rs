@@ -13,28 +13,63 @@ const KEPT: usize = 256;
 
 /// The digests that the nodes told.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct Digests(BTreeMap<Zxid, (u64, NodeId)>);
+pub struct Digests {
+    /// The digest at a zxid, and who told it first.
+    kept: BTreeMap<Zxid, (u64, NodeId)>,
+    compared: u64,
+    violations: u64,
+    first: Option<String>,
+}
 
 impl Digests {
     /// Takes a digest; gives the node that told another one of the same zxid.
     pub fn take(&mut self, node: NodeId, zxid: Zxid, digest: u64) -> Option<Divergence> {
-        if let Some((known, by)) = self.0.get(&zxid) {
-            return (*known != digest && *by != node).then_some(Divergence { zxid, other: *by });
-        }
-        if self.0.len() == KEPT {
-            // A node that is far behind must not push out what the others pass now.
-            if self.0.first_key_value().is_some_and(|(oldest, _)| zxid < *oldest) {
+        if let Some((known, by)) = self.kept.get(&zxid) {
+            if *by == node {
                 return None;
             }
-            self.0.pop_first();
+            if *known == digest {
+                self.compared += 1;
+                return None;
+            }
+            self.violations += 1;
+            self.first.get_or_insert_with(|| {
+                format!("the trees differ at {zxid}: n{by} has the digest {known:016x}, n{node} has {digest:016x}")
+            });
+            return Some(Divergence { zxid, other: *by });
         }
-        self.0.insert(zxid, (digest, node));
+        if self.kept.len() == KEPT {
+            // A node that is far behind must not push out what the others pass now.
+            if self.kept.first_key_value().is_some_and(|(oldest, _)| zxid < *oldest) {
+                return None;
+            }
+            self.kept.pop_first();
+        }
+        self.kept.insert(zxid, (digest, node));
         None
+    }
+
+    /// How often two nodes were seen at the same zxid with the same digest.
+    #[must_use]
+    pub fn compared(&self) -> u64 {
+        self.compared
+    }
+
+    /// How often they had different ones.
+    #[must_use]
+    pub fn violations(&self) -> u64 {
+        self.violations
+    }
+
+    /// The evidence of the first time.
+    #[must_use]
+    pub fn first(&self) -> Option<&str> {
+        self.first.as_deref()
     }
 
     /// Forgets what a node told: it begins anew, with another tree perhaps.
     pub fn forget(&mut self, node: NodeId) {
-        self.0.retain(|_, (_, by)| *by != node);
+        self.kept.retain(|_, (_, by)| *by != node);
     }
 }
 
@@ -50,6 +85,9 @@ mod tests {
         assert_eq!(digests.take(NodeId(3), Zxid(5), 10), None);
         let found = digests.take(NodeId(3), Zxid(6), 12);
         assert_eq!(found, Some(Divergence { zxid: Zxid(6), other: NodeId(2) }));
+        assert_eq!(digests.take(NodeId(2), Zxid(6), 11), None, "a node is not compared with itself");
+        assert_eq!((digests.compared(), digests.violations()), (1, 1));
+        assert!(digests.first().is_some_and(|first| first.contains("n2 has") && first.contains("n3 has")));
         digests.forget(NodeId(2));
         assert_eq!(digests.take(NodeId(3), Zxid(6), 12), None, "the other begins anew");
     }
@@ -60,9 +98,9 @@ mod tests {
         for zxid in 1_000..2_000 {
             digests.take(NodeId(1), Zxid(zxid), zxid);
         }
-        assert_eq!(digests.0.len(), KEPT);
+        assert_eq!(digests.kept.len(), KEPT);
         assert_eq!(digests.take(NodeId(2), Zxid(3), 7), None);
-        assert_eq!(digests.0.len(), KEPT);
+        assert_eq!(digests.kept.len(), KEPT);
         assert!(digests.take(NodeId(2), Zxid(1_999), 7).is_some());
     }
 }

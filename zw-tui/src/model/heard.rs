@@ -164,7 +164,7 @@ fn on_status(state: &mut State, now: Duration, index: usize, status: Box<Status>
     let was_late = node.sight.freshness(now) != super::sight::Freshness::Fresh;
     let rates = node.sight.rates();
     let is_same = was.as_ref() == Some(&*status);
-    let (applied, digest) = (status.applied_zxid, status.digest);
+    let applied = status.applied_zxid;
     node.past.take(now, &status);
     let turns = node.sight.take(now, status, round_trip);
     if !is_same || was_late || node.sight.rates() != rates {
@@ -175,7 +175,6 @@ fn on_status(state: &mut State, now: Duration, index: usize, status: Box<Status>
             note(state, now, Source::Member(member), level, text);
         }
     }
-    state.agreement.take(index, applied, digest);
     measured::compare(state, now, index);
     let mut effects = if state.tree.node == index { state.tree.refresh(applied) } else { Vec::new() };
     effects.extend(output_again(state));

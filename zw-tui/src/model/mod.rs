@@ -9,7 +9,6 @@
 
 pub mod about;
 pub mod acts;
-pub mod agreement;
 pub mod attached;
 pub mod broker;
 pub mod causes;
@@ -53,7 +52,6 @@ use crate::member::Member;
 use crate::supervisor::{Asked, Exit};
 use crate::theme;
 use about::About;
-use agreement::Agreement;
 use broker::BrokerSight;
 use causes::Causes;
 use diff::DiffView;
@@ -109,8 +107,6 @@ pub struct State {
     pub loads: Loads,
     /// The newest feed of events.
     pub feed: Option<Feed>,
-    /// Whether the replicas are equal.
-    pub agreement: Agreement,
     /// The scenarios.
     pub scenarios: Scenarios,
     /// The messages of one write.
@@ -407,7 +403,6 @@ impl State {
             time: TimeView::default(),
             loads: Loads::default(),
             feed: None,
-            agreement: Agreement::default(),
             scenarios: Scenarios::default(),
             flow: Flow::default(),
             elections,

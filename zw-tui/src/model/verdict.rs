@@ -178,7 +178,7 @@ pub fn defects(state: &State) -> Vec<String> {
         let advice = "unless somebody else wrote below /zw-load this is a defect, keep the data and report it";
         defects.push(format!("the load's check failed: {evidence}: {advice}"));
     }
-    if let Some(evidence) = state.agreement.first() {
+    if let Some(evidence) = state.measured.digests.first() {
         defects.push(format!("{evidence}: a defect, keep the data and report it"));
     }
     defects

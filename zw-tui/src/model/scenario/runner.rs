@@ -92,8 +92,8 @@ impl Runner {
             seed: state.scenarios.seed,
             epoch: None,
             operations_before: 0,
-            disagreements_before: state.agreement.violations(),
-            compared_before: state.agreement.compared(),
+            disagreements_before: state.measured.digests.violations(),
+            compared_before: state.measured.digests.compared(),
             load_runs_before: state.loads.current.as_ref().map_or(0, |load| load.run),
             feed_runs_before: state.feed.as_ref().map_or(0, |feed| feed.run),
             write: None,
@@ -158,8 +158,8 @@ impl Runner {
     fn violation(&self, state: &State) -> Option<String> {
         let load = state.loads.current.as_ref().filter(|load| load.run > self.load_runs_before);
         let found = load.and_then(|load| load.report.as_ref()?.first_violation.clone());
-        let differ = state.agreement.violations() > self.disagreements_before;
-        found.or_else(|| state.agreement.first().filter(|_| differ).map(str::to_owned))
+        let differ = state.measured.digests.violations() > self.disagreements_before;
+        found.or_else(|| state.measured.digests.first().filter(|_| differ).map(str::to_owned))
     }
 
     fn enter(&mut self, stage: Stage, now: Duration) {
@@ -384,8 +384,8 @@ impl Runner {
             (None, None) => Verdict::Passed,
         };
         let events = feed.map_or(0, |feed| u64::from(feed.acknowledged));
-        let compared = state.agreement.compared() - self.compared_before;
-        let differing = state.agreement.violations() - self.disagreements_before;
+        let compared = state.measured.digests.compared() - self.compared_before;
+        let differing = state.measured.digests.violations() - self.disagreements_before;
         Outcome {
             name: self.script.0.name.to_owned(),
             verdict,
