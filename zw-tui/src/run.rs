@@ -219,6 +219,8 @@ impl Loop {
             Effect::Children { .. }
             | Effect::Value { .. }
             | Effect::Write { .. }
+            | Effect::Count { .. }
+            | Effect::Delete { .. }
             | Effect::Faults { .. }
             | Effect::Redial { .. } => {
                 self.console.cluster.perform(effect);

@@ -24,6 +24,15 @@ pub enum Command {
         /// Its data.
         data: String,
     },
+    /// A deletion of a subtree.
+    Delete {
+        /// Through which node, counted from 0.
+        node: usize,
+        /// The subtree's root.
+        path: String,
+        /// Znodes below the root; none before they were counted.
+        below: Option<u64>,
+    },
     /// A fault, and how long it lasts; none until it is healed.
     Fault(Trouble, Option<Duration>),
     /// The end of faults.
@@ -35,8 +44,15 @@ pub enum Command {
 }
 
 const ACTS: [Act; 5] = [Act::Kill, Act::Stop, Act::Pause, Act::Resume, Act::Revive];
-const ALIASES: [(&str, &str); 6] =
-    [("q", "quit"), ("q!", "quit"), ("exit", "quit"), ("h", "help"), ("set", "write"), ("start", "revive")];
+const ALIASES: [(&str, &str); 7] = [
+    ("q", "quit"),
+    ("q!", "quit"),
+    ("exit", "quit"),
+    ("h", "help"),
+    ("set", "write"),
+    ("start", "revive"),
+    ("rm", "delete"),
+];
 /// What a write looks like.
 const WRITE_USAGE: &str = "write [n2] /path data";
 /// How much of what was typed is repeated in an answer.
@@ -59,6 +75,9 @@ pub fn parse(line: &str, state: &State, now: Duration) -> Result<Command, String
     }
     if verb == "write" {
         return write(rest, state, now);
+    }
+    if verb == "delete" && !rest.is_empty() {
+        return delete(rest, state, now);
     }
     if state.has_test_hooks && verb == "debug" {
         return breakage(rest).map(Command::Break);
@@ -145,6 +164,16 @@ fn write(text: &str, state: &State, now: Duration) -> Result<Command, String> {
     let (path, data) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
     check_path(path).map_err(|reason| format!("{reason}; {WRITE_USAGE}"))?;
     Ok(Command::Write { node, path: path.to_owned(), data: data.to_owned() })
+}
+
+/// `/path`, with `nK` before it for another node than the selected one.
+fn delete(text: &str, state: &State, now: Duration) -> Result<Command, String> {
+    let (node, path) = match text.split_once(char::is_whitespace) {
+        Some((word, path)) if !text.starts_with('/') => (through(word, text, state, now)?, path.trim()),
+        _ => (state.node, text),
+    };
+    check_path(path).map_err(|reason| format!("{reason}; delete [n2] /path"))?;
+    Ok(Command::Delete { node, path: path.to_owned(), below: None })
 }
 
 /// The node that `word` names, the first of `text`, which does not begin with a path.

@@ -3,6 +3,7 @@
 use super::command::{self, Command};
 use super::fault_command::Cure;
 use super::table::{self, Id, pause_or_resume};
+use crate::key::Key;
 use crate::member::Member;
 use crate::model::acts::{self, Act, say};
 use crate::model::events::{Event, Level, Source};
@@ -11,7 +12,7 @@ use crate::model::overlay::{HISTORY_MAX, Input, Overlay, Printed, WriteForm};
 use crate::model::select::{Face, node_absence, node_face, printable};
 use crate::model::text::TextPage;
 use crate::model::verdict::judge;
-use crate::model::{Node, Pane, State, faults};
+use crate::model::{Node, Pane, State, deletion, faults};
 use crate::supervisor::Order;
 use bytes::Bytes;
 use std::time::Duration;
@@ -38,6 +39,10 @@ pub fn perform(state: &mut State, now: Duration, id: Id) -> Vec<Effect> {
             }
             None => Vec::new(),
         },
+        Id::Delete => {
+            let (node, path) = (state.tree.node, state.tree.selected().to_owned());
+            deletion::ask(state, now, node, path, Some(Key::char('D')))
+        }
         Id::Cut => run_line(state, now, "cut"),
         Id::Heal => faults::heal(state, now, |_| true),
         Id::Undo => acts::undo(state, now),
@@ -200,6 +205,10 @@ fn run_line(state: &mut State, now: Duration, line: &str) -> Vec<Effect> {
 /// Runs a line of the command line; the error stays for the person to mend.
 pub fn run_command(state: &mut State, now: Duration, line: &str) -> Result<Vec<Effect>, String> {
     let command = command::parse(line, state, now)?;
+    if let Command::Delete { node, path, .. } = &command {
+        deletion::check(path)?;
+        check_writable(state, now, *node).map_err(|refusal| refusal.words)?;
+    }
     if let Command::Write { node, path, data } = &command {
         check_writable(state, now, *node).map_err(|refusal| match refusal.instead {
             Some(other) => format!("{}: write {other} {path} {}", refusal.words, printable(data.as_bytes(), 40)),
@@ -213,8 +222,13 @@ pub fn run_command(state: &mut State, now: Duration, line: &str) -> Result<Vec<E
         state.history.push(line.to_owned());
     }
     state.overlay = None;
+    Ok(execute(state, now, command))
+}
+
+/// Carries out what was understood.
+pub fn execute(state: &mut State, now: Duration, command: Command) -> Vec<Effect> {
     state.version += 1;
-    Ok(match command {
+    match command {
         Command::Action(id) => perform(state, now, id),
         Command::Fault(trouble, lasts) => faults::begin(state, now, trouble, lasts),
         Command::Heal(Cure::All) => faults::heal(state, now, |_| true),
@@ -223,7 +237,16 @@ pub fn run_command(state: &mut State, now: Duration, line: &str) -> Result<Vec<E
         Command::Act(act, members) => acts::perform_all(state, now, act, &members),
         Command::Break(breakage) => vec![Effect::Break(breakage)],
         Command::Write { node, path, data } => write(state, now, node, path, data),
-    })
+        Command::Delete { node, path, .. } => deletion::ask(state, now, node, path, None),
+    }
+}
+
+/// Carries out what was asked about and confirmed.
+pub fn execute_confirmed(state: &mut State, now: Duration, command: Command) -> Vec<Effect> {
+    match command {
+        Command::Delete { node, path, below } => deletion::begin(state, now, node, path, below.unwrap_or(0)),
+        command => execute(state, now, command),
+    }
 }
 
 /// Why a write through a node is not even sent.

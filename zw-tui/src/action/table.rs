@@ -6,7 +6,7 @@
 use crate::key::{Code, Key};
 use crate::member::Member;
 use crate::model::acts::Act;
-use crate::model::{Desired, Pane, State};
+use crate::model::{Desired, Pane, State, deletion};
 
 /// An action.
 #[derive(Clone, Copy, Debug)]
@@ -92,6 +92,7 @@ pub enum Id {
     Heal,
     Undo,
     Write,
+    Delete,
     Suspend,
     Quit,
     Leave,
@@ -162,6 +163,17 @@ pub const ACTIONS: &[Action] = &[
         "write",
         "Write a znode through the selected node: make it, or set its data",
         "write",
+    ),
+    in_pane(
+        Pane::Tree,
+        act(
+            Id::Delete,
+            Class::Data,
+            &[key('D')],
+            "delete",
+            "Delete the selected znode and all below it; asks first",
+            "delete",
+        ),
     ),
     act(Id::Quit, Class::Leave, &[key('q')], "quit", "Close what lies on top; at the top, stop all and leave", "quit"),
     look(Id::Why, &[key('!')], "why", "Explain the verdict: what is wrong and what to do", "why"),
@@ -263,6 +275,7 @@ pub fn enabled(id: Id, state: &State) -> Result<(), String> {
         },
         Id::Heal if state.faults.active().is_empty() => Err("there are no faults".into()),
         Id::Undo if state.undo.is_empty() => Err("nothing to undo".into()),
+        Id::Delete => deletion::check(state.tree.selected()),
         Id::Write if state.nodes.is_empty() => Err("there is no node".into()),
         Id::Pane(Pane::Brokers) if state.brokers.is_empty() => Err("there are no brokers".into()),
         _ => Ok(()),

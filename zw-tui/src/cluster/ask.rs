@@ -1,8 +1,9 @@
 //! Questions about the tree, and writes: in order, over one connection that is made when it is needed.
 
 use super::READ_TIMEOUT;
+use super::delete;
 use super::poll::reason;
-use crate::model::message::{Effect, Msg, WriteFailure, Written};
+use crate::model::message::{DeleteFailure, Effect, Msg, WriteFailure, Written};
 use crate::model::tree::PAGE_ROWS;
 use bytes::Bytes;
 use std::time::Duration;
@@ -61,6 +62,10 @@ pub(super) async fn read(node: usize, address: String, mut questions: Receiver<E
                 let result = value(&mut line, &path).await.map_err(|error| reason(&error));
                 Msg::Value { node, path, result }
             }
+            Effect::Count { path, .. } => {
+                let result = delete::count(&mut line, &path).await.map_err(|error| reason(&error));
+                Msg::Counted { node, path, result }
+            }
             Effect::Redial { .. } => {
                 line.hang_up();
                 continue;
@@ -77,22 +82,35 @@ pub(super) async fn read(node: usize, address: String, mut questions: Receiver<E
 pub(super) async fn write(node: usize, address: String, mut writes: Receiver<Effect>, messages: Sender<Msg>) {
     let mut line = Line::new(address, WRITE_TIMEOUT);
     while let Some(effect) = writes.recv().await {
-        let Effect::Write { path, data, .. } = effect else {
-            line.hang_up();
-            continue;
-        };
-        let began = Instant::now();
-        let result = match set_or_create(&mut line, &path, &data).await {
-            Ok((zxid, created, version)) => Ok(Written { created, version, zxid, took: began.elapsed() }),
-            Err(error) => {
-                let is_parent_missing = error.code() == Some(ErrorCode::NoNode);
-                let advice = if is_parent_missing { "; write that one first" } else { "" };
-                let reason = format!("{}{advice}", reason(&error));
-                Err(WriteFailure { reason, may_be_done: !error.outcome_is_known() })
+        let message = match effect {
+            Effect::Write { path, data, .. } => {
+                let result = write_one(&mut line, &path, &data).await;
+                Msg::Written { node, path, result }
+            }
+            Effect::Delete { path, at_most, .. } => {
+                let result = delete::delete(&mut line, &path, at_most).await;
+                Msg::Deleted { node, path, result }
+            }
+            _ => {
+                line.hang_up();
+                continue;
             }
         };
-        if messages.send(Msg::Written { node, path, result }).await.is_err() {
+        if messages.send(message).await.is_err() {
             return;
+        }
+    }
+}
+
+async fn write_one(line: &mut Line, path: &str, data: &Bytes) -> Result<Written, WriteFailure> {
+    let began = Instant::now();
+    match set_or_create(line, path, data).await {
+        Ok((zxid, created, version)) => Ok(Written { created, version, zxid, took: began.elapsed() }),
+        Err(error) => {
+            let is_parent_missing = error.code() == Some(ErrorCode::NoNode);
+            let advice = if is_parent_missing { "; write that one first" } else { "" };
+            let reason = format!("{}{advice}", reason(&error));
+            Err(WriteFailure { reason, may_be_done: !error.outcome_is_known() })
         }
     }
 }
@@ -138,7 +156,7 @@ fn written((zxid, answer): (Zxid, Answer)) -> Result<(Zxid, bool, i32), ClientEr
     }
 }
 
-fn unexpected(answer: &Answer) -> ClientError {
+pub(super) fn unexpected(answer: &Answer) -> ClientError {
     ClientError::Protocol(format!("an answer of kind {}, which does not fit the question", answer.kind()))
 }
 
@@ -148,6 +166,10 @@ pub(super) fn failed(effect: Effect, reason: &str, may_be_done: bool) -> Option<
     match effect {
         Effect::Children { node, path, after } => Some(Msg::Children { node, path, after, result: Err(reason) }),
         Effect::Value { node, path } => Some(Msg::Value { node, path, result: Err(reason) }),
+        Effect::Count { node, path } => Some(Msg::Counted { node, path, result: Err(reason) }),
+        Effect::Delete { node, path, .. } => {
+            Some(Msg::Deleted { node, path, result: Err(DeleteFailure { znodes: 0, reason, may_be_done }) })
+        }
         Effect::Write { node, path, .. } => {
             Some(Msg::Written { node, path, result: Err(WriteFailure { reason, may_be_done }) })
         }

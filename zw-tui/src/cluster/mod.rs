@@ -3,6 +3,7 @@
 //! Invariant: an unreachable node is a normal state. No task ends for it, and the screen never waits for a task.
 
 mod ask;
+mod delete;
 mod faults;
 mod poll;
 
@@ -63,8 +64,10 @@ impl Cluster {
             return;
         }
         let queue = match &effect {
-            Effect::Children { node, .. } | Effect::Value { node, .. } => self.readers.get(*node),
-            Effect::Write { node, .. } => self.writers.get(*node),
+            Effect::Children { node, .. } | Effect::Value { node, .. } | Effect::Count { node, .. } => {
+                self.readers.get(*node)
+            }
+            Effect::Write { node, .. } | Effect::Delete { node, .. } => self.writers.get(*node),
             _ => None,
         };
         let Some(queue) = queue else { return };

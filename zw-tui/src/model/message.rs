@@ -69,6 +69,24 @@ pub enum Msg {
         /// How.
         result: Result<Written, WriteFailure>,
     },
+    /// The znodes of a subtree were counted, or why not.
+    Counted {
+        /// Which node, from 0.
+        node: usize,
+        /// The subtree's root.
+        path: String,
+        /// How many there are below the root.
+        result: Result<u64, String>,
+    },
+    /// A deletion ended.
+    Deleted {
+        /// Which node took it, from 0.
+        node: usize,
+        /// The subtree's root.
+        path: String,
+        /// How.
+        result: Result<Deleted, DeleteFailure>,
+    },
     /// A node took the faults that were asked of it, or did not.
     Faults {
         /// Which node, from 0.
@@ -113,6 +131,28 @@ pub struct WriteFailure {
     pub may_be_done: bool,
 }
 
+/// A deletion that was acknowledged as a whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deleted {
+    /// How many znodes are gone.
+    pub znodes: u64,
+    /// The entry that removed the subtree's root.
+    pub zxid: Zxid,
+    /// From the first request to the last answer.
+    pub took: Duration,
+}
+
+/// A deletion that ended before its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeleteFailure {
+    /// How many znodes are gone all the same.
+    pub znodes: u64,
+    /// For a person.
+    pub reason: String,
+    /// Whether the last request may have been done all the same.
+    pub may_be_done: bool,
+}
+
 /// What the model wants done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
@@ -142,6 +182,22 @@ pub enum Effect {
         path: String,
         /// Its data.
         data: Bytes,
+    },
+    /// Count the znodes of a subtree, as a node has them.
+    Count {
+        /// Which node, from 0.
+        node: usize,
+        /// The subtree's root.
+        path: String,
+    },
+    /// Delete a subtree through a node, deepest first, each znode only in the version that is read.
+    Delete {
+        /// Which node, from 0.
+        node: usize,
+        /// The subtree's root.
+        path: String,
+        /// Znodes that may go, the root among them; if there are more, it stops.
+        at_most: u64,
     },
     /// Tell what a child printed.
     Output {

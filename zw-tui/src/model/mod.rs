@@ -8,6 +8,8 @@
 //! All times are since the start of the console.
 
 pub mod acts;
+pub mod confirm;
+pub mod deletion;
 pub mod events;
 pub mod faults;
 pub mod message;

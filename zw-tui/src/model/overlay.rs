@@ -1,5 +1,6 @@
 //! What lies over the panes and takes the keys: the help, the command line, the write form, the explanation.
 
+use super::confirm::Confirm;
 use super::text::TextPage;
 use crate::key::{Code, Key};
 use crate::member::Member;
@@ -42,6 +43,8 @@ pub enum Overlay {
     },
     /// What a child printed.
     Output(Printed),
+    /// A question before an act that cannot be taken back.
+    Confirm(Box<Confirm>),
 }
 
 /// What a child printed, as far as it is kept, and where it is read.

@@ -6,7 +6,7 @@ use super::message::{Effect, Msg, WriteFailure, Written};
 use super::overlay::{Input, Overlay, WriteForm};
 use super::select::printable;
 use super::sight::Turn;
-use super::{Desired, Observed, Pane, State, faults};
+use super::{Desired, Observed, Pane, State, deletion, faults};
 use crate::action::command::{check_path, completed};
 use crate::action::table::{ACTIONS, Action, Id, lookup};
 use crate::action::{perform, table};
@@ -41,6 +41,8 @@ pub fn update(state: &mut State, now: Duration, message: Msg) -> Vec<Effect> {
         }
         Msg::Children { .. } | Msg::Value { .. } => Vec::new(),
         Msg::Written { node, path, result } => on_written(state, now, node, &path, result),
+        Msg::Counted { path, result, .. } => deletion::on_counted(state, &path, result),
+        Msg::Deleted { node, path, result } => deletion::on_deleted(state, now, node, &path, result),
         Msg::Faults { node, refused } => {
             faults::on_set(state, now, node, refused.as_deref());
             Vec::new()
@@ -71,7 +73,7 @@ pub fn expire(state: &mut State, now: Duration) {
     }
 }
 
-fn note(state: &mut State, at: Duration, source: Source, level: Level, text: String) {
+pub(super) fn note(state: &mut State, at: Duration, source: Source, level: Level, text: String) {
     state.events.push(Event { at, source, level, text });
     state.version += 1;
 }
@@ -89,6 +91,7 @@ fn on_key(state: &mut State, now: Duration, key: Key) -> Vec<Effect> {
             Some(action) => perform::perform(state, now, action.id),
             None => Vec::new(),
         },
+        (Some(Overlay::Confirm(asked)), None) => deletion::in_confirm(state, now, key, asked),
         (Some(_), None) if key == Key::plain(Code::Esc) => Vec::new(),
         (Some(Overlay::Help { filter, cursor }), None) => in_help(state, now, key, filter, cursor),
         (Some(Overlay::Command { input, recalled, .. }), None) => in_command(state, now, key, input, recalled),

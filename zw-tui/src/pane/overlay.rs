@@ -1,6 +1,7 @@
 //! What lies over the panes: help, write form, explanation.
 
 use super::canvas::{Canvas, Text, fit, wrap};
+use super::confirm;
 use crate::action::command::line_of;
 use crate::action::table::{Class, enabled};
 use crate::layout::first_shown;
@@ -28,13 +29,14 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, state: &State, now: Duration, overla
         Overlay::Write(form) => write_form(canvas, state, form, body),
         Overlay::Text { page, top } => text(canvas, state, now, *page, *top, body),
         Overlay::Output(printed) => output(canvas, printed, body),
+        Overlay::Confirm(asked) => confirm::draw(canvas, asked, body),
         // Drawn in the prompt's row.
         Overlay::Command { .. } => {}
     }
 }
 
 /// A box in the middle of the body; all of it if the body is small.
-fn modal(canvas: &mut Canvas<'_>, body: Rect, width: u16, height: u16, left: &Text, right: &Text) -> Rect {
+pub(super) fn modal(canvas: &mut Canvas<'_>, body: Rect, width: u16, height: u16, left: &Text, right: &Text) -> Rect {
     let (width, height) = (width.min(body.width), height.min(body.height));
     let area = Rect { x: body.x + (body.width - width) / 2, y: body.y + (body.height - height) / 2, width, height };
     canvas.clear(area);

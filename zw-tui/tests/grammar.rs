@@ -1,0 +1,202 @@
+//! What the keys mean everywhere: questions before deletions, filters, marks, chords, the composer; as screens and as
+//! effects.
+
+#![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
+use bytes::Bytes;
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use std::time::Duration;
+use zw_core::ids::{Epoch, Zxid};
+use zw_core::tree::command::Stat;
+use zw_core::wire::client::ChildrenPage;
+use zw_tui::key::{Code, Key};
+use zw_tui::member::Member;
+use zw_tui::model::State;
+use zw_tui::model::message::{DeleteFailure, Deleted, Effect, Msg};
+use zw_tui::model::update::update;
+use zw_tui::pane::draw;
+use zw_tui::supervisor::{Change, Report};
+use zw_tui::theme::Theme;
+
+const ASCII: Theme = Theme { color: false, ascii: true };
+const UNICODE: Theme = Theme { color: true, ascii: false };
+const SIZES: [(u16, u16); 4] = [(160, 45), (80, 24), (40, 12), (20, 5)];
+
+/// A console of three nodes and a broker that run, in a script of messages at times.
+struct Script {
+    state: State,
+    now: Duration,
+    /// What the newest message wanted done.
+    effects: Vec<Effect>,
+}
+
+impl Script {
+    fn new() -> Script {
+        let addresses = |base: u16, count: u16| (0..count).map(|i| format!("127.0.0.1:{}", base + i)).collect();
+        let state = State::new(addresses(8080, 3), addresses(9090, 2));
+        let mut script = Script { state, now: Duration::ZERO, effects: Vec::new() };
+        let members: Vec<Member> = script.state.members().collect();
+        for (member, pid) in members.into_iter().zip(41_201..) {
+            for change in [Change::Spawned { pid }, Change::Listening] {
+                script.tell(Msg::Supervisor(Report { member: Some(member), change }));
+            }
+        }
+        script.after(1_000);
+        script
+    }
+
+    fn after(&mut self, millis: u64) -> &mut Script {
+        self.now += Duration::from_millis(millis);
+        self
+    }
+
+    fn tell(&mut self, message: Msg) -> &mut Script {
+        self.effects = update(&mut self.state, self.now, message);
+        self
+    }
+
+    fn key(&mut self, key: Key) -> &mut Script {
+        self.tell(Msg::Key(key))
+    }
+
+    fn keys(&mut self, keys: &str) -> &mut Script {
+        for key in keys.chars() {
+            self.key(match key {
+                '\r' => Key::plain(Code::Enter),
+                '\x1b' => Key::plain(Code::Esc),
+                '\t' => Key::plain(Code::Tab),
+                key => Key::char(key),
+            });
+        }
+        self
+    }
+
+    /// The children of a znode, each with so many of its own.
+    fn children(&mut self, path: &str, children: &[(&str, u32)]) -> &mut Script {
+        let stat = |children| Stat { num_children: children, version: 2, data_length: 5, ..Stat::default() };
+        let page = ChildrenPage {
+            names: children.iter().map(|(name, _)| (*name).to_owned()).collect(),
+            stats: children.iter().map(|(_, count)| stat(*count)).collect(),
+            stat: stat(u32::try_from(children.len()).unwrap()),
+            more: false,
+        };
+        self.tell(Msg::Children { node: 0, path: path.into(), after: String::new(), result: Ok(page) })
+    }
+
+    fn value(&mut self, path: &str, data: &'static [u8]) -> &mut Script {
+        let length = u32::try_from(data.len()).unwrap();
+        let stat = Stat { version: 3, data_length: length, mzxid: Zxid::new(Epoch(7), 1_041), ..Stat::default() };
+        let result = Ok((Bytes::from_static(data), stat));
+        self.tell(Msg::Value { node: 0, path: path.into(), result })
+    }
+
+    /// The tree's pane with a few znodes, the cursor on /goals.
+    fn tree(&mut self) -> &mut Script {
+        self.key(Key::ctrl('r'));
+        self.children("/", &[("brokers", 3), ("config", 0), ("goals", 7), ("zooweeper", 0)]);
+        self.keys("4jjj")
+    }
+
+    fn toast(&self) -> String {
+        self.state.toast.as_ref().map_or_else(String::new, |toast| toast.text.clone())
+    }
+
+    fn screen(&self, theme: &Theme, width: u16, height: u16) -> String {
+        let mut buffer = Buffer::empty(Rect::new(0, 0, width, height));
+        draw(&self.state, theme, self.now, &mut buffer);
+        let rows = buffer.content().chunks(usize::from(width));
+        rows.map(|row| row.iter().map(|cell| cell.symbol()).collect::<String>().trim_end().to_owned() + "\n").collect()
+    }
+
+    /// The box with this title, as it is at all sizes.
+    fn boxes(&self, theme: &Theme, title: &str) -> String {
+        let cut = |(width, height): &(u16, u16)| {
+            let screen = self.screen(theme, *width, *height);
+            let rows: Vec<Vec<char>> = screen.lines().map(|row| row.chars().collect()).collect();
+            let text = |row: &Vec<char>| row.iter().collect::<String>();
+            let top = rows.iter().position(|row| text(row).contains(title)).unwrap();
+            let before: String = text(&rows[top]).split(title).next().unwrap().to_owned();
+            let left = before.chars().count() - 3;
+            let corners = [('┐', '└'), ('+', '+')];
+            let (right_corner, low_corner) = corners[usize::from(theme.ascii)];
+            let right = left + 1 + rows[top][left + 1..].iter().position(|cell| *cell == right_corner).unwrap();
+            let height = 1 + rows[top + 1..].iter().position(|row| row[left] == low_corner).unwrap();
+            let lines = rows[top..=top + height].iter().map(|row| row.iter().take(right + 1).skip(left));
+            let lines: String = lines.map(|line| line.collect::<String>() + "\n").collect();
+            format!("{width}x{}\n{lines}", screen.lines().count())
+        };
+        SIZES.iter().map(cut).collect()
+    }
+}
+
+fn counted(script: &mut Script, below: u64) {
+    script.tell(Msg::Counted { node: 0, path: "/goals".into(), result: Ok(below) });
+}
+
+#[test]
+fn a_deletion_counts_asks_and_only_then_deletes() {
+    let mut script = Script::new();
+    script.tree().keys("D");
+    assert_eq!(script.effects, [Effect::Count { node: 0, path: "/goals".into() }]);
+    script.after(400).keys("y");
+    assert_eq!(script.effects, [], "it is not counted yet");
+    counted(&mut script, 7);
+    insta::assert_snapshot!(script.boxes(&ASCII, "Delete /goals"));
+    script.after(400).keys("y");
+    assert_eq!(script.effects, [Effect::Delete { node: 0, path: "/goals".into(), at_most: 8 }]);
+    let deleted = Deleted { znodes: 8, zxid: Zxid::new(Epoch(7), 1_050), took: Duration::from_micros(2_300) };
+    script.tell(Msg::Deleted { node: 0, path: "/goals".into(), result: Ok(deleted) });
+    assert_eq!(script.toast(), "deleted /goals, 8 znodes  7:1050  2.3ms");
+    assert!(script.effects.contains(&Effect::Children { node: 0, path: "/".into(), after: String::new() }));
+}
+
+#[test]
+fn nothing_but_a_deliberate_answer_deletes() {
+    let answers = ["\r", "\x1b", "n", "q", "DDDDy", "DDDD\r", "Y", " ", "\t"];
+    for answer in answers {
+        let mut script = Script::new();
+        script.tree().keys("D");
+        counted(&mut script, 7);
+        if !answer.starts_with('D') {
+            script.after(400);
+        }
+        for key in answer.chars() {
+            script.keys(&key.to_string());
+            assert!(!script.effects.iter().any(|effect| matches!(effect, Effect::Delete { .. })), "{answer:?}");
+        }
+        script.tell(Msg::Click(zw_tui::model::Pane::Tree, Some(1)));
+        assert!(!script.effects.iter().any(|effect| matches!(effect, Effect::Delete { .. })));
+    }
+}
+
+#[test]
+fn a_large_deletion_wants_the_name() {
+    let mut script = Script::new();
+    script.tree().keys("D");
+    counted(&mut script, 21);
+    script.after(400).keys("y\r");
+    assert_eq!(script.effects, [], "that is not the name");
+    script.key(Key::plain(Code::Backspace)).keys("goal");
+    insta::assert_snapshot!(script.boxes(&UNICODE, "Delete /goals"));
+    script.keys("s\r");
+    assert_eq!(script.effects, [Effect::Delete { node: 0, path: "/goals".into(), at_most: 22 }]);
+    let failure = DeleteFailure { znodes: 3, reason: "no answer".into(), may_be_done: true };
+    script.tell(Msg::Deleted { node: 0, path: "/goals".into(), result: Err(failure) });
+    assert!(script.toast().ends_with("(the last of it may be done all the same); 3 znodes are gone"));
+}
+
+#[test]
+fn what_cannot_be_deleted_is_not_asked_about() {
+    let mut script = Script::new();
+    script.tree().keys("gD");
+    assert_eq!(script.effects, []);
+    assert!(script.toast().contains("the root"), "{}", script.toast());
+    script.keys("1D");
+    assert_eq!(script.effects, [], "no znode is selected in the nodes' pane");
+    script.keys(":delete /goals/x\r");
+    assert_eq!(script.effects, [Effect::Count { node: 0, path: "/goals/x".into() }]);
+    script.tell(Msg::Counted { node: 0, path: "/goals/x".into(), result: Err("no such znode: /goals/x".into()) });
+    script.after(400).keys("y");
+    assert_eq!(script.effects, []);
+}
