@@ -218,7 +218,7 @@ impl Loop {
             Effect::Break(breakage) => self.break_on_purpose(breakage),
             Effect::Children { .. }
             | Effect::Value { .. }
-            | Effect::Write { .. }
+            | Effect::Write(_)
             | Effect::Count { .. }
             | Effect::Delete { .. }
             | Effect::Faults { .. }

@@ -13,8 +13,9 @@ use zw_core::wire::client::ChildrenPage;
 use zw_tui::key::{Code, Key};
 use zw_tui::member::Member;
 use zw_tui::model::State;
-use zw_tui::model::message::{DeleteFailure, Deleted, Effect, Msg};
+use zw_tui::model::message::{DeleteFailure, Deleted, Effect, Msg, WriteFailure, Written};
 use zw_tui::model::update::update;
+use zw_tui::model::write::{Mode, WriteOrder};
 use zw_tui::pane::draw;
 use zw_tui::supervisor::{Change, Report};
 use zw_tui::theme::Theme;
@@ -199,4 +200,51 @@ fn what_cannot_be_deleted_is_not_asked_about() {
     script.tell(Msg::Counted { node: 0, path: "/goals/x".into(), result: Err("no such znode: /goals/x".into()) });
     script.after(400).keys("y");
     assert_eq!(script.effects, []);
+}
+
+#[test]
+fn the_composer_says_how_where_and_how_often() {
+    let mut script = Script::new();
+    script.keys("Wqueue/t\rone").key(Key::ctrl('j')).keys("two").keys("\t");
+    // From create or set: create, set, sequence.
+    script.key(Key::plain(Code::Right)).key(Key::plain(Code::Right)).keys(" \t").key(Key::plain(Code::Left));
+    script.keys("\t").key(Key::plain(Code::Backspace)).keys("20");
+    insta::assert_snapshot!(script.boxes(&UNICODE, "Write "));
+    script.keys("\r");
+    let order = WriteOrder { mode: Mode::Sequence, count: 20, ..WriteOrder::put(2, "/queue/t", "one\ntwo") };
+    assert_eq!(script.effects, [Effect::Write(order)]);
+    let failure = WriteFailure { reason: "no quorum".into(), may_be_done: true, done: 3 };
+    script.keys("x").tell(Msg::Written { node: 2, path: "/queue/t".into(), result: Err(failure) });
+    let screen = script.screen(&ASCII, 80, 24);
+    assert!(screen.contains("no quorum (it may be done all the same); 3 writes before it were done"), "{screen}");
+    assert!(screen.contains("one") && screen.contains("two"), "the text is kept\n{screen}");
+    script.keys("\r");
+    let (last, took) = ("/queue/t0000000022".to_owned(), Duration::from_millis(40));
+    let written = Written { created: true, version: 0, zxid: Zxid::new(Epoch(7), 9), took, last, count: 20 };
+    script.tell(Msg::Written { node: 2, path: "/queue/t".into(), result: Ok(written) });
+    assert_eq!(script.toast(), "20 writes, the last: made /queue/t0000000022  v0  7:9 via n3  40.0ms");
+    assert_eq!(script.state.overlay, None);
+}
+
+#[test]
+fn the_composer_deletes_only_after_the_question() {
+    let mut script = Script::new();
+    script.tree().keys("W\t\t").key(Key::plain(Code::Left)).keys("\r");
+    assert_eq!(script.effects, [Effect::Count { node: 0, path: "/goals".into() }]);
+    counted(&mut script, 7);
+    script.after(400).keys("y");
+    assert_eq!(script.effects, [Effect::Delete { node: 0, path: "/goals".into(), at_most: 8 }]);
+}
+
+#[test]
+fn a_large_paste_is_whole_and_no_key_in_it_acts() {
+    let mut script = Script::new();
+    script.keys("Wbig\r");
+    let text = "K P T D y\r\n\x1b[2J".repeat(64 * 1_024 / 16);
+    script.tell(Msg::Paste(text.clone()));
+    assert_eq!(script.effects, []);
+    assert!(!script.screen(&UNICODE, 80, 24).contains('\x1b'));
+    script.keys("\r");
+    let [Effect::Write(order)] = &script.effects[..] else { panic!("{:?}", script.effects) };
+    assert_eq!(order.data, text.replace("\r\n", "\n").into_bytes());
 }

@@ -19,6 +19,7 @@ use zw_tui::model::overlay::Overlay;
 use zw_tui::model::select::node_line;
 use zw_tui::model::update::update;
 use zw_tui::model::verdict::{Word, judge};
+use zw_tui::model::write::WriteOrder;
 use zw_tui::model::{Desired, Pane, State};
 use zw_tui::pane::draw;
 use zw_tui::supervisor::{Asked, Change, Exit, Order, Report};
@@ -132,8 +133,8 @@ fn message() -> impl Strategy<Value = Msg> {
         }),
         1 => (node, path(), any::<bool>()).prop_map(|(node, path, is_ok)| {
             let took = Duration::ZERO;
-            let written = Written { created: is_ok, version: 0, zxid: Zxid::ZERO, took };
-            let failure = WriteFailure { reason: "no quorum".into(), may_be_done: is_ok };
+            let written = Written { created: is_ok, version: 0, zxid: Zxid::ZERO, took, last: path.clone(), count: 1 };
+            let failure = WriteFailure { reason: "no quorum".into(), may_be_done: is_ok, done: 0 };
             Msg::Written { node, path, result: if is_ok { Ok(written) } else { Err(failure) } }
         }),
         1 => ".*".prop_map(Msg::Note),
@@ -152,7 +153,7 @@ proptest! {
             now += Duration::from_millis(millis);
             let before = state.version;
             for effect in update(&mut state, now, message) {
-                if let Effect::Children { node, .. } | Effect::Value { node, .. } | Effect::Write { node, .. } = effect {
+                if let Effect::Children { node, .. } | Effect::Value { node, .. } | Effect::Write(WriteOrder { node, .. }) = effect {
                     prop_assert!(node < NODES);
                 }
             }
@@ -184,7 +185,7 @@ proptest! {
         // q leaves, which is what it is for; in the help one can type it.
         for key in text.chars().filter(|key| *key != 'q') {
             for effect in update(&mut state, Duration::ZERO, Msg::Key(Key::char(key))) {
-                prop_assert!(!matches!(effect, Effect::Supervise(_) | Effect::Write { .. }), "{} did {:?}", key, effect);
+                prop_assert!(!matches!(effect, Effect::Supervise(_) | Effect::Write(_)), "{} did {:?}", key, effect);
             }
         }
     }
@@ -476,7 +477,7 @@ fn a_write_through_a_node_that_is_down_says_so_and_who_would_take_it() {
     }
     update(&mut state, SECOND, Msg::Key(Key::plain(Code::Esc)));
     let effects = type_keys(&mut state, ":write n2 /x 7");
-    assert_eq!(effects, [Effect::Write { node: 1, path: "/x".into(), data: Bytes::from_static(b"7") }]);
+    assert_eq!(effects, [Effect::Write(WriteOrder::put(1, "/x", "7"))]);
 }
 
 #[test]
@@ -547,13 +548,14 @@ fn a_write_keeps_its_text_until_it_succeeded() {
     key(&mut state, Key::plain(Code::Enter));
     update(&mut state, SECOND, Msg::Paste("K\nq".into()));
     let effects = key(&mut state, Key::plain(Code::Enter));
-    assert_eq!(effects, [Effect::Write { node: 0, path: "/a".into(), data: Bytes::from_static(b"K\nq") }]);
+    assert_eq!(effects, [Effect::Write(WriteOrder::put(0, "/a", "K\nq"))]);
     assert_eq!(key(&mut state, Key::plain(Code::Enter)), [], "it is sent once");
-    let failure = WriteFailure { reason: "no quorum".into(), may_be_done: false };
+    let failure = WriteFailure { reason: "no quorum".into(), may_be_done: false, done: 0 };
     update(&mut state, SECOND, Msg::Written { node: 0, path: "/a".into(), result: Err(failure) });
     let again = key(&mut state, Key::plain(Code::Enter));
     assert_eq!(again, effects, "the text is still there");
-    let written = Written { created: true, version: 0, zxid: Zxid::ZERO, took: SECOND };
+    let (last, took) = ("/a".to_owned(), SECOND);
+    let written = Written { created: true, version: 0, zxid: Zxid::ZERO, took, last, count: 1 };
     update(&mut state, SECOND, Msg::Written { node: 0, path: "/a".into(), result: Ok(written) });
     assert_eq!(state.overlay, None);
 }

@@ -2,12 +2,14 @@
 
 use super::fault_command::{self, Cure};
 use super::table::{ACTIONS, Id, by_id};
+use super::write_command;
 use crate::member::Member;
 use crate::model::State;
 use crate::model::acts::Act;
 use crate::model::faults::Trouble;
 use crate::model::message::Breakage;
 use crate::model::verdict::judge;
+use crate::model::write::WriteOrder;
 use std::time::Duration;
 
 /// A command that was understood.
@@ -15,15 +17,8 @@ use std::time::Duration;
 pub enum Command {
     /// An act on these.
     Act(Act, Vec<Member>),
-    /// A write through a node, counted from 0.
-    Write {
-        /// Which node.
-        node: usize,
-        /// The znode.
-        path: String,
-        /// Its data.
-        data: String,
-    },
+    /// A write.
+    Write(WriteOrder),
     /// A deletion of a subtree.
     Delete {
         /// Through which node, counted from 0.
@@ -53,8 +48,6 @@ const ALIASES: [(&str, &str); 7] = [
     ("start", "revive"),
     ("rm", "delete"),
 ];
-/// What a write looks like.
-const WRITE_USAGE: &str = "write [n2] /path data";
 /// How much of what was typed is repeated in an answer.
 const REPEATED_CHARS_MAX: usize = 40;
 
@@ -74,10 +67,10 @@ pub fn parse(line: &str, state: &State, now: Duration) -> Result<Command, String
         return fault_command::parse(verb, rest, state, now);
     }
     if verb == "write" {
-        return write(rest, state, now);
+        return write_command::write(rest, state, now);
     }
     if verb == "delete" && !rest.is_empty() {
-        return delete(rest, state, now);
+        return write_command::delete(rest, state, now);
     }
     if state.has_test_hooks && verb == "debug" {
         return breakage(rest).map(Command::Break);
@@ -98,7 +91,7 @@ fn unknown(verb: &str) -> String {
 }
 
 /// What was typed, so that it can stand in a message.
-fn repeated(text: &str) -> String {
+pub(super) fn repeated(text: &str) -> String {
     let head: String = text.chars().take(REPEATED_CHARS_MAX).collect();
     if head.len() < text.len() { format!("{head:?}...") } else { format!("{head:?}") }
 }
@@ -145,47 +138,6 @@ fn names(state: &State) -> String {
 fn leader(state: &State, now: Duration) -> Result<Member, String> {
     let leader = judge(state, now).leader.ok_or("nobody leads now; name a member, for example n3")?;
     u8::try_from(leader.0).map(Member::Node).map_err(|_| "nobody leads now".to_owned())
-}
-
-/// `/path the data`, with `nK` before it for another node than the selected one.
-fn write(text: &str, state: &State, now: Duration) -> Result<Command, String> {
-    if text.is_empty() {
-        return Err(format!("a write needs a path: {WRITE_USAGE}, for example write /goals 7; the key W opens a form"));
-    }
-    let (mut node, mut text) = (state.node, text);
-    if !text.starts_with('/') {
-        let (word, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
-        node = through(word, text, state, now)?;
-        text = rest.trim_start();
-        if text.is_empty() {
-            return Err(format!("a write needs a path: write {word} /path data"));
-        }
-    }
-    let (path, data) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
-    check_path(path).map_err(|reason| format!("{reason}; {WRITE_USAGE}"))?;
-    Ok(Command::Write { node, path: path.to_owned(), data: data.to_owned() })
-}
-
-/// `/path`, with `nK` before it for another node than the selected one.
-fn delete(text: &str, state: &State, now: Duration) -> Result<Command, String> {
-    let (node, path) = match text.split_once(char::is_whitespace) {
-        Some((word, path)) if !text.starts_with('/') => (through(word, text, state, now)?, path.trim()),
-        _ => (state.node, text),
-    };
-    check_path(path).map_err(|reason| format!("{reason}; delete [n2] /path"))?;
-    Ok(Command::Delete { node, path: path.to_owned(), below: None })
-}
-
-/// The node that `word` names, the first of `text`, which does not begin with a path.
-fn through(word: &str, text: &str, state: &State, now: Duration) -> Result<usize, String> {
-    let is_group = matches!(word, "leader" | "all" | "nodes" | "brokers") || word.contains(',');
-    if !is_group && word.parse::<Member>().is_err() {
-        return Err(format!("a path begins with /: write /{}", repeated(text).trim_matches('"')));
-    }
-    match targets("write", word, state, now)?[..] {
-        [member @ Member::Node(_)] => Ok(member.index()),
-        _ => Err(format!("write goes through one node, not through {}: {WRITE_USAGE}", repeated(word))),
-    }
 }
 
 fn breakage(text: &str) -> Result<Breakage, String> {
@@ -330,33 +282,6 @@ mod tests {
     }
 
     #[test]
-    fn writes_take_a_path_and_all_the_rest() {
-        let write = |node, path: &str, data: &str| Command::Write { node, path: path.into(), data: data.into() };
-        assert_eq!(parsed("write /a two words"), Ok(write(0, "/a", "two words")));
-        assert_eq!(parsed("write n2 /a x"), Ok(write(1, "/a", "x")));
-        assert_eq!(parsed("write /a"), Ok(write(0, "/a", "")));
-    }
-
-    #[test]
-    fn a_wrong_write_is_answered_with_a_right_one() {
-        for (line, help) in [
-            ("write", "needs a path: write [n2] /path data"),
-            ("write goals 3", "a path begins with /: write /goals 3"),
-            ("write n2", "needs a path: write n2 /path data"),
-            ("write n2 a x", "begins with /"),
-            ("write b1 /a x", "through one node, not through \"b1\": write [n2] /path data"),
-            ("write all /a x", "through one node"),
-            ("write n1,n2 /a x", "through one node"),
-            ("write n9 /a x", "there is no n9; write takes n1 to n3"),
-            ("write /a/ x", "must not end with a slash"),
-            ("write /a//b x", "empty name"),
-            ("write /a/../b x", ". or .."),
-        ] {
-            assert!(reason(line).contains(help), "{line}: {}", reason(line));
-        }
-    }
-
-    #[test]
     fn what_is_not_understood_is_answered_with_help() {
         assert!(reason("kil n1").contains("did you mean kill"));
         assert!(reason("").contains("help"));
@@ -373,7 +298,7 @@ mod tests {
             let reason = reason(&line);
             let is_open = ACTS.iter().any(|act| act.verb() == action.command)
                 || fault_command::VERBS.contains(&action.command)
-                || action.id == Id::Write;
+                || matches!(action.id, Id::Write | Id::Delete);
             let help = if is_open { "surplus" } else { "takes no arguments" };
             assert!(reason.contains(help), "{line}: {reason}");
         }

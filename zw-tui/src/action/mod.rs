@@ -5,3 +5,4 @@ pub mod fault_command;
 pub mod manual;
 pub mod perform;
 pub mod table;
+mod write_command;

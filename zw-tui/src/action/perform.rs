@@ -6,15 +6,14 @@ use super::table::{self, Id, pause_or_resume};
 use crate::key::Key;
 use crate::member::Member;
 use crate::model::acts::{self, Act, say};
-use crate::model::events::{Event, Level, Source};
+use crate::model::composer::Composer;
 use crate::model::message::Effect;
-use crate::model::overlay::{HISTORY_MAX, Input, Overlay, Printed, WriteForm};
+use crate::model::overlay::{HISTORY_MAX, Input, Overlay, Printed};
 use crate::model::select::{Face, node_absence, node_face, printable};
 use crate::model::text::TextPage;
 use crate::model::verdict::judge;
-use crate::model::{Node, Pane, State, deletion, faults};
+use crate::model::{Node, Pane, State, deletion, faults, write};
 use crate::supervisor::Order;
-use bytes::Bytes;
 use std::time::Duration;
 
 /// Rows of a page, as far as the model knows; the screen may show more or fewer.
@@ -102,7 +101,7 @@ fn look(state: &mut State, id: Id) {
         }
         Id::Write => {
             let path = if state.focus() == Pane::Tree { state.tree.selected() } else { "/" };
-            state.overlay = Some(Overlay::Write(WriteForm { path: Input::with(path), ..WriteForm::default() }));
+            state.overlay = Some(Overlay::Write(Box::new(Composer::of(state.node, path))));
         }
         Id::Pane(pane) => state.focus_on(pane),
         Id::Open => state.focus_on(Pane::Tree),
@@ -209,9 +208,12 @@ pub fn run_command(state: &mut State, now: Duration, line: &str) -> Result<Vec<E
         deletion::check(path)?;
         check_writable(state, now, *node).map_err(|refusal| refusal.words)?;
     }
-    if let Command::Write { node, path, data } = &command {
-        check_writable(state, now, *node).map_err(|refusal| match refusal.instead {
-            Some(other) => format!("{}: write {other} {path} {}", refusal.words, printable(data.as_bytes(), 40)),
+    if let Command::Write(order) = &command {
+        check_writable(state, now, order.node).map_err(|refusal| match refusal.instead {
+            Some(other) => {
+                let (flags, data) = (order.mode.flags(), printable(&order.data, 40));
+                format!("{}: write {flags}{other} {} {data}", refusal.words, order.path)
+            }
             None => refusal.words,
         })?;
     }
@@ -236,7 +238,7 @@ pub fn execute(state: &mut State, now: Duration, command: Command) -> Vec<Effect
         Command::Heal(Cure::Nodes(nodes)) => faults::heal_nodes(state, now, &nodes),
         Command::Act(act, members) => acts::perform_all(state, now, act, &members),
         Command::Break(breakage) => vec![Effect::Break(breakage)],
-        Command::Write { node, path, data } => write(state, now, node, path, data),
+        Command::Write(order) => write::send(state, now, order),
         Command::Delete { node, path, .. } => deletion::ask(state, now, node, path, None),
     }
 }
@@ -276,12 +278,4 @@ pub fn check_writable(state: &State, now: Duration, node: usize) -> Result<(), W
     let instead = state.nodes.iter().find(serves).map(|node| node.member);
     let through = instead.map_or_else(String::new, |other| format!(", or write through {other}"));
     Err(WriteRefusal { words: format!("{absence}: {advice}{through}"), instead })
-}
-
-/// Sends a write.
-pub fn write(state: &mut State, now: Duration, node: usize, path: String, data: String) -> Vec<Effect> {
-    let via = state.nodes.get(node).map_or_else(String::new, |node| format!(" via {}", node.member));
-    let text = format!("write {path}{via}");
-    state.events.push(Event { at: now, source: Source::You, level: Level::Info, text });
-    vec![Effect::Write { node, path, data: Bytes::from(data) }]
 }

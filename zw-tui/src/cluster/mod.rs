@@ -6,8 +6,10 @@ mod ask;
 mod delete;
 mod faults;
 mod poll;
+mod write;
 
 use crate::model::message::{Effect, Msg};
+use crate::model::write::WriteOrder;
 use faults::Wanted;
 use std::time::Duration;
 use tokio::sync::mpsc::{Sender, channel, error::TrySendError};
@@ -39,7 +41,7 @@ impl Cluster {
             tokio::spawn(ask::read(node, address.clone(), questions, messages.clone()));
             readers.push(reader);
             let (writer, writes) = channel(QUESTIONS_MAX);
-            tokio::spawn(ask::write(node, address.clone(), writes, messages.clone()));
+            tokio::spawn(write::write(node, address.clone(), writes, messages.clone()));
             writers.push(writer);
             let (keeper, wanted) = watch::channel(Wanted::nothing());
             tokio::spawn(faults::keep(node, address.clone(), wanted, messages.clone()));
@@ -67,7 +69,7 @@ impl Cluster {
             Effect::Children { node, .. } | Effect::Value { node, .. } | Effect::Count { node, .. } => {
                 self.readers.get(*node)
             }
-            Effect::Write { node, .. } | Effect::Delete { node, .. } => self.writers.get(*node),
+            Effect::Write(WriteOrder { node, .. }) | Effect::Delete { node, .. } => self.writers.get(*node),
             _ => None,
         };
         let Some(queue) = queue else { return };

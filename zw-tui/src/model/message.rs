@@ -1,6 +1,7 @@
 //! What the world tells the model, and what the model wants done.
 
 use super::Pane;
+use super::write::WriteOrder;
 use crate::key::Key;
 use crate::member::Member;
 use crate::supervisor::{Order, Report};
@@ -118,8 +119,12 @@ pub struct Written {
     pub version: i32,
     /// The entry that did it.
     pub zxid: Zxid,
-    /// From the request to the answer.
+    /// From the first request to the last answer.
     pub took: Duration,
+    /// The znode, with the number that it got.
+    pub last: String,
+    /// How many writes there were.
+    pub count: u32,
 }
 
 /// A write that was not acknowledged.
@@ -129,6 +134,8 @@ pub struct WriteFailure {
     pub reason: String,
     /// Whether it may have been done all the same.
     pub may_be_done: bool,
+    /// Writes of the same order that were done before it.
+    pub done: u32,
 }
 
 /// A deletion that was acknowledged as a whole.
@@ -175,14 +182,7 @@ pub enum Effect {
         path: String,
     },
     /// Make or change a znode through a node.
-    Write {
-        /// Which node, from 0.
-        node: usize,
-        /// The znode.
-        path: String,
-        /// Its data.
-        data: Bytes,
-    },
+    Write(WriteOrder),
     /// Count the znodes of a subtree, as a node has them.
     Count {
         /// Which node, from 0.

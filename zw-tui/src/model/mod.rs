@@ -8,6 +8,7 @@
 //! All times are since the start of the console.
 
 pub mod acts;
+pub mod composer;
 pub mod confirm;
 pub mod deletion;
 pub mod events;
@@ -21,6 +22,7 @@ pub mod text;
 pub mod tree;
 pub mod update;
 pub mod verdict;
+pub mod write;
 
 use crate::member::Member;
 use crate::supervisor::{Asked, Exit};

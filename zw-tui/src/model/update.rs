@@ -2,12 +2,12 @@
 
 use super::acts::say;
 use super::events::{Event, Level, Source};
-use super::message::{Effect, Msg, WriteFailure, Written};
-use super::overlay::{Input, Overlay, WriteForm};
+use super::message::{Effect, Msg};
+use super::overlay::{Input, Overlay};
 use super::select::printable;
 use super::sight::Turn;
-use super::{Desired, Observed, Pane, State, deletion, faults};
-use crate::action::command::{check_path, completed};
+use super::{Desired, Observed, Pane, State, composer, deletion, faults, write};
+use crate::action::command::completed;
 use crate::action::table::{ACTIONS, Action, Id, lookup};
 use crate::action::{perform, table};
 use crate::key::{Code, Key};
@@ -40,7 +40,7 @@ pub fn update(state: &mut State, now: Duration, message: Msg) -> Vec<Effect> {
             state.tree.take_value(path, result)
         }
         Msg::Children { .. } | Msg::Value { .. } => Vec::new(),
-        Msg::Written { node, path, result } => on_written(state, now, node, &path, result),
+        Msg::Written { node, path, result } => write::on_written(state, now, node, &path, result),
         Msg::Counted { path, result, .. } => deletion::on_counted(state, &path, result),
         Msg::Deleted { node, path, result } => deletion::on_deleted(state, now, node, &path, result),
         Msg::Faults { node, refused } => {
@@ -95,7 +95,7 @@ fn on_key(state: &mut State, now: Duration, key: Key) -> Vec<Effect> {
         (Some(_), None) if key == Key::plain(Code::Esc) => Vec::new(),
         (Some(Overlay::Help { filter, cursor }), None) => in_help(state, now, key, filter, cursor),
         (Some(Overlay::Command { input, recalled, .. }), None) => in_command(state, now, key, input, recalled),
-        (Some(Overlay::Write(form)), None) => in_form(state, now, key, form),
+        (Some(Overlay::Write(form)), None) => composer::in_form(state, now, key, form),
         (Some(text), None) => in_text(state, now, key, text),
     }
 }
@@ -207,39 +207,11 @@ fn candidates(state: &State, line: &str) -> Option<String> {
     (!words.is_empty()).then(|| words.into_iter().take(12).collect::<Vec<_>>().join(" "))
 }
 
-fn in_form(state: &mut State, now: Duration, key: Key, mut form: WriteForm) -> Vec<Effect> {
-    let mut effects = Vec::new();
-    match key.code {
-        Code::Tab | Code::BackTab | Code::Up | Code::Down => form.in_value = !form.in_value,
-        Code::Enter if form.is_sent => {}
-        Code::Enter => match check_path(form.path.text()) {
-            Err(reason) => (form.error, form.in_value) = (Some(reason), false),
-            Ok(()) if !form.in_value => form.in_value = true,
-            Ok(()) => match perform::check_writable(state, now, state.node) {
-                Err(refusal) => form.error = Some(refusal.words),
-                Ok(()) => {
-                    (form.is_sent, form.error) = (true, None);
-                    let (path, data) = (form.path.text().to_owned(), form.value.text().to_owned());
-                    effects = perform::write(state, now, state.node, path, data);
-                }
-            },
-        },
-        _ if form.is_sent => {}
-        _ => {
-            let field = if form.in_value { &mut form.value } else { &mut form.path };
-            field.edit(key);
-        }
-    }
-    state.overlay = Some(Overlay::Write(form));
-    effects
-}
-
 fn on_paste(state: &mut State, now: Duration, text: &str) -> Vec<Effect> {
     state.version += 1;
     let one_line = || text.replace(['\r', '\n'], " ");
     let is_taken = match &mut state.overlay {
-        Some(Overlay::Write(form)) if form.in_value && !form.is_sent => form.value.insert(&text.replace('\r', "\n")),
-        Some(Overlay::Write(form)) if !form.is_sent => form.path.insert(one_line().trim()),
+        Some(Overlay::Write(form)) => form.paste(text),
         Some(Overlay::Command { input, .. }) => input.insert(&one_line()),
         Some(Overlay::Help { filter, .. }) => filter.insert(&one_line()),
         Some(_) | None => {
@@ -412,42 +384,6 @@ fn on_silent(state: &mut State, now: Duration, index: usize, reason: String) -> 
         note(state, now, Source::Member(member), Level::Warning, text);
     }
     output_again(state).into_iter().collect()
-}
-
-fn on_written(
-    state: &mut State,
-    now: Duration,
-    node: usize,
-    path: &str,
-    result: Result<Written, WriteFailure>,
-) -> Vec<Effect> {
-    let via = state.nodes.get(node).map_or_else(|| "?".to_owned(), |node| node.member.to_string());
-    let waits = match &state.overlay {
-        Some(Overlay::Write(form)) => form.is_sent && form.path.text() == path,
-        _ => false,
-    };
-    match result {
-        Ok(Written { created, version, zxid, took }) => {
-            let verb = if created { "made" } else { "set" };
-            let took = super::select::micros(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
-            let text = format!("{verb} {path}  v{version}  {zxid} via {via}  {took}");
-            note(state, now, Source::You, Level::Info, text.clone());
-            if waits {
-                state.overlay = None;
-            }
-            say(state, now, text, true);
-            if state.tree.node == node { state.tree.refresh_now() } else { Vec::new() }
-        }
-        Err(WriteFailure { reason, may_be_done }) => {
-            let text = if may_be_done { format!("{reason} (it may be done all the same)") } else { reason };
-            note(state, now, Source::You, Level::Bad, format!("write {path}: {text}"));
-            match &mut state.overlay {
-                Some(Overlay::Write(form)) if waits => (form.is_sent, form.error) = (false, Some(text)),
-                _ => say(state, now, format!("write {path}: {text}"), false),
-            }
-            Vec::new()
-        }
-    }
 }
 
 /// The hints that fit a line, as key and word.

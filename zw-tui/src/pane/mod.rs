@@ -3,6 +3,7 @@
 //! Invariant: at any size, down to one cell, drawing neither fails nor leaves the buffer, and the verdict is on it.
 
 pub mod canvas;
+mod composer;
 mod confirm;
 mod events;
 mod head;

@@ -1,13 +1,13 @@
 //! What lies over the panes: help, write form, explanation.
 
 use super::canvas::{Canvas, Text, fit, wrap};
-use super::confirm;
+use super::{composer, confirm};
 use crate::action::command::line_of;
 use crate::action::table::{Class, enabled};
 use crate::layout::first_shown;
 use crate::model::State;
 use crate::model::events::Level;
-use crate::model::overlay::{Input, Overlay, Printed, WriteForm};
+use crate::model::overlay::{Input, Overlay, Printed};
 use crate::model::page::Line;
 use crate::model::select::printable;
 use crate::model::text::TextPage;
@@ -16,6 +16,8 @@ use crate::theme::Role;
 use ratatui::layout::Rect;
 use std::time::Duration;
 
+/// How much of an input before and after its cursor is looked at.
+const SHOWN_BEFORE: usize = 2_048;
 /// How much of a printed line is drawn.
 const OUTPUT_BYTES_MAX: usize = 1_024;
 /// Rows of one line of a text. What a node says of a damaged log takes six in the widest box.
@@ -26,7 +28,7 @@ const TEXT_WIDTH_MAX: u16 = 120;
 pub(super) fn draw(canvas: &mut Canvas<'_>, state: &State, now: Duration, overlay: &Overlay, body: Rect) {
     match overlay {
         Overlay::Help { filter, cursor } => help(canvas, state, filter, *cursor, body),
-        Overlay::Write(form) => write_form(canvas, state, form, body),
+        Overlay::Write(form) => composer::draw(canvas, state, form, body),
         Overlay::Text { page, top } => text(canvas, state, now, *page, *top, body),
         Overlay::Output(printed) => output(canvas, printed, body),
         Overlay::Confirm(asked) => confirm::draw(canvas, asked, body),
@@ -75,29 +77,6 @@ fn help(canvas: &mut Canvas<'_>, state: &State, filter: &Input, cursor: usize, b
     }
     if lines.is_empty() {
         canvas.line(list, 0, &Text::of("  nothing is called so", Role::Dim));
-    }
-}
-
-fn write_form(canvas: &mut Canvas<'_>, state: &State, form: &WriteForm, body: Rect) {
-    let via = state.nodes.get(state.node).map_or_else(String::new, |node| node.member.to_string());
-    let title = Text::of(format!(" Write through {via} "), Role::Focus);
-    let right = Text::of(" Tab other field  Enter next, then writes  Esc closes ", Role::Dim);
-    let inner = modal(canvas, body, 90, 6, &title, &right);
-    let width = usize::from(inner.width).saturating_sub(9);
-    for (row, (name, input, is_active)) in
-        [("path", &form.path, !form.in_value), ("value", &form.value, form.in_value)].into_iter().enumerate()
-    {
-        let mut text = Text::of(fit(name, 7, canvas.theme), if is_active { Role::Key } else { Role::Dim });
-        text.append(input_text(input, width, is_active && !form.is_sent));
-        canvas.line(inner, u16::try_from(row).unwrap_or(0), &text);
-    }
-    let (status, role) = match (&form.error, form.is_sent) {
-        (_, true) => ("waiting for the answer".to_owned(), Role::Dim),
-        (Some(error), false) => (printable(error.as_bytes(), 300), Role::Bad),
-        (None, false) => ("makes the znode, or sets its data".to_owned(), Role::Dim),
-    };
-    for (row, line) in (2..).zip(wrap(&status, usize::from(inner.width), 2)) {
-        canvas.line(inner, row, &Text::of(line, role));
     }
 }
 
@@ -164,8 +143,12 @@ pub(super) fn level_role(level: Level) -> Role {
 
 /// An input with its cursor, cut so that the cursor is in view.
 pub(super) fn input_text(input: &Input, width: usize, is_active: bool) -> Text {
-    const SHOWN_BEFORE: usize = 2_048;
     let (before, after) = input.split();
+    input_parts(before, after, width, is_active)
+}
+
+/// The same of a text before and after a cursor.
+pub(super) fn input_parts(before: &str, after: &str, width: usize, is_active: bool) -> Text {
     let skipped = before.char_indices().rev().nth(SHOWN_BEFORE).map_or(0, |(at, _)| at);
     let before = printable(&before.as_bytes()[skipped..], usize::MAX);
     let after: String = after.chars().take(SHOWN_BEFORE).collect();
