@@ -239,7 +239,7 @@ pub fn hit(layout: &Layout, state: &State, column: u16, row: u16) -> Option<(Pan
         }
         Pane::Tree => {
             let list = tree_parts(area, is_framed).0;
-            let count = state.tree.rows().len();
+            let count = state.tree.count();
             let first = first_shown(state.tree.cursor(), count, usize::from(list.height));
             let item = list.contains(at).then(|| first + usize::from(row - list.y));
             item.filter(|item| *item < count)

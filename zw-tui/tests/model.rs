@@ -159,7 +159,7 @@ proptest! {
             }
             prop_assert!(state.version >= before);
             prop_assert!(state.node < NODES && state.broker < 2);
-            prop_assert!(state.tree.cursor() < state.tree.rows().len());
+            prop_assert!(state.tree.cursor() < state.tree.count());
             prop_assert!(state.events.iter().len() <= EVENTS_MAX && state.undo.len() <= 32);
         }
         for (width, height) in [(160, 45), (80, 24), (40, 12), (20, 5), (1, 1)] {

@@ -48,6 +48,8 @@ const ALIASES: [(&str, &str); 7] = [
     ("start", "revive"),
     ("rm", "delete"),
 ];
+/// Most words that are offered.
+const CANDIDATES_MAX: usize = 1_000;
 /// How much of what was typed is repeated in an answer.
 const REPEATED_CHARS_MAX: usize = 40;
 
@@ -172,7 +174,7 @@ pub fn complete(line: &str, state: &State) -> Vec<String> {
     let mut words: Vec<String> = if head.is_empty() && !line.contains(' ') {
         verbs().map(str::to_owned).collect()
     } else if last.starts_with('/') {
-        state.tree.rows().iter().map(|row| row.path.clone()).collect()
+        state.tree.beginning_with(last).take(CANDIDATES_MAX).collect()
     } else {
         let groups = ["leader", "all", "nodes", "brokers"].into_iter().map(str::to_owned);
         state.members().map(|member| member.to_string()).chain(groups).collect()

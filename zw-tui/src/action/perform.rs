@@ -39,7 +39,7 @@ pub fn perform(state: &mut State, now: Duration, id: Id) -> Vec<Effect> {
             None => Vec::new(),
         },
         Id::Delete => {
-            let (node, path) = (state.tree.node, state.tree.selected().to_owned());
+            let (node, path) = (state.tree.node, state.tree.selected());
             deletion::ask(state, now, node, path, Some(Key::char('D')))
         }
         Id::Cut => run_line(state, now, "cut"),
@@ -100,8 +100,8 @@ fn look(state: &mut State, id: Id) {
             state.overlay = Some(Overlay::Command { input, recalled: None, error: None });
         }
         Id::Write => {
-            let path = if state.focus() == Pane::Tree { state.tree.selected() } else { "/" };
-            state.overlay = Some(Overlay::Write(Box::new(Composer::of(state.node, path))));
+            let path = if state.focus() == Pane::Tree { state.tree.selected() } else { "/".to_owned() };
+            state.overlay = Some(Overlay::Write(Box::new(Composer::of(state.node, &path))));
         }
         Id::Pane(pane) => state.focus_on(pane),
         Id::Open => state.focus_on(Pane::Tree),

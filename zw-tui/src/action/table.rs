@@ -275,7 +275,10 @@ pub fn enabled(id: Id, state: &State) -> Result<(), String> {
         },
         Id::Heal if state.faults.active().is_empty() => Err("there are no faults".into()),
         Id::Undo if state.undo.is_empty() => Err("nothing to undo".into()),
-        Id::Delete => deletion::check(state.tree.selected()),
+        Id::Delete => match state.tree.selected_znode() {
+            Some(path) => deletion::check(&path),
+            None => Err("no znode is selected".into()),
+        },
         Id::Write if state.nodes.is_empty() => Err("there is no node".into()),
         Id::Pane(Pane::Brokers) if state.brokers.is_empty() => Err("there are no brokers".into()),
         _ => Ok(()),

@@ -237,7 +237,7 @@ fn on_click(state: &mut State, pane: Pane, item: Option<usize>) -> Vec<Effect> {
             state.broker = broker;
             Vec::new()
         }
-        (Pane::Tree, Some(row)) if row < state.tree.rows().len() => {
+        (Pane::Tree, Some(row)) if row < state.tree.count() => {
             if state.tree.cursor() == row {
                 state.tree.toggle()
             } else {

@@ -22,11 +22,10 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, state: &State, now: Duration, place:
     let name = state.nodes.get(tree.node).map_or_else(String::new, |node| format!("of {}", node.member));
     open(canvas, state, Pane::Tree, place, &name, &freshness(state, now));
     let (list, value) = tree_parts(place.area, place.is_framed);
-    let count = tree.rows().len();
-    let first = first_shown(tree.cursor(), count, usize::from(list.height));
-    for (row, (index, line)) in (0..list.height).zip(tree.rows().iter().enumerate().skip(first)) {
+    let first = first_shown(tree.cursor(), tree.count(), usize::from(list.height));
+    for (row, (index, line)) in (0..list.height).zip((first..).zip(tree.window(first, usize::from(list.height)))) {
         let is_selected = index == tree.cursor();
-        let text = row_text(canvas, line, is_selected, list.width);
+        let text = row_text(canvas, &line, is_selected, list.width);
         canvas.line(list, row, &text);
         if is_selected && is_focused {
             canvas.mark(list, row, Role::Selected);
@@ -95,9 +94,10 @@ fn row_text(canvas: &Canvas<'_>, row: &Row, is_selected: bool, width: u16) -> Te
 }
 
 fn draw_value(canvas: &mut Canvas<'_>, state: &State, area: Rect) {
-    let mut lines = vec![Text::of(printable(state.tree.selected().as_bytes(), 512), Role::Strong)];
+    let selected = state.tree.selected();
+    let mut lines = vec![Text::of(printable(selected.as_bytes(), 512), Role::Strong)];
     match &state.tree.value {
-        Some(Value { path, content }) if path == state.tree.selected() => match content {
+        Some(Value { path, content }) if *path == selected => match content {
             Err(reason) => {
                 let reason = absence(state).unwrap_or_else(|| printable(reason.as_bytes(), 200));
                 lines.push(Text::of(reason, Role::Warning));
