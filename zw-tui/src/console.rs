@@ -11,6 +11,7 @@ use crate::preflight;
 use crate::run::Console;
 use crate::supervisor::{RunFile, Supervisor};
 use crate::term::capabilities::Environment;
+use crate::term::clipboard::Clipboard;
 use crate::term::signals::{Signal, Signals};
 use crate::term::{guard, hangup, panic};
 use crate::theme::Theme;
@@ -68,6 +69,8 @@ struct Parts {
     signals: Receiver<Signal>,
     ending: Ending,
     children: usize,
+    /// The data directory.
+    directory: PathBuf,
     /// Runs the tasks as long as it lives.
     workers: Runtime,
 }
@@ -113,6 +116,7 @@ fn assemble(options: &Options, data: DataDirectory) -> Result<Parts, String> {
         .enable_all()
         .build()
         .map_err(|error| format!("cannot start the worker threads: {error}"))?;
+    let directory = data.path.clone();
     let ending = Ending::new(supervisor.clone(), data);
     let signals = watch_signals(&workers, ending.clone(), options.headless)
         .map_err(|error| format!("cannot handle signals: {error}"))?;
@@ -125,7 +129,7 @@ fn assemble(options: &Options, data: DataDirectory) -> Result<Parts, String> {
         Cluster::start(&launch.nodes, sender)
     };
     let state = State::new(launch.nodes, launch.brokers);
-    Ok(Parts { state, supervisor, cluster, messages, signals, ending, children, workers })
+    Ok(Parts { state, supervisor, cluster, messages, signals, ending, children, directory, workers })
 }
 
 /// On the workers, so that a signal counts even if the screen hangs.
@@ -152,7 +156,9 @@ fn watch_signals(workers: &Runtime, ending: Ending, is_headless: bool) -> io::Re
 }
 
 fn with_screen(options: &Options, parts: Parts) -> Result<u8, String> {
-    let Parts { mut state, supervisor, cluster, messages, signals, ending, children, workers } = parts;
+    let Parts { mut state, supervisor, cluster, messages, signals, ending, children, directory, workers } = parts;
+    let in_tmux = std::env::var_os("TMUX").is_some();
+    let clipboard = Clipboard { in_tmux, directory, files: 0 };
     let environment = Environment::of_process();
     let theme = Theme { color: environment.color(options.color), ascii: options.ascii || environment.ascii() };
     // We decide about colour ourselves; the library's own decision would write resets instead.
@@ -165,7 +171,8 @@ fn with_screen(options: &Options, parts: Parts) -> Result<u8, String> {
     let screen = screen.map_err(|error| format!("cannot start the screen: {error}"))?;
     let is_remote = environment.is_remote;
     let mouse = state.mouse;
-    let console = Console { state, theme, supervisor, cluster, messages, signals, ending: ending.clone(), is_remote };
+    let console =
+        Console { state, theme, supervisor, cluster, messages, signals, ending: ending.clone(), is_remote, clipboard };
     let outcome = catch_unwind(AssertUnwindSafe(|| {
         guard::enter(mouse)?;
         screen.block_on(console.run())
@@ -174,7 +181,7 @@ fn with_screen(options: &Options, parts: Parts) -> Result<u8, String> {
 }
 
 fn without_screen(parts: Parts) -> u8 {
-    let Parts { state, supervisor, messages, signals, ending, children, workers, cluster } = parts;
+    let Parts { state, supervisor, messages, signals, ending, children, workers, cluster, .. } = parts;
     let outcome = catch_unwind(AssertUnwindSafe(|| {
         workers.block_on(headless::run(state, &supervisor, &ending, messages, signals))
     }));

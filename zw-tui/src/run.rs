@@ -15,6 +15,7 @@ use crate::model::message::{Breakage, Effect, Msg};
 use crate::model::{State, select, update};
 use crate::pane;
 use crate::supervisor::{Order, Supervisor};
+use crate::term::clipboard::Clipboard;
 use crate::term::screen::Screen;
 use crate::term::signals::{self, Signal};
 use crate::term::{guard, panic};
@@ -49,6 +50,8 @@ pub struct Console {
     pub ending: Ending,
     /// Whether the terminal is far away.
     pub is_remote: bool,
+    /// Where texts are copied to.
+    pub clipboard: Clipboard,
 }
 
 /// What only the loop knows.
@@ -214,6 +217,10 @@ impl Loop {
                 if let Some((lines, total)) = output.and_then(|output| output.news(known)) {
                     self.on_message(Msg::Output { member, lines, total })?;
                 }
+            }
+            Effect::Copy { what, text } => {
+                let result = self.console.clipboard.copy(&text);
+                self.on_message(Msg::Copied { what, result })?;
             }
             Effect::Break(breakage) => self.break_on_purpose(breakage),
             Effect::Children { .. }

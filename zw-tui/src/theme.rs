@@ -38,6 +38,8 @@ pub enum Role {
     Warning,
     /// Broken.
     Bad,
+    /// What a search found in a line.
+    Found,
     /// The cursor of an input.
     Cursor,
     /// A member, by what it is.
@@ -59,6 +61,7 @@ impl Theme {
             Role::Key => colored(Color::Cyan).add_modifier(Modifier::BOLD),
             Role::Warning => colored(Color::Yellow).add_modifier(Modifier::UNDERLINED),
             Role::Bad => colored(Color::LightRed).add_modifier(Modifier::BOLD),
+            Role::Found => colored(Color::Yellow).add_modifier(Modifier::BOLD | Modifier::UNDERLINED),
             Role::Cursor => plain.add_modifier(Modifier::REVERSED),
             Role::Face(face) => self.face(face),
         }

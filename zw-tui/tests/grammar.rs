@@ -248,3 +248,150 @@ fn a_large_paste_is_whole_and_no_key_in_it_acts() {
     let [Effect::Write(order)] = &script.effects[..] else { panic!("{:?}", script.effects) };
     assert_eq!(order.data, text.replace("\r\n", "\n").into_bytes());
 }
+
+fn row_with(script: &Script, text: &str) -> String {
+    let screen = script.screen(&ASCII, 160, 45);
+    screen.lines().find(|row| row.contains(text)).unwrap_or_else(|| panic!("no {text:?} on\n{screen}")).to_owned()
+}
+
+#[test]
+fn a_filter_of_the_tree_shows_what_matches_until_esc() {
+    let mut script = Script::new();
+    script.tree().keys("/O");
+    let tree = |script: &Script| -> Vec<String> { script.state.tree.window(1, 9).map(|row| row.path).collect() };
+    assert_eq!(tree(&script), ["/brokers", "/config", "/goals", "/zooweeper"]);
+    script.keys("n");
+    assert_eq!(tree(&script), ["/config"]);
+    assert_eq!(script.state.tree.selected(), "/config");
+    assert!(row_with(&script, " /On").contains("Esc ends it"));
+    script.key(Key::plain(Code::Backspace)).keys("\r");
+    assert!(row_with(&script, "4 Tree").contains("/o  4 of 4"));
+    // The filter stays; n goes on, and letters are keys again.
+    script.keys("nn");
+    assert_eq!(script.state.tree.selected(), "/zooweeper");
+    script.keys("N\x1b");
+    assert_eq!((script.state.tree.found(), script.state.tree.selected()), (None, "/goals".into()));
+    script.keys("/xyz\x1b");
+    assert_eq!(tree(&script).len(), 4, "Esc while it is typed ends it too");
+    script.keys("1/");
+    assert!(script.toast().contains("nothing to look through"), "{}", script.toast());
+}
+
+#[test]
+fn events_are_filtered_and_lead_to_their_member() {
+    let mut script = Script::new();
+    script.keys("jK").keys("2K").keys("7/n2\r");
+    assert!(row_with(&script, "7 Events").contains("/n2  1 of 4"));
+    assert!(row_with(&script, "kill n2").contains("you"));
+    script.keys("\r");
+    assert_eq!((script.state.focus(), script.state.node), (zw_tui::model::Pane::Nodes, 1));
+    script.keys("7\x1b").keys("kk");
+    assert_eq!(script.state.events.selected().unwrap().text, "listens");
+    script.keys("\r");
+    assert_eq!((script.state.focus(), script.state.broker), (zw_tui::model::Pane::Brokers, 1));
+    // Stopped where it is, the feed counts what it misses.
+    script.keys("7f").keys("f");
+    for _ in 0..3 {
+        script.tell(Msg::Note("something".into()));
+    }
+    assert!(row_with(&script, "7 Events").contains("3 new, f follows"));
+}
+
+#[test]
+fn acts_go_to_all_marked_members() {
+    let mut script = Script::new();
+    script.keys(" jj ");
+    assert!(row_with(&script, "1 Nodes").contains("mark 2"));
+    assert!(row_with(&script, "n1 ").contains("|>*n1") || row_with(&script, "n1 ").contains("| *n1"));
+    script.keys("C");
+    let faults: Vec<String> = script.state.faults.active().iter().map(|lease| lease.trouble.words()).collect();
+    assert_eq!(faults, ["cut n1,n3|n2"], "{}", script.toast());
+    script.keys("H").keys("K");
+    let killed =
+        |script: &Script| script.effects.iter().filter(|effect| matches!(effect, Effect::Supervise(_))).count();
+    let undos = script.state.undo.len();
+    assert_eq!((killed(&script), undos), (2, 3), "each has its undo, and the cut");
+    script.keys("K");
+    assert_eq!(killed(&script), 0, "{}", script.toast());
+    // The marks of nodes are not those of brokers.
+    script.keys("2P");
+    assert_eq!(killed(&script), 1);
+    script.keys("1\x1b");
+    assert!(!row_with(&script, "1 Nodes").contains("mark"));
+    script.keys("gvj");
+    assert!(row_with(&script, "1 Nodes").contains("mark 2, v ends the range"));
+    script.keys("vj ");
+    assert!(row_with(&script, "1 Nodes").contains("mark 3 "));
+    script.keys("C");
+    assert!(script.toast().contains("all nodes are marked"));
+}
+
+#[test]
+fn a_first_key_waits_for_the_second() {
+    let mut script = Script::new();
+    script.tree().value("/goals", b"seven").keys("y");
+    let strip = "y ...  v value   p path   z zxid   j JSON   c command";
+    assert!(!script.screen(&ASCII, 160, 45).contains(strip));
+    assert_eq!(
+        zw_tui::model::select::next_change(&script.state, script.now),
+        Some(script.now + Duration::from_millis(300))
+    );
+    script.after(300);
+    assert!(script.screen(&ASCII, 160, 45).contains(strip));
+    for (keys, what, text) in [
+        ("v", "the value of /goals", "seven"),
+        ("yy", "the value of /goals", "seven"),
+        ("yp", "the path", "/goals"),
+        ("yz", "the zxid of /goals", "7:1041"),
+        ("yc", "the command", "zw get /goals --servers 127.0.0.1:8080"),
+        ("c", "the name", "goals"),
+        ("1yp", "the address of n1", "127.0.0.1:8080"),
+        ("7yn", "", ""),
+    ] {
+        script.keys(keys);
+        let copy = Effect::Copy { what: what.into(), text: text.into() };
+        let expected = if what.is_empty() { Vec::new() } else { vec![copy] };
+        assert_eq!(script.effects, expected, "{keys}");
+    }
+    assert_eq!(script.toast(), "y n means nothing");
+    script.keys("4yj");
+    let [Effect::Copy { text, .. }] = &script.effects[..] else { panic!("{:?}", script.effects) };
+    assert!(text.contains("\"data\":\"seven\"") && text.contains("\"mzxid\":\"7:1041\""), "{text}");
+    let result = Ok("5 bytes to the terminal's clipboard (OSC 52)".into());
+    script.tell(Msg::Copied { what: "the value".into(), result });
+    assert_eq!(script.toast(), "copied the value: 5 bytes to the terminal's clipboard (OSC 52)");
+    script.keys("sz").keys("sz");
+    assert!(row_with(&script, "1 Nodes").contains("sort: zxid, turned"));
+    script.keys(":sort id\r:sort colour\r");
+    assert!(script.screen(&ASCII, 160, 45).contains("sort takes no \"colour\", but id, role, zxid"));
+}
+
+#[test]
+fn a_text_is_searched_and_what_is_found_is_set_off() {
+    let mut script = Script::new();
+    let line = |number: u64| format!("line {number} {}", if number % 10 == 3 { "Needle" } else { "hay" });
+    script.keys("o");
+    let lines = (0..100).map(line).collect();
+    script.tell(Msg::Output { member: Member::Node(1), lines, total: 100 });
+    script.keys("/needle");
+    assert!(script.screen(&ASCII, 80, 24).contains("line 3 Needle"), "around the end: from the newest line on");
+    script.keys("\rN");
+    let screen = script.screen(&ASCII, 80, 24);
+    assert!(screen.contains("line 93 Needle") && !screen.contains("line 94"), "{screen}");
+    script.keys("N");
+    assert!(!script.screen(&ASCII, 80, 24).contains("line 84"));
+    script.keys("n");
+    assert!(script.screen(&ASCII, 80, 24).contains("line 93 Needle"));
+    script.keys("f");
+    assert!(script.screen(&ASCII, 80, 24).contains("line 99"));
+}
+
+#[test]
+fn five_hundred_keys_move_five_hundred_lines() {
+    let mut script = Script::new();
+    script.key(Key::ctrl('r'));
+    let names: Vec<String> = (0..1_000).map(|number| format!("z{number:04}")).collect();
+    let children: Vec<(&str, u32)> = names.iter().map(|name| (name.as_str(), 0)).collect();
+    script.children("/", &children).keys("4").keys(&"j".repeat(500));
+    assert_eq!(script.state.tree.selected(), "/z0499");
+}

@@ -62,6 +62,10 @@ pub fn parse(line: &str, state: &State, now: Duration) -> Result<Command, String
     let (verb, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
     let rest = rest.trim();
     let verb = ALIASES.iter().find(|(alias, _)| *alias == verb).map_or(verb, |(_, verb)| *verb);
+    let whole = line.split_whitespace().collect::<Vec<_>>().join(" ");
+    if let Some(action) = ACTIONS.iter().find(|action| action.command.contains(' ') && action.command == whole) {
+        return Ok(Command::Action(action.id));
+    }
     if let Some(act) = ACTS.into_iter().find(|act| act.verb() == verb) {
         return targets(verb, rest, state, now).map(|members| Command::Act(act, members));
     }
@@ -79,7 +83,14 @@ pub fn parse(line: &str, state: &State, now: Duration) -> Result<Command, String
     }
     match ACTIONS.iter().find(|action| !verb.is_empty() && action.command == verb) {
         Some(action) if rest.is_empty() => Ok(Command::Action(action.id)),
-        Some(_) => Err(format!("{verb} takes no arguments")),
+        Some(_) => {
+            let start = format!("{verb} ");
+            let seconds = ACTIONS.iter().filter_map(|action| action.command.strip_prefix(&start)).collect::<Vec<_>>();
+            match seconds.is_empty() {
+                true => Err(format!("{verb} takes no arguments")),
+                false => Err(format!("{verb} takes no {}, but {}", repeated(rest), seconds.join(", "))),
+            }
+        }
         None => Err(unknown(verb)),
     }
 }
@@ -173,6 +184,8 @@ pub fn complete(line: &str, state: &State) -> Vec<String> {
     let (head, last) = line.rsplit_once([' ', ',']).map_or(("", line), |(head, last)| (head, last));
     let mut words: Vec<String> = if head.is_empty() && !line.contains(' ') {
         verbs().map(str::to_owned).collect()
+    } else if let Some(seconds) = seconds(head).filter(|_| !head.contains(' ')) {
+        seconds
     } else if last.starts_with('/') {
         state.tree.beginning_with(last).take(CANDIDATES_MAX).collect()
     } else {
@@ -199,8 +212,17 @@ pub fn completed(line: &str, state: &State) -> Option<String> {
     (start + common > line.len() || candidates.len() == 1).then(|| format!("{}{word}{end}", &line[..start]))
 }
 
+/// The second words of verbs that have some.
+fn seconds(verb: &str) -> Option<Vec<String>> {
+    let start = format!("{verb} ");
+    let seconds = ACTIONS.iter().filter_map(|action| action.command.strip_prefix(&start));
+    let seconds: Vec<String> = seconds.map(str::to_owned).collect();
+    (!seconds.is_empty()).then_some(seconds)
+}
+
 fn verbs() -> impl Iterator<Item = &'static str> {
-    let actions = ACTIONS.iter().map(|action| action.command).filter(|command| !command.is_empty());
+    let actions =
+        ACTIONS.iter().map(|action| action.command).filter(|command| !command.is_empty() && !command.contains(' '));
     let others = fault_command::VERBS.into_iter().filter(|verb| ACTIONS.iter().all(|action| action.command != *verb));
     actions.chain(ACTS.iter().map(|act| act.verb())).chain(others)
 }
@@ -300,6 +322,7 @@ mod tests {
             let reason = reason(&line);
             let is_open = ACTS.iter().any(|act| act.verb() == action.command)
                 || fault_command::VERBS.contains(&action.command)
+                || seconds(action.command.split(' ').next().unwrap_or_default()).is_some()
                 || matches!(action.id, Id::Write | Id::Delete);
             let help = if is_open { "surplus" } else { "takes no arguments" };
             assert!(reason.contains(help), "{line}: {reason}");

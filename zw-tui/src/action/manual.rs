@@ -5,13 +5,14 @@ use super::table::{ACTIONS, Action, Class, Scope};
 use std::fmt::Write;
 
 fn keys(action: &Action) -> Vec<String> {
-    action.keys.iter().map(ToString::to_string).collect()
+    action.key_names()
 }
 
 fn place(action: &Action) -> String {
     match action.scope {
         Scope::Everywhere => String::new(),
         Scope::In(pane) => format!("{pane:?}").to_lowercase(),
+        Scope::After(first) => format!("after {first}"),
     }
 }
 

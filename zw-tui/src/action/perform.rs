@@ -6,13 +6,15 @@ use super::table::{self, Id, pause_or_resume};
 use crate::key::Key;
 use crate::member::Member;
 use crate::model::acts::{self, Act, say};
+use crate::model::chord::Chord;
 use crate::model::composer::Composer;
+use crate::model::events::Event;
 use crate::model::message::Effect;
 use crate::model::overlay::{HISTORY_MAX, Input, Overlay, Printed};
 use crate::model::select::{Face, node_absence, node_face, printable};
 use crate::model::text::TextPage;
 use crate::model::verdict::judge;
-use crate::model::{Node, Pane, State, deletion, faults, write};
+use crate::model::{Node, Pane, State, deletion, faults, search, write, yank};
 use crate::supervisor::Order;
 use std::time::Duration;
 
@@ -27,12 +29,13 @@ pub fn perform(state: &mut State, now: Duration, id: Id) -> Vec<Effect> {
         return Vec::new();
     }
     match id {
-        Id::Kill => on_selected(state, now, Act::Kill),
-        Id::Stop => on_selected(state, now, Act::Stop),
-        Id::Revive => on_selected(state, now, Act::Revive),
-        Id::Pause => on_selected(state, now, pause_or_resume(state)),
+        Id::Kill => on_targets(state, now, Act::Kill),
+        Id::Stop => on_targets(state, now, Act::Stop),
+        Id::Revive => on_targets(state, now, Act::Revive),
+        Id::Pause => on_targets(state, now, pause_or_resume(state)),
         Id::Output => match state.selected() {
             Some(member) => {
+                state.search.in_text = None;
                 state.overlay = Some(Overlay::Output(Printed::of(member)));
                 vec![Effect::Output { member, known: None }]
             }
@@ -42,7 +45,19 @@ pub fn perform(state: &mut State, now: Duration, id: Id) -> Vec<Effect> {
             let (node, path) = (state.tree.node, state.tree.selected());
             deletion::ask(state, now, node, path, Some(Key::char('D')))
         }
-        Id::Cut => run_line(state, now, "cut"),
+        Id::Cut => cut(state, now),
+        Id::Back => back(state),
+        Id::OpenEvent => open_event(state, now),
+        Id::NextMatch => search::next(state, now, true),
+        Id::PreviousMatch => search::next(state, now, false),
+        Id::Yank(what) => yank::yank(state, now, what).unwrap_or_else(|reason| {
+            say(state, now, reason, true);
+            Vec::new()
+        }),
+        Id::Chord(first) => {
+            state.chord = Some(Chord { first, since: now });
+            Vec::new()
+        }
         Id::Heal => faults::heal(state, now, |_| true),
         Id::Undo => acts::undo(state, now),
         Id::Quit | Id::Leave => leave(state, now),
@@ -66,10 +81,63 @@ pub fn perform(state: &mut State, now: Duration, id: Id) -> Vec<Effect> {
     }
 }
 
-fn on_selected(state: &mut State, now: Duration, act: Act) -> Vec<Effect> {
-    match state.selected() {
-        Some(member) => acts::perform(state, now, act, member),
-        None => Vec::new(),
+fn on_targets(state: &mut State, now: Duration, act: Act) -> Vec<Effect> {
+    let targets = state.targets();
+    acts::perform_all(state, now, act, &targets)
+}
+
+/// Cuts the selected node off, or the marked ones from the others.
+fn cut(state: &mut State, now: Duration) -> Vec<Effect> {
+    let marked = state.targets();
+    let others: Vec<String> =
+        state.nodes.iter().filter(|node| !marked.contains(&node.member)).map(|node| node.member.to_string()).collect();
+    let names: Vec<String> = marked.iter().map(ToString::to_string).collect();
+    match (&names[..], &others[..]) {
+        ([], _) | ([_], _) => run_line(state, now, "cut"),
+        (_, []) => {
+            say(state, now, "all nodes are marked: there is nobody to cut them from".into(), false);
+            Vec::new()
+        }
+        _ => run_line(state, now, &format!("cut {}|{}", names.join(","), others.join(","))),
+    }
+}
+
+/// Ends the innermost thing that Esc can end.
+fn back(state: &mut State) -> Vec<Effect> {
+    state.toast = None;
+    if let Some(effects) = search::clear(state) {
+        return effects;
+    }
+    state.marks.clear();
+    Vec::new()
+}
+
+fn mark(state: &mut State, is_range: bool) {
+    if let Some(member) = state.selected() {
+        if is_range {
+            state.marks.toggle_range(member);
+        } else {
+            state.marks.toggle(member);
+        }
+    }
+}
+
+/// Goes to the member of the selected event.
+fn open_event(state: &mut State, now: Duration) -> Vec<Effect> {
+    match state.events.selected().and_then(Event::member).filter(|member| state.process(*member).is_some()) {
+        Some(member @ Member::Node(_)) => {
+            state.focus_on(Pane::Nodes);
+            select_node(state, member.index())
+        }
+        Some(member) => {
+            state.focus_on(Pane::Brokers);
+            state.broker = member.index();
+            Vec::new()
+        }
+        None => {
+            say(state, now, "this event is about no member".into(), true);
+            Vec::new()
+        }
     }
 }
 
@@ -95,7 +163,7 @@ fn look(state: &mut State, id: Id) {
             state.overlay = Some(Overlay::Command { input: Input::default(), recalled: None, error: None });
         }
         Id::Slow => {
-            let whom = state.selected().map_or_else(String::new, |member| member.to_string());
+            let whom = state.targets().iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
             let input = Input::with(&format!("slow {whom} 80ms 30s"));
             state.overlay = Some(Overlay::Command { input, recalled: None, error: None });
         }
@@ -107,7 +175,11 @@ fn look(state: &mut State, id: Id) {
         Id::Open => state.focus_on(Pane::Tree),
         Id::NextPane => state.focus_on(pane_after(state, 1)),
         Id::PreviousPane => state.focus_on(pane_after(state, Pane::ALL.len() - 1)),
-        Id::Back => state.toast = None,
+        Id::Filter => search::begin(state),
+        Id::Follow => state.events.toggle_follow(),
+        Id::Mark => mark(state, false),
+        Id::MarkRange => mark(state, true),
+        Id::SortBy(by) => state.sort.choose(by),
         Id::ZoomIn => state.zoomed = true,
         Id::ZoomOut => state.zoomed = false,
         Id::LastView => state.focus_on(state.recent[1]),
@@ -115,6 +187,7 @@ fn look(state: &mut State, id: Id) {
         Id::PreviousTab => state.focus_on(tab_after(state, Pane::TABS.len() - 1)),
         _ => {
             if let Some(page) = TextPage::of(id) {
+                state.search.in_text = None;
                 state.overlay = Some(Overlay::Text { page, top: 0 });
             }
         }
@@ -165,8 +238,24 @@ pub(crate) fn rows(id: Id) -> Option<i64> {
 pub fn move_in(state: &mut State, pane: Pane, rows: i64) -> Vec<Effect> {
     state.version += 1;
     match pane {
-        Pane::Nodes => return select_node(state, moved(state.node, rows, state.nodes.len())),
-        Pane::Brokers => state.broker = moved(state.broker, rows, state.brokers.len()),
+        Pane::Nodes => {
+            let order = state.node_order();
+            let at = order.iter().position(|node| *node == state.node).unwrap_or(0);
+            let node = order.get(moved(at, rows, order.len())).copied().unwrap_or(0);
+            if let Some(cursor) = state.nodes.get(node).map(|node| node.member) {
+                let shown: Vec<Member> =
+                    order.iter().filter_map(|at| state.nodes.get(*at)).map(|node| node.member).collect();
+                state.marks.extend(&shown, cursor);
+            }
+            return select_node(state, node);
+        }
+        Pane::Brokers => {
+            state.broker = moved(state.broker, rows, state.brokers.len());
+            let shown: Vec<Member> = state.brokers.iter().map(|broker| broker.member).collect();
+            if let Some(cursor) = shown.get(state.broker) {
+                state.marks.extend(&shown, *cursor);
+            }
+        }
         Pane::Tree => return state.tree.move_by(rows),
         Pane::Events => state.events.scroll(rows),
         Pane::Flow | Pane::Metrics | Pane::Replication | Pane::Timeline => {}

@@ -24,6 +24,18 @@ impl Matcher {
         format!("{}{}", if self.is_inverse { "!" } else { "" }, self.needle)
     }
 
+    /// What is looked for, in lower case.
+    #[must_use]
+    pub fn word(&self) -> &str {
+        &self.needle
+    }
+
+    /// Whether what does not contain it is looked for.
+    #[must_use]
+    pub fn is_inverse(&self) -> bool {
+        self.is_inverse
+    }
+
     /// Whether all that this one finds is found by `other` too, so that only that has to be looked through again.
     #[must_use]
     pub fn narrows(&self, other: &Matcher) -> bool {

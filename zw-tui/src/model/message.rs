@@ -104,6 +104,13 @@ pub enum Msg {
         /// Lines that it ever printed.
         total: u64,
     },
+    /// A text was copied, and which way it went; or why not.
+    Copied {
+        /// What it was.
+        what: String,
+        /// The way, for a person.
+        result: Result<String, String>,
+    },
     /// A signal asks us to leave.
     Leave,
     /// Something for the feed from the console itself.
@@ -217,6 +224,13 @@ pub enum Effect {
     Redial {
         /// Which node, from 0.
         node: usize,
+    },
+    /// Copy a text for the person.
+    Copy {
+        /// What it is.
+        what: String,
+        /// The text.
+        text: String,
     },
     /// Take or give back the mouse.
     SetMouse(bool),

@@ -8,30 +8,39 @@
 //! All times are since the start of the console.
 
 pub mod acts;
+pub mod chord;
 pub mod composer;
 pub mod confirm;
 pub mod deletion;
 pub mod events;
 pub mod faults;
+pub mod marks;
 pub mod matcher;
 pub mod message;
 pub mod overlay;
 pub mod page;
+pub mod search;
 pub mod select;
 pub mod sight;
+pub mod sort;
 pub mod text;
 pub mod tree;
 mod tree_rows;
 pub mod update;
 pub mod verdict;
 pub mod write;
+pub mod yank;
 
 use crate::member::Member;
 use crate::supervisor::{Asked, Exit};
+use chord::Chord;
 use events::Events;
 use faults::Faults;
+use marks::Marks;
 use overlay::{Overlay, Toast};
+use search::Search;
 use sight::Sight;
+use sort::Sort;
 use std::collections::VecDeque;
 use std::time::Duration;
 use tree::TreeView;
@@ -68,6 +77,14 @@ pub struct State {
     pub node: usize,
     /// The selected broker.
     pub broker: usize,
+    /// The marked members.
+    pub marks: Marks,
+    /// The order of the nodes.
+    pub sort: Sort,
+    /// What is looked for.
+    pub search: Search,
+    /// The first key of two, while it waits for the second.
+    pub chord: Option<Chord>,
     /// What lies over the panes and takes the keys.
     pub overlay: Option<Overlay>,
     /// A message that passes.
@@ -309,6 +326,10 @@ impl State {
             zoomed: false,
             node: 0,
             broker: 0,
+            marks: Marks::default(),
+            sort: Sort::default(),
+            search: Search::default(),
+            chord: None,
             overlay: None,
             toast: None,
             history: Vec::new(),

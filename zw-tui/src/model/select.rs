@@ -275,8 +275,17 @@ pub fn next_change(state: &State, now: Duration) -> Option<Duration> {
         })
     });
     let faults = faults::next_change(state, now);
+    let chord = state.chord.map(|chord| chord.since + super::chord::STRIP_AFTER);
     let minute = Duration::from_secs((now.as_secs() / 60 + 1) * 60);
-    paused.chain(ages).chain(faults).chain(toast).filter(|at| *at > now).min().or(Some(minute)).map(|at| at.min(minute))
+    paused
+        .chain(ages)
+        .chain(faults)
+        .chain(toast)
+        .chain(chord)
+        .filter(|at| *at > now)
+        .min()
+        .or(Some(minute))
+        .map(|at| at.min(minute))
 }
 
 /// A value, or a dash if it is not known.

@@ -6,7 +6,7 @@ use super::message::{Effect, Msg};
 use super::overlay::{Input, Overlay};
 use super::select::printable;
 use super::sight::Turn;
-use super::{Desired, Observed, Pane, State, composer, deletion, faults, write};
+use super::{Desired, Observed, Pane, State, chord, composer, deletion, faults, search, write};
 use crate::action::command::completed;
 use crate::action::table::{ACTIONS, Action, Id, lookup};
 use crate::action::{perform, table};
@@ -56,6 +56,13 @@ pub fn update(state: &mut State, now: Duration, message: Msg) -> Vec<Effect> {
             }
             Vec::new()
         }
+        Msg::Copied { what, result } => {
+            match result {
+                Ok(way) => say(state, now, format!("copied {what}: {way}"), true),
+                Err(reason) => say(state, now, format!("{what} is not copied: {reason}"), false),
+            }
+            Vec::new()
+        }
         Msg::Leave => perform::leave(state, now),
         Msg::Note(text) => {
             note(state, now, Source::Console, Level::Warning, text);
@@ -85,6 +92,15 @@ fn on_key(state: &mut State, now: Duration, key: Key) -> Vec<Effect> {
         state.toast = None;
     }
     let leaves = lookup(key, state.focus()).filter(|action| matches!(action.id, Id::Leave | Id::Suspend));
+    if leaves.is_none() {
+        if let Some(typing) = state.search.typing.take() {
+            return search::in_line(state, now, key, typing);
+        }
+        if let Some(chord) = state.chord.take() {
+            return chord::second(state, now, key, chord);
+        }
+    }
+    (state.search.typing, state.chord) = (None, None);
     match (state.overlay.take(), leaves) {
         (_, Some(action)) => perform::perform(state, now, action.id),
         (None, None) => match lookup(key, state.focus()) {
@@ -118,6 +134,14 @@ fn in_text(state: &mut State, now: Duration, key: Key, mut text: Overlay) -> Vec
             printed.scroll(perform::rows(id).unwrap_or_default());
             false
         }
+        (_, Some(Id::Filter | Id::NextMatch | Id::PreviousMatch | Id::Yank(_))) => {
+            state.overlay = Some(text);
+            return id.map_or_else(Vec::new, |id| perform::perform(state, now, id));
+        }
+        (Overlay::Output(printed), Some(Id::Follow)) => {
+            printed.behind = usize::from(printed.behind == 0);
+            false
+        }
         (_, Some(id)) => {
             let effects = perform::perform(state, now, id);
             state.overlay.get_or_insert(text);
@@ -136,7 +160,7 @@ fn in_text(state: &mut State, now: Duration, key: Key, mut text: Overlay) -> Vec
 pub fn help_lines(filter: &str) -> Vec<&'static Action> {
     let filter = filter.to_lowercase();
     let matches = |action: &&Action| {
-        let keys = action.keys.iter().any(|key| key.to_string().to_lowercase() == filter);
+        let keys = action.key_names().iter().any(|name| name.to_lowercase() == filter);
         keys || action.sentence.to_lowercase().contains(&filter) || action.command.contains(&filter)
     };
     ACTIONS.iter().filter(matches).collect()
@@ -209,6 +233,9 @@ fn candidates(state: &State, line: &str) -> Option<String> {
 
 fn on_paste(state: &mut State, now: Duration, text: &str) -> Vec<Effect> {
     state.version += 1;
+    if state.search.typing.is_some() {
+        return search::paste(state, now, text);
+    }
     let one_line = || text.replace(['\r', '\n'], " ");
     let is_taken = match &mut state.overlay {
         Some(Overlay::Write(form)) => form.paste(text),

@@ -37,7 +37,7 @@ pub fn draw(state: &State, theme: &Theme, now: Duration, buffer: &mut Buffer) {
         }
         if layout.tier == Tier::Tiny {
             let (body, last) = layout::without_last_row(layout.body);
-            head::prompt(&mut canvas, state, last, body);
+            head::prompt(&mut canvas, state, now, last, body);
         }
         return;
     }
@@ -55,7 +55,7 @@ pub fn draw(state: &State, theme: &Theme, now: Duration, buffer: &mut Buffer) {
             }
         }
     }
-    head::prompt(&mut canvas, state, layout.prompt, layout.body);
+    head::prompt(&mut canvas, state, now, layout.prompt, layout.body);
     head::hints(&mut canvas, state, layout.hints);
     if let Some(overlay) = &state.overlay {
         overlay::draw(&mut canvas, state, now, overlay, layout.body);

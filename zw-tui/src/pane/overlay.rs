@@ -30,7 +30,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, state: &State, now: Duration, overla
         Overlay::Help { filter, cursor } => help(canvas, state, filter, *cursor, body),
         Overlay::Write(form) => composer::draw(canvas, state, form, body),
         Overlay::Text { page, top } => text(canvas, state, now, *page, *top, body),
-        Overlay::Output(printed) => output(canvas, printed, body),
+        Overlay::Output(printed) => output(canvas, state, printed, body),
         Overlay::Confirm(asked) => confirm::draw(canvas, asked, body),
         // Drawn in the prompt's row.
         Overlay::Command { .. } => {}
@@ -91,7 +91,12 @@ fn text(canvas: &mut Canvas<'_>, state: &State, now: Duration, page: TextPage, t
             let hang = if line.starts_with(' ') { "    " } else { "  " };
             let pieces = wrap(line, room, LINE_ROWS_MAX).into_iter().enumerate();
             let rows = pieces.map(|(index, piece)| (if index == 0 { "" } else { hang }, piece));
-            let rows: Vec<Text> = rows.map(|(hang, piece)| Text::of(format!(" {hang}{piece}"), role)).collect();
+            let found = |(hang, piece): (&str, String)| {
+                let mut text = Text::of(format!(" {hang}"), role);
+                text.add_found(&piece, role, state.search.in_text.as_ref());
+                text
+            };
+            let rows: Vec<Text> = rows.map(found).collect();
             if rows.is_empty() { vec![Text::new()] } else { rows }
         };
         lines.iter().skip(from).flat_map(wrapped).collect()
@@ -110,10 +115,10 @@ fn text(canvas: &mut Canvas<'_>, state: &State, now: Duration, page: TextPage, t
     }
 }
 
-fn output(canvas: &mut Canvas<'_>, printed: &Printed, body: Rect) {
+fn output(canvas: &mut Canvas<'_>, state: &State, printed: &Printed, body: Rect) {
     let title = Text::of(format!(" Output of {} ", printed.member), Role::Focus);
     let keys = match printed.behind {
-        0 => Text::of(" following  k scrolls  Esc closes ", Role::Dim),
+        0 => Text::of(" following  k scrolls  / searches  Esc closes ", Role::Dim),
         behind => Text::of(format!(" {behind} below, G follows  Esc closes "), Role::Key),
     };
     let inner = modal(canvas, body, u16::MAX, u16::MAX, &title, &keys);
@@ -129,7 +134,9 @@ fn output(canvas: &mut Canvas<'_>, printed: &Printed, body: Rect) {
             _ => Role::Text,
         };
         let shown = fit(&printable(line.as_bytes(), OUTPUT_BYTES_MAX), usize::from(inner.width), canvas.theme);
-        canvas.line(inner, row, &Text::of(shown, role));
+        let mut text = Text::new();
+        text.add_found(&shown, role, state.search.in_text.as_ref());
+        canvas.line(inner, row, &text);
     }
 }
 

@@ -20,7 +20,13 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, state: &State, now: Duration, place:
     let tree = &state.tree;
     let is_focused = state.focus() == Pane::Tree;
     let name = state.nodes.get(tree.node).map_or_else(String::new, |node| format!("of {}", node.member));
-    open(canvas, state, Pane::Tree, place, &name, &freshness(state, now));
+    let mut right = freshness(state, now);
+    if let Some((text, found)) = tree.found() {
+        let reading = if found.more { ", reading" } else { "" };
+        let text = printable(text.as_bytes(), 40);
+        right = Text::of(format!(" /{text}  {} of {}{reading} ", found.matches, found.of), Role::Key);
+    }
+    open(canvas, state, Pane::Tree, place, &name, &right);
     let (list, value) = tree_parts(place.area, place.is_framed);
     let first = first_shown(tree.cursor(), tree.count(), usize::from(list.height));
     for (row, (index, line)) in (0..list.height).zip((first..).zip(tree.window(first, usize::from(list.height)))) {
