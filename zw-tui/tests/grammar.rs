@@ -311,8 +311,6 @@ fn acts_go_to_all_marked_members() {
         |script: &Script| script.effects.iter().filter(|effect| matches!(effect, Effect::Supervise(_))).count();
     let undos = script.state.undo.len();
     assert_eq!((killed(&script), undos), (2, 3), "each has its undo, and the cut");
-    script.keys("K");
-    assert_eq!(killed(&script), 0, "{}", script.toast());
     // The marks of nodes are not those of brokers.
     script.keys("2P");
     assert_eq!(killed(&script), 1);

@@ -210,7 +210,7 @@ pub const ACTIONS: &[Action] = &[
     act(Id::Quit, Class::Leave, &[key('q')], "quit", "Close what lies on top; at the top, stop all and leave", "quit"),
     look(Id::Why, &[key('!')], "why", "Explain the verdict: what is wrong and what to do", "why"),
     look(Id::Faults, &[], "", "Show the faults that last and those that ended", "faults"),
-    look(Id::Describe, &[key('d')], "describe", "Show all that is known of the selected process", "describe"),
+    look(Id::Describe, &[key('d')], "describe", "Show all that is known of the selected process, or znode", "describe"),
     look(Id::Output, &[key('o')], "output", "Show what the selected process printed", "output"),
     look(Id::Pane(Pane::Nodes), &[key('1')], "", "Go to the nodes", "nodes"),
     look(Id::Pane(Pane::Brokers), &[key('2')], "", "Go to the brokers", "brokers"),

@@ -27,6 +27,7 @@ pub mod text;
 pub mod tree;
 mod tree_rows;
 pub mod update;
+pub mod value;
 pub mod verdict;
 pub mod write;
 pub mod yank;

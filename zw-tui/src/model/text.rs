@@ -1,10 +1,10 @@
 //! The texts that lie over the panes: each is a list of lines, made anew from the state whenever it is drawn.
 
+use super::State;
 use super::events::Level;
 use super::page::{self, Line};
 use super::select::fault_lines;
 use super::verdict::judge;
-use super::{Member, State};
 use crate::action::table::Id;
 use std::time::Duration;
 
@@ -42,7 +42,7 @@ impl TextPage {
         match self {
             TextPage::Why => format!("Why {}", judge(state, now).word.text()),
             TextPage::Faults => format!("Faults: {}", state.faults.active().len()),
-            TextPage::Describe => state.selected().map_or_else(String::new, |member: Member| member.to_string()),
+            TextPage::Describe => page::title(state),
         }
     }
 

@@ -56,7 +56,7 @@ fn help(canvas: &mut Canvas<'_>, state: &State, filter: &Input, cursor: usize, b
     let lines = help_lines(filter.text());
     let first = first_shown(cursor, lines.len(), usize::from(list.height));
     for (row, (index, action)) in (0..list.height).zip(lines.iter().enumerate().skip(first)) {
-        let names: Vec<String> = action.keys.iter().map(ToString::to_string).collect();
+        let names = action.key_names();
         let able = enabled(action.id, state);
         let role = if able.is_ok() { Role::Text } else { Role::Dim };
         let acts = matches!(action.class, Class::Fault | Class::Data);

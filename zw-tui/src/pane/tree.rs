@@ -6,7 +6,7 @@ use crate::layout::{Place, first_shown, tree_parts};
 use crate::model::select::{node_absence, printable, seconds, short};
 use crate::model::sight::Freshness;
 use crate::model::tree::{Row, RowKind, Value, name_of};
-use crate::model::{Pane, State};
+use crate::model::{Pane, State, value};
 use crate::theme::Role;
 use ratatui::layout::Rect;
 use std::time::Duration;
@@ -119,10 +119,13 @@ fn draw_value(canvas: &mut Canvas<'_>, state: &State, area: Rect) {
                 }
                 lines.push(Text::of(facts, Role::Dim));
                 let width = usize::from(area.width).saturating_sub(1);
-                let shown = printable(data, VALUE_SHOWN);
-                lines.extend(
-                    wrap(&shown, width, usize::from(area.height)).into_iter().map(|line| Text::of(line, Role::Text)),
-                );
+                let rows = usize::from(area.height);
+                let shown = value::lines(data, VALUE_SHOWN);
+                let shown = shown.iter().take(rows).flat_map(|line| match line.as_str() {
+                    "" => vec![String::new()],
+                    line => wrap(line, width, rows),
+                });
+                lines.extend(shown.map(|line| Text::of(line, Role::Text)));
             }
         },
         _ => lines.push(Text::of(absence(state).unwrap_or_else(|| "reading".into()), Role::Dim)),
