@@ -6,9 +6,11 @@ use crate::headless;
 use crate::launch::{DataDirectory, Launch};
 use crate::model::State;
 use crate::model::message::Msg;
-use crate::options::Options;
+use crate::model::session::Session;
+use crate::options::{LookOptions, Options};
 use crate::preflight;
-use crate::run::Console;
+use crate::recording::Recorder;
+use crate::run::{Console, World};
 use crate::supervisor::{RunFile, Supervisor};
 use crate::term::capabilities::Environment;
 use crate::term::clipboard::Clipboard;
@@ -66,6 +68,7 @@ struct Parts {
     supervisor: Supervisor,
     cluster: Cluster,
     messages: Receiver<Msg>,
+    recorder: Recorder,
     signals: Receiver<Signal>,
     ending: Ending,
     children: usize,
@@ -118,7 +121,10 @@ fn assemble(options: &Options, data: DataDirectory) -> Result<Parts, String> {
         .map_err(|error| format!("cannot start the worker threads: {error}"))?;
     let directory = data.path.clone();
     let ending = Ending::new(supervisor.clone(), data);
-    let signals = watch_signals(&workers, ending.clone(), options.headless)
+    let is_headless = options.headless;
+    let on_leave = ending.clone();
+    // A signal is the way to end what has no keys.
+    let signals = watch_signals(&workers, move |number| on_leave.begin(if is_headless { 0 } else { 128 + number }))
         .map_err(|error| format!("cannot handle signals: {error}"))?;
     if !left.is_empty() {
         let note = format!("ended what an earlier console left behind: {}", left.join(", "));
@@ -126,14 +132,15 @@ fn assemble(options: &Options, data: DataDirectory) -> Result<Parts, String> {
     }
     let cluster = {
         let _inside = workers.enter();
-        Cluster::start(&launch.nodes, sender)
+        Cluster::start(&launch.nodes, sender.clone())
     };
     let state = State::new(launch.nodes, launch.brokers);
-    Ok(Parts { state, supervisor, cluster, messages, signals, ending, children, directory, workers })
+    let recorder = Recorder::new(sender);
+    Ok(Parts { state, supervisor, cluster, messages, recorder, signals, ending, children, directory, workers })
 }
 
 /// On the workers, so that a signal counts even if the screen hangs.
-fn watch_signals(workers: &Runtime, ending: Ending, is_headless: bool) -> io::Result<Receiver<Signal>> {
+pub(crate) fn watch_signals(workers: &Runtime, on_leave: impl Fn(u8) + Send + 'static) -> io::Result<Receiver<Signal>> {
     let (sender, receiver): (Sender<Signal>, _) = channel(SIGNALS_MAX);
     let mut signals = {
         let _inside = workers.enter();
@@ -144,8 +151,7 @@ fn watch_signals(workers: &Runtime, ending: Ending, is_headless: bool) -> io::Re
             let signal = signals.next().await;
             if let Signal::Leave(number) = signal {
                 tracing::info!(number, "a signal asks to leave");
-                // A signal is the way to end what has no keys.
-                ending.begin(if is_headless { 0 } else { 128 + number });
+                on_leave(number);
             }
             if sender.send(signal).await.is_err() {
                 return;
@@ -156,28 +162,44 @@ fn watch_signals(workers: &Runtime, ending: Ending, is_headless: bool) -> io::Re
 }
 
 fn with_screen(options: &Options, parts: Parts) -> Result<u8, String> {
-    let Parts { mut state, supervisor, cluster, messages, signals, ending, children, directory, workers } = parts;
-    let in_tmux = std::env::var_os("TMUX").is_some();
-    let clipboard = Clipboard { in_tmux, directory, files: 0 };
+    let Parts { mut state, supervisor, cluster, messages, recorder, signals, ending, children, directory, workers } =
+        parts;
+    let (theme, is_remote) = look(&options.look);
+    state.mouse = !options.look.no_mouse;
+    state.has_test_hooks = std::env::var_os("ZW_TEST_HOOKS").is_some_and(|value| value == "1");
+    let on_hangup = ending.clone();
+    hangup::watch(move || on_hangup.hung_up()).map_err(|error| format!("cannot watch the terminal: {error}"))?;
+    let world = Some(World { supervisor, cluster, ending: ending.clone() });
+    let session = Session::new(state);
+    let clipboard = clipboard(directory);
+    let console = Console { session, theme, world, messages, signals, recorder, is_remote, clipboard };
+    let outcome = on_screen(console)?;
+    Ok(finish(&ending, children, outcome, workers))
+}
+
+/// Where copied texts go; what is too long for a terminal, into a directory.
+pub(crate) fn clipboard(directory: PathBuf) -> Clipboard {
+    Clipboard { in_tmux: std::env::var_os("TMUX").is_some(), directory, files: 0 }
+}
+
+/// The theme that the flags and the terminal make, and whether the terminal is far away.
+pub(crate) fn look(options: &LookOptions) -> (Theme, bool) {
     let environment = Environment::of_process();
     let theme = Theme { color: environment.color(options.color), ascii: options.ascii || environment.ascii() };
     // We decide about colour ourselves; the library's own decision would write resets instead.
     ratatui::crossterm::style::force_color_output(true);
-    state.mouse = !options.no_mouse;
-    state.has_test_hooks = std::env::var_os("ZW_TEST_HOOKS").is_some_and(|value| value == "1");
-    let on_hangup = ending.clone();
-    hangup::watch(move || on_hangup.hung_up()).map_err(|error| format!("cannot watch the terminal: {error}"))?;
+    (theme, environment.is_remote)
+}
+
+/// Runs a console on the terminal until it is left.
+pub(crate) fn on_screen(console: Console) -> Result<std::thread::Result<io::Result<()>>, String> {
     let screen = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let screen = screen.map_err(|error| format!("cannot start the screen: {error}"))?;
-    let is_remote = environment.is_remote;
-    let mouse = state.mouse;
-    let console =
-        Console { state, theme, supervisor, cluster, messages, signals, ending: ending.clone(), is_remote, clipboard };
-    let outcome = catch_unwind(AssertUnwindSafe(|| {
+    let mouse = console.session.shown().mouse;
+    Ok(catch_unwind(AssertUnwindSafe(|| {
         guard::enter(mouse)?;
         screen.block_on(console.run())
-    }));
-    Ok(finish(&ending, children, outcome, workers))
+    })))
 }
 
 fn without_screen(parts: Parts) -> u8 {

@@ -1,9 +1,10 @@
 //! A key press, without the terminal library: what actions are bound to and the model is told.
 
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// A key with its modifiers. Shift is in the character.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Key {
     /// Which.
     pub code: Code,
@@ -12,7 +13,7 @@ pub struct Key {
 }
 
 /// Which key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Code {
     /// A printable character.
     Char(char),

@@ -1,7 +1,8 @@
 //! Where things are, from the size of the frame alone: there is no size that is too small.
 
-use crate::model::{Pane, State};
+use crate::model::{Pane, State, timeline};
 use ratatui::layout::Rect;
+use std::time::Duration;
 
 /// How much fits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -222,10 +223,11 @@ pub fn first_shown(cursor: usize, count: usize, rows: usize) -> usize {
 
 /// The pane and the item at a cell.
 #[must_use]
-pub fn hit(layout: &Layout, state: &State, column: u16, row: u16) -> Option<(Pane, Option<usize>)> {
+pub fn hit(layout: &Layout, state: &State, now: Duration, column: u16, row: u16) -> Option<(Pane, Option<usize>)> {
     let at = ratatui::layout::Position::new(column, row);
     let inside = |pane: &Pane| layout.place(*pane).filter(|place| place.area.contains(at)).map(|place| (*pane, place));
-    let (pane, Place { area, is_framed, .. }) = Pane::ALL.iter().find_map(inside)?;
+    let (pane, place) = Pane::ALL.iter().find_map(inside)?;
+    let Place { area, is_framed, .. } = place;
     let item = match pane {
         Pane::Nodes => {
             let (head, rows) = if is_framed { (2, area.height.saturating_sub(3)) } else { (0, area.height) };
@@ -246,9 +248,25 @@ pub fn hit(layout: &Layout, state: &State, column: u16, row: u16) -> Option<(Pan
             let item = list.contains(at).then(|| first + usize::from(row - list.y));
             item.filter(|item| *item < count)
         }
-        Pane::Flow | Pane::Metrics | Pane::Replication | Pane::Events | Pane::Timeline => None,
+        Pane::Timeline => {
+            let cells = timeline_cells(place);
+            let scale = timeline::scale(state, now, cells.width);
+            let cell = cells.contains(at).then(|| usize::from(column - cells.x)).filter(|cell| *cell < scale.cells());
+            // The end of the cell: what happened in it is shown.
+            let time = cell.map(|cell| scale.times(cell).1.saturating_sub(Duration::from_millis(1)));
+            time.and_then(|time| usize::try_from(time.as_millis()).ok())
+        }
+        Pane::Flow | Pane::Metrics | Pane::Replication | Pane::Events => None,
     };
     Some((pane, item))
+}
+
+/// Where the slices of time are inside the timeline's pane; the end of the session is behind the last.
+#[must_use]
+pub fn timeline_cells(place: Place) -> Rect {
+    let inner = if place.is_framed { inside_frame(place.area) } else { place.area };
+    let margin = inner.width.min(1);
+    Rect { x: inner.x + margin, width: inner.width.saturating_sub(3), height: inner.height.min(1), ..inner }
 }
 
 /// The list and the value inside the tree's pane, without its frame.
@@ -331,10 +349,10 @@ mod tests {
         let state = state();
         let layout = arrange(Rect::new(0, 0, 160, 45), &state);
         let nodes = layout.place(Pane::Nodes).unwrap().area;
-        assert_eq!(hit(&layout, &state, nodes.x + 5, nodes.y + 2), Some((Pane::Nodes, Some(0))));
-        assert_eq!(hit(&layout, &state, nodes.x + 5, nodes.y + 6), Some((Pane::Nodes, Some(4))));
-        assert_eq!(hit(&layout, &state, nodes.x, nodes.y), Some((Pane::Nodes, None)));
-        assert_eq!(hit(&layout, &state, 0, 0), None);
+        assert_eq!(hit(&layout, &state, Duration::ZERO, nodes.x + 5, nodes.y + 2), Some((Pane::Nodes, Some(0))));
+        assert_eq!(hit(&layout, &state, Duration::ZERO, nodes.x + 5, nodes.y + 6), Some((Pane::Nodes, Some(4))));
+        assert_eq!(hit(&layout, &state, Duration::ZERO, nodes.x, nodes.y), Some((Pane::Nodes, None)));
+        assert_eq!(hit(&layout, &state, Duration::ZERO, 0, 0), None);
     }
 
     #[test]

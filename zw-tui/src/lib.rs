@@ -25,6 +25,8 @@ pub mod model;
 pub mod options;
 pub mod pane;
 pub mod preflight;
+pub mod recording;
+pub mod replay;
 pub mod run;
 pub mod supervisor;
 pub mod term;

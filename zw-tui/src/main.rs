@@ -19,6 +19,7 @@ fn main() -> ExitCode {
             let _ = std::io::stdout().write_all(text.as_bytes());
             ExitCode::SUCCESS
         }
+        Some(Child::Replay { file, look }) => ExitCode::from(zw_tui::replay::run(&file, &look)),
         Some(Child::Node(node)) => as_child("zw-node", || server::run(node), ServerError::exit_code),
         Some(Child::Broker(options)) => as_child("zw-broker", || broker::run(options), BrokerError::exit_code),
     }

@@ -1,10 +1,11 @@
 //! The name of one child process: node `n3`, broker `b1`.
 
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 
 /// A node or a broker of the local ensemble, numbered from 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Member {
     /// `n1`, `n2`, ...: numbered as the ensemble numbers them.
     Node(u8),

@@ -1,7 +1,7 @@
 //! The flags.
 
 use crate::term::capabilities::ColorChoice;
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 use zw_node::broker::BrokerOptions;
 use zw_node::server::NodeOptions;
@@ -40,6 +40,20 @@ pub struct Options {
     /// Without a screen: print what happens as lines, until Ctrl-C or SIGTERM
     #[arg(long)]
     pub headless: bool,
+    /// How it looks
+    #[command(flatten)]
+    pub look: LookOptions,
+    /// Size of a segment of the nodes' logs
+    #[arg(long, hide = true, value_name = "BYTES")]
+    pub segment_bytes: Option<u64>,
+    /// The console's own log [default: console.log in the data directory]
+    #[arg(long, value_name = "FILE")]
+    pub log: Option<PathBuf>,
+}
+
+/// How the screen looks.
+#[derive(Clone, Debug, Args)]
+pub struct LookOptions {
     /// Draw with ASCII only
     #[arg(long)]
     pub ascii: bool,
@@ -49,12 +63,6 @@ pub struct Options {
     /// Leave the mouse to the terminal; m takes it
     #[arg(long)]
     pub no_mouse: bool,
-    /// Size of a segment of the nodes' logs
-    #[arg(long, hide = true, value_name = "BYTES")]
-    pub segment_bytes: Option<u64>,
-    /// The console's own log [default: console.log in the data directory]
-    #[arg(long, value_name = "FILE")]
-    pub log: Option<PathBuf>,
 }
 
 /// What else the program does. The console starts its children from it, so that one program is all one needs.
@@ -65,6 +73,14 @@ pub enum Child {
         /// As a table in Markdown
         #[arg(long)]
         markdown: bool,
+    },
+    /// Show a recording that the command :record on has made
+    Replay {
+        /// The recording
+        file: PathBuf,
+        /// How it looks
+        #[command(flatten)]
+        look: LookOptions,
     },
     /// A node
     #[command(hide = true)]

@@ -12,8 +12,9 @@ use crate::input::reader;
 use crate::layout;
 use crate::limiter::Limiter;
 use crate::model::message::{Breakage, Effect, Msg};
-use crate::model::{State, select, update};
+use crate::model::session::{self, Session};
 use crate::pane;
+use crate::recording::Recorder;
 use crate::supervisor::{Order, Supervisor};
 use crate::term::clipboard::Clipboard;
 use crate::term::screen::Screen;
@@ -34,24 +35,32 @@ const SIZE_UNKNOWN: (u16, u16) = (80, 24);
 
 /// All that the loop holds.
 pub struct Console {
-    /// What is known and shown.
-    pub state: State,
+    /// What is known and shown, and was.
+    pub session: Session,
     /// How it looks.
     pub theme: Theme,
-    /// The children.
-    pub supervisor: Supervisor,
-    /// The nodes.
-    pub cluster: Cluster,
+    /// What it acts on; none for a recording.
+    pub world: Option<World>,
     /// What the tasks tell.
     pub messages: Receiver<Msg>,
     /// What the system tells.
     pub signals: Receiver<Signal>,
-    /// How it ends.
-    pub ending: Ending,
+    /// Writes what happens to a file.
+    pub recorder: Recorder,
     /// Whether the terminal is far away.
     pub is_remote: bool,
     /// Where texts are copied to.
     pub clipboard: Clipboard,
+}
+
+/// The processes, and who ends them.
+pub struct World {
+    /// The children.
+    pub supervisor: Supervisor,
+    /// The nodes.
+    pub cluster: Cluster,
+    /// How it ends.
+    pub ending: Ending,
 }
 
 /// What only the loop knows.
@@ -61,7 +70,7 @@ struct Loop {
     screen: Screen,
     limiter: Limiter,
     decoder: Decoder,
-    painted_version: u64,
+    painted: session::Version,
     /// When the screen changes by itself.
     change_at: Option<Duration>,
     is_dirty: bool,
@@ -83,28 +92,35 @@ impl Console {
             screen: Screen::new(width, height),
             limiter: Limiter::new(is_remote),
             decoder: Decoder::new(is_remote),
-            painted_version: 0,
+            painted: (0, 0),
             change_at: None,
             is_dirty: true,
             panics_in_draw: false,
         };
         main.paint_if_due()?;
-        let members: Vec<_> = main.console.state.members().collect();
-        for member in members {
-            main.console.supervisor.order(Order::Start(member));
+        if let Some(world) = &main.console.world {
+            for member in main.console.session.live().members() {
+                world.supervisor.order(Order::Start(member));
+            }
         }
-        while main.console.state.stopped.is_none() {
-            main.wait(&mut typed).await?;
-            main.drain(&mut typed)?;
-            main.paint_if_due()?;
-        }
-        Ok(())
+        let outcome = main.serve(&mut typed).await;
+        main.console.recorder.finish();
+        outcome
     }
 }
 
 impl Loop {
     fn now(&self) -> Duration {
         self.began.elapsed()
+    }
+
+    async fn serve(&mut self, typed: &mut Receiver<Vec<u8>>) -> io::Result<()> {
+        while self.console.session.live().stopped.is_none() {
+            self.wait(typed).await?;
+            self.drain(typed)?;
+            self.paint_if_due()?;
+        }
+        Ok(())
     }
 
     /// Waits for the next thing and takes it in.
@@ -127,7 +143,7 @@ impl Loop {
     }
 
     fn wake_at(&self) -> Option<Duration> {
-        let is_due = self.is_dirty || self.console.state.version != self.painted_version;
+        let is_due = self.is_dirty || self.console.session.version() != self.painted;
         let paint = if is_due { Some(self.limiter.allowed_at()) } else { self.change_at };
         paint.into_iter().chain(self.decoder.deadline()).min()
     }
@@ -184,24 +200,34 @@ impl Loop {
     }
 
     fn hit(&self, column: u16, row: u16) -> Option<(crate::model::Pane, Option<usize>)> {
-        let state = &self.console.state;
-        layout::hit(&layout::arrange(self.screen.area(), state), state, column, row)
+        let state = self.console.session.shown();
+        let at = self.console.session.shown_at(self.now());
+        layout::hit(&layout::arrange(self.screen.area(), state), state, at, column, row)
     }
 
     fn on_message(&mut self, message: Msg) -> io::Result<()> {
         let now = self.now();
-        for effect in update::update(&mut self.console.state, now, message) {
+        for effect in self.console.session.update(now, message) {
             self.perform(effect)?;
         }
-        if self.console.state.leaving.is_some() {
-            self.console.ending.begin(0);
+        if let Some(world) = &self.console.world
+            && self.console.session.live().leaving.is_some()
+        {
+            world.ending.begin(0);
         }
         Ok(())
     }
 
     fn perform(&mut self, effect: Effect) -> io::Result<()> {
         match effect {
-            Effect::Supervise(order) => self.console.supervisor.order(order),
+            Effect::Supervise(order) => {
+                if let Some(world) = &self.console.world {
+                    world.supervisor.order(order);
+                }
+            }
+            Effect::Tape(order) => self.console.recorder.perform(order),
+            // The session has done them.
+            Effect::Travel(_) | Effect::Record(_) => {}
             Effect::SetMouse(on) => guard::set_mouse(on)?,
             Effect::Repaint => {
                 self.screen.invalidate();
@@ -213,7 +239,7 @@ impl Loop {
                 self.come_back()?;
             }
             Effect::Output { member, known } => {
-                let output = self.console.supervisor.output(member);
+                let output = self.console.world.as_ref().and_then(|world| world.supervisor.output(member));
                 if let Some((lines, total)) = output.and_then(|output| output.news(known)) {
                     self.on_message(Msg::Output { member, lines, total })?;
                 }
@@ -230,7 +256,9 @@ impl Loop {
             | Effect::Delete { .. }
             | Effect::Faults { .. }
             | Effect::Redial { .. } => {
-                self.console.cluster.perform(effect);
+                if let Some(world) = &self.console.world {
+                    world.cluster.perform(effect);
+                }
             }
         }
         Ok(())
@@ -252,7 +280,7 @@ impl Loop {
 
     fn on_signal(&mut self, signal: Signal) -> io::Result<()> {
         match signal {
-            Signal::Leave(_) if self.console.state.leaving.is_some() => Ok(()),
+            Signal::Leave(_) if self.console.session.live().leaving.is_some() => Ok(()),
             Signal::Leave(_) => self.on_message(Msg::Leave),
             Signal::Suspend => self.perform(Effect::Suspend),
             Signal::Continue => self.come_back(),
@@ -268,7 +296,7 @@ impl Loop {
 
     /// After a stop the terminal may be in any state and of any size.
     fn come_back(&mut self) -> io::Result<()> {
-        guard::enter(self.console.state.mouse)?;
+        guard::enter(self.console.session.shown().mouse)?;
         let (width, height) = guard::size().unwrap_or(SIZE_UNKNOWN);
         self.screen = Screen::new(width, height);
         self.is_dirty = true;
@@ -277,19 +305,21 @@ impl Loop {
 
     fn paint_if_due(&mut self) -> io::Result<()> {
         let now = self.now();
-        update::expire(&mut self.console.state, now);
+        if self.console.session.is_due(now) {
+            self.on_message(Msg::Tick)?;
+        }
         if self.change_at.is_some_and(|at| at <= now) {
             self.is_dirty = true;
         }
-        let state = &self.console.state;
-        self.change_at = select::next_change(state, now);
-        if !(self.is_dirty || state.version != self.painted_version) || self.limiter.allowed_at() > now {
+        let session = &self.console.session;
+        self.change_at = session.next_change(now);
+        if !(self.is_dirty || session.version() != self.painted) || self.limiter.allowed_at() > now {
             return Ok(());
         }
         let mut buffer = Buffer::empty(self.screen.area());
         assert!(!self.panics_in_draw, "the paint panics on purpose");
-        pane::draw(state, &self.console.theme, now, &mut buffer);
-        self.painted_version = state.version;
+        pane::draw(session.shown(), &self.console.theme, session.shown_at(now), &mut buffer);
+        self.painted = session.version();
         self.is_dirty = false;
         let frame = self.screen.frame(buffer)?;
         if !frame.is_empty() {

@@ -8,6 +8,9 @@ use crate::model::select::Face;
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::symbols::border;
 
+/// The colours that epochs take in turn.
+const EPOCHS: [Color; 6] = [Color::Cyan, Color::Blue, Color::Magenta, Color::Green, Color::Yellow, Color::White];
+
 /// How things look.
 #[derive(Clone, Copy, Debug)]
 pub struct Theme {
@@ -44,6 +47,8 @@ pub enum Role {
     Cursor,
     /// A member, by what it is.
     Face(Face),
+    /// An epoch; its number is always beside it.
+    Epoch(u32),
 }
 
 impl Theme {
@@ -64,6 +69,7 @@ impl Theme {
             Role::Found => colored(Color::Yellow).add_modifier(Modifier::BOLD | Modifier::UNDERLINED),
             Role::Cursor => plain.add_modifier(Modifier::REVERSED),
             Role::Face(face) => self.face(face),
+            Role::Epoch(epoch) => colored(EPOCHS[epoch as usize % EPOCHS.len()]),
         }
     }
 
@@ -174,6 +180,7 @@ mod tests {
             Role::Warning,
             Role::Bad,
             Role::Cursor,
+            Role::Epoch(7),
         ];
         for role in roles.into_iter().chain(FACES.map(Role::Face)) {
             let style = theme.style(role);

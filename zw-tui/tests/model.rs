@@ -17,6 +17,8 @@ use zw_tui::model::events::EVENTS_MAX;
 use zw_tui::model::message::{Effect, Msg, WriteFailure, Written};
 use zw_tui::model::overlay::Overlay;
 use zw_tui::model::select::node_line;
+use zw_tui::model::session::Session;
+use zw_tui::model::tape::Tape;
 use zw_tui::model::update::update;
 use zw_tui::model::verdict::{Word, judge};
 use zw_tui::model::write::WriteOrder;
@@ -209,6 +211,85 @@ proptest! {
         }
         prop_assert_eq!(state.version, version);
     }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    /// The past is what it was: a tape gives the state at every time between two messages, byte for byte.
+    #[test]
+    fn the_past_is_exactly_what_was(messages in prop::collection::vec((0..700u64, message()), 1..120)) {
+        let (mut live, mut now) = (state(), Duration::ZERO);
+        // Many segments, and none of them goes.
+        let mut tape = Tape::with_limits(usize::MAX, 0);
+        let mut states = Vec::new();
+        for (millis, message) in messages {
+            now += Duration::from_millis(millis);
+            tape.record(&live, now, &message);
+            update(&mut live, now, message);
+            states.retain(|(at, _): &(Duration, State)| *at != now);
+            states.push((now, live.clone()));
+        }
+        let (read_back, left) = Tape::from_bytes(&tape.to_bytes()).unwrap();
+        prop_assert_eq!(left, 0);
+        let gaps = states.windows(2).map(|pair| (pair[1].0 - pair[0].0) / 2);
+        for ((at, was), gap) in states.iter().zip(gaps.chain([Duration::from_secs(9)])).step_by(7) {
+            prop_assert_eq!(facts(&tape.state_at(*at).unwrap()), facts(was));
+            prop_assert_eq!(facts(&read_back.state_at(*at + gap).unwrap()), facts(was));
+        }
+    }
+
+    /// A tape that is full forgets its beginning, and nothing else.
+    #[test]
+    fn a_full_tape_keeps_its_limit_and_its_end(messages in prop::collection::vec(message(), 1..200)) {
+        let (mut live, mut now) = (state(), Duration::ZERO);
+        let mut tape = Tape::with_limits(64_000, 1_000);
+        for (index, message) in messages.into_iter().enumerate() {
+            now += Duration::from_millis(100);
+            tape.record(&live, now, &message);
+            update(&mut live, now, message);
+            // What is being written is never cut off.
+            prop_assert!(tape.bytes() <= 64_000 || tape.oldest().unwrap() + Duration::from_secs(10) >= now);
+            if index % 20 == 0 {
+                prop_assert_eq!(facts(&tape.state_at(now).unwrap()), facts(&live));
+            }
+        }
+        let oldest = tape.oldest().unwrap();
+        prop_assert!(tape.state_at(oldest).is_ok() && tape.state_at(Duration::ZERO).is_ok());
+    }
+
+    /// Whatever is pressed while the past is shown: nothing is done to the ensemble, and the present does not change but
+    /// by what happens in it.
+    #[test]
+    fn nothing_acts_in_the_past(keys in prop::collection::vec(key(), 0..60), freezes in any::<bool>()) {
+        let mut session = Session::new(started());
+        session.update(SECOND, Msg::Key(Key::char('j')));
+        session.update(SECOND * 60, Msg::Note("later".into()));
+        session.update(SECOND * 61, Msg::Key(Key::char(if freezes { 'p' } else { '8' })));
+        session.update(SECOND * 61, Msg::Key(Key::plain(Code::Left)));
+        prop_assert!(session.shown().time.is_past());
+        let live = facts(session.live());
+        for key in keys {
+            let effects = session.update(SECOND * 62, Msg::Key(key));
+            if !session.shown().time.is_past() {
+                break;
+            }
+            prop_assert_eq!(&facts(session.live()), &live);
+            let is_harmless = |effect: &Effect| {
+                matches!(effect, Effect::SetMouse(_) | Effect::Repaint | Effect::Suspend | Effect::Tape(_) | Effect::Break(_))
+            };
+            prop_assert!(effects.iter().all(is_harmless), "{:?}", effects);
+            for member in session.shown().members() {
+                let desired = session.shown().process(member).map(|process| process.desired);
+                prop_assert_eq!(desired, Some(Desired::Up));
+            }
+        }
+    }
+}
+
+/// All of a state, to compare.
+fn facts(state: &State) -> String {
+    format!("{state:?}")
 }
 
 fn tell(state: &mut State, now: Duration, node: usize, role: NodeRole, leader: u16) {

@@ -188,12 +188,16 @@ fn timing(prng: &mut Prng, delay: Micros) -> Timing {
     }
 }
 
+/// The least that a leader keeps for a member that fetches a snapshot. Were it less than what is committed during a fetch,
+/// the member would fetch for ever, and no leader could help it.
+const PINNED_LOG_BYTES_MIN: usize = 4_000;
+
 fn limits(prng: &mut Prng) -> Limits {
     let usual = Limits::default();
     let retained_log_bytes = prng.pick(&[0, 300, 2_000, usual.retained_log_bytes]);
     Limits {
         retained_log_bytes,
-        pinned_log_bytes: retained_log_bytes.saturating_mul(4).min(usual.pinned_log_bytes),
+        pinned_log_bytes: retained_log_bytes.saturating_mul(4).clamp(PINNED_LOG_BYTES_MIN, usual.pinned_log_bytes),
         window_records: prng.pick(&[1, 4, 32, usual.window_records]),
         uncommitted_commands: prng.pick(&[1, 8, 64, usual.uncommitted_commands]),
         // An eighth of the worlds runs out of counters again and again.

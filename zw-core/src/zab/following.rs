@@ -133,6 +133,12 @@ impl Zab {
             self.send(peer, Message::Hello(hello), effects);
             return;
         }
+        // Each attempt to join answers once. A second answer would have the leader synchronise this node anew, from a log
+        // that may have gone on, and been acknowledged, while it was on its way.
+        let has_answered = !matches!(&self.phase, Phase::Following(following) if following.stage == Stage::Joining);
+        if promise == self.promise && has_answered {
+            return;
+        }
         if promise != self.promise {
             self.write_promise(promise);
         }
@@ -173,7 +179,11 @@ impl Zab {
 
     /// Rule S2: this log ends before the leader's begins.
     pub(super) fn receive_snapshot_offer(&mut self, peer: NodeId, offer: &SnapshotOffer, effects: &mut Vec<Effect>) {
-        if self.hear_epoch(peer, offer.epoch).is_none() {
+        let last = self.log.last_zxid();
+        let Some(following) = self.hear_epoch(peer, offer.epoch) else { return };
+        // What it may have acknowledged in this epoch it never gives up for a snapshot that may lack it.
+        if following.is_synchronised() && offer.zxid < last {
+            self.close(peer, "a snapshot of less than this node has", effects);
             return;
         }
         // S5: too far behind to serve; and what it proposed may lie inside the snapshot.

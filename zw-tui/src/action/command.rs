@@ -2,12 +2,14 @@
 
 use super::fault_command::{self, Cure};
 use super::table::{ACTIONS, Id, by_id};
+use super::time_command;
 use super::write_command;
 use crate::member::Member;
 use crate::model::State;
 use crate::model::acts::Act;
 use crate::model::faults::Trouble;
 use crate::model::message::Breakage;
+use crate::model::time::{RecordOrder, Travel};
 use crate::model::verdict::judge;
 use crate::model::write::WriteOrder;
 use std::time::Duration;
@@ -32,6 +34,10 @@ pub enum Command {
     Fault(Trouble, Option<Duration>),
     /// The end of faults.
     Heal(Cure),
+    /// Another time.
+    Travel(Travel),
+    /// A recording.
+    Record(RecordOrder),
     /// An action of the table.
     Action(Id),
     /// Breaks the console, for a test.
@@ -71,6 +77,9 @@ pub fn parse(line: &str, state: &State, now: Duration) -> Result<Command, String
     }
     if fault_command::VERBS.contains(&verb) {
         return fault_command::parse(verb, rest, state, now);
+    }
+    if time_command::VERBS.contains(&verb) {
+        return time_command::parse(verb, rest);
     }
     if verb == "write" {
         return write_command::write(rest, state, now);
@@ -322,6 +331,7 @@ mod tests {
             let reason = reason(&line);
             let is_open = ACTS.iter().any(|act| act.verb() == action.command)
                 || fault_command::VERBS.contains(&action.command)
+                || time_command::VERBS.contains(&action.command)
                 || seconds(action.command.split(' ').next().unwrap_or_default()).is_some()
                 || matches!(action.id, Id::Write | Id::Delete);
             let help = if is_open { "surplus" } else { "takes no arguments" };

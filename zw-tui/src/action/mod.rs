@@ -5,4 +5,5 @@ pub mod fault_command;
 pub mod manual;
 pub mod perform;
 pub mod table;
+mod time_command;
 mod write_command;

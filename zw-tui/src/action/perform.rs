@@ -13,8 +13,9 @@ use crate::model::message::Effect;
 use crate::model::overlay::{HISTORY_MAX, Input, Overlay, Printed};
 use crate::model::select::{Face, node_absence, node_face, printable};
 use crate::model::text::TextPage;
+use crate::model::time::{RecordOrder, Seen, Travel};
 use crate::model::verdict::judge;
-use crate::model::{Node, Pane, State, deletion, faults, search, write, yank};
+use crate::model::{Node, Pane, State, deletion, faults, search, time, write, yank};
 use crate::supervisor::Order;
 use std::time::Duration;
 
@@ -60,7 +61,10 @@ pub fn perform(state: &mut State, now: Duration, id: Id) -> Vec<Effect> {
         }
         Id::Heal => faults::heal(state, now, |_| true),
         Id::Undo => acts::undo(state, now),
+        // At the top lies the past.
+        Id::Quit if matches!(state.time.seen, Seen::Frozen | Seen::Past) => vec![Effect::Travel(Travel::Now)],
         Id::Quit | Id::Leave => leave(state, now),
+        Id::Record => vec![Effect::Record(RecordOrder::Toggle)],
         Id::Suspend => vec![Effect::Suspend],
         Id::Repaint => vec![Effect::Repaint],
         Id::Mouse => {
@@ -75,10 +79,26 @@ pub fn perform(state: &mut State, now: Duration, id: Id) -> Vec<Effect> {
         Id::Fold => state.tree.fold(),
         Id::Toggle => state.tree.toggle(),
         _ => {
+            if let Some(travel) = travel(id) {
+                return vec![Effect::Travel(travel)];
+            }
             look(state, id);
             moves(state, id)
         }
     }
+}
+
+/// The way through time that an action goes.
+fn travel(id: Id) -> Option<Travel> {
+    Some(match id {
+        Id::Freeze => Travel::Freeze,
+        Id::Live => Travel::Now,
+        Id::PreviousMark => Travel::PreviousMark,
+        Id::NextMark => Travel::NextMark,
+        Id::StepBack => Travel::Back(time::STEP),
+        Id::StepOn => Travel::On(time::STEP),
+        _ => return None,
+    })
 }
 
 fn on_targets(state: &mut State, now: Duration, act: Act) -> Vec<Effect> {
@@ -104,20 +124,23 @@ fn cut(state: &mut State, now: Duration) -> Vec<Effect> {
 
 /// Ends the innermost thing that Esc can end.
 fn back(state: &mut State) -> Vec<Effect> {
-    state.toast = None;
+    let had_toast = state.toast.take().is_some();
     if let Some(effects) = search::clear(state) {
         return effects;
     }
-    state.marks.clear();
-    Vec::new()
+    if state.marked.clear() || had_toast || !state.time.is_past() {
+        return Vec::new();
+    }
+    // At the top lies the past.
+    vec![Effect::Travel(Travel::Now)]
 }
 
 fn mark(state: &mut State, is_range: bool) {
     if let Some(member) = state.selected() {
         if is_range {
-            state.marks.toggle_range(member);
+            state.marked.toggle_range(member);
         } else {
-            state.marks.toggle(member);
+            state.marked.toggle(member);
         }
     }
 }
@@ -166,6 +189,9 @@ fn look(state: &mut State, id: Id) {
             let whom = state.targets().iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
             let input = Input::with(&format!("slow {whom} 80ms 30s"));
             state.overlay = Some(Overlay::Command { input, recalled: None, error: None });
+        }
+        Id::At => {
+            state.overlay = Some(Overlay::Command { input: Input::with("at "), recalled: None, error: None });
         }
         Id::Write => {
             let path = if state.focus() == Pane::Tree { state.tree.selected() } else { "/".to_owned() };
@@ -245,7 +271,7 @@ pub fn move_in(state: &mut State, pane: Pane, rows: i64) -> Vec<Effect> {
             if let Some(cursor) = state.nodes.get(node).map(|node| node.member) {
                 let shown: Vec<Member> =
                     order.iter().filter_map(|at| state.nodes.get(*at)).map(|node| node.member).collect();
-                state.marks.extend(&shown, cursor);
+                state.marked.extend(&shown, cursor);
             }
             return select_node(state, node);
         }
@@ -253,12 +279,13 @@ pub fn move_in(state: &mut State, pane: Pane, rows: i64) -> Vec<Effect> {
             state.broker = moved(state.broker, rows, state.brokers.len());
             let shown: Vec<Member> = state.brokers.iter().map(|broker| broker.member).collect();
             if let Some(cursor) = shown.get(state.broker) {
-                state.marks.extend(&shown, *cursor);
+                state.marked.extend(&shown, *cursor);
             }
         }
         Pane::Tree => return state.tree.move_by(rows),
         Pane::Events => state.events.scroll(rows),
-        Pane::Flow | Pane::Metrics | Pane::Replication | Pane::Timeline => {}
+        Pane::Timeline => return vec![Effect::Travel(time::by_rows(rows))],
+        Pane::Flow | Pane::Metrics | Pane::Replication => {}
     }
     Vec::new()
 }
@@ -267,7 +294,8 @@ pub fn move_in(state: &mut State, pane: Pane, rows: i64) -> Vec<Effect> {
 pub fn select_node(state: &mut State, node: usize) -> Vec<Effect> {
     state.version += 1;
     state.node = node;
-    if state.tree.node == node {
+    // In the past there is only the tree that was read then.
+    if state.tree.node == node || state.time.is_past() {
         return Vec::new();
     }
     state.tree.show(node);
@@ -293,6 +321,11 @@ fn run_line(state: &mut State, now: Duration, line: &str) -> Vec<Effect> {
 /// Runs a line of the command line; the error stays for the person to mend.
 pub fn run_command(state: &mut State, now: Duration, line: &str) -> Result<Vec<Effect>, String> {
     let command = command::parse(line, state, now)?;
+    let concerns_now =
+        !matches!(command, Command::Action(_) | Command::Travel(_) | Command::Record(_) | Command::Break(_));
+    if concerns_now {
+        state.time.check_now()?;
+    }
     if let Command::Delete { node, path, .. } = &command {
         deletion::check(path)?;
         check_writable(state, now, *node).map_err(|refusal| refusal.words)?;
@@ -321,6 +354,8 @@ pub fn execute(state: &mut State, now: Duration, command: Command) -> Vec<Effect
     state.version += 1;
     match command {
         Command::Action(id) => perform(state, now, id),
+        Command::Travel(travel) => vec![Effect::Travel(travel)],
+        Command::Record(order) => vec![Effect::Record(order)],
         Command::Fault(trouble, lasts) => faults::begin(state, now, trouble, lasts),
         Command::Heal(Cure::All) => faults::heal(state, now, |_| true),
         Command::Heal(Cure::Number(number)) => faults::heal(state, now, |lease| lease.id == number),

@@ -7,6 +7,7 @@ use crate::key::{Code, Key};
 use crate::member::Member;
 use crate::model::acts::Act;
 use crate::model::sort::SortBy;
+use crate::model::time::Seen;
 use crate::model::yank::Yank;
 use crate::model::{Desired, Pane, State, deletion, search};
 
@@ -97,6 +98,14 @@ pub enum Id {
     Back,
     Mouse,
     Repaint,
+    Freeze,
+    Live,
+    PreviousMark,
+    NextMark,
+    StepBack,
+    StepOn,
+    At,
+    Record,
     Kill,
     Stop,
     Pause,
@@ -159,6 +168,7 @@ pub const ACTIONS: &[Action] = &[
         "help",
     ),
     look(Id::Command, &[key(':')], "cmd", "Type a command", ""),
+    look(Id::Live, &[key('.')], "now", "Go back to now from the past or a frozen display", "live"),
     act(
         Id::Kill,
         Class::Fault,
@@ -225,6 +235,25 @@ pub const ACTIONS: &[Action] = &[
     look(Id::LastView, &[key('-')], "", "Go back to the pane before", "lastview"),
     look(Id::ZoomIn, &[key('+')], "zoom", "Give the pane the whole screen", "zoom"),
     look(Id::ZoomOut, &[key('_')], "", "Show all panes again", "unzoom"),
+    look(Id::Freeze, &[key('p')], "freeze", "Let the display stand still, or go on; all is recorded", "freeze"),
+    look(Id::PreviousMark, &[key('{')], "", "Go back in time to the mark before", "previousmark"),
+    look(Id::NextMark, &[key('}')], "", "Go on in time to the next mark", "nextmark"),
+    in_pane(
+        Pane::Timeline,
+        look(
+            Id::StepBack,
+            &[named(Code::Left), key('h')],
+            "1 s back",
+            "Go back in time by a second; Up by ten",
+            "earlier",
+        ),
+    ),
+    in_pane(
+        Pane::Timeline,
+        look(Id::StepOn, &[named(Code::Right), key('l')], "1 s on", "Go on in time by a second; Down by ten", "later"),
+    ),
+    look(Id::At, &[], "", "Show the console at a time: at 12:41 since the start, at -30s", "at"),
+    look(Id::Record, &[], "", "Write all that happens to a file: record on [FILE], record off", "record"),
     look(Id::NextPane, &[named(Code::Tab)], "pane", "Go to the next pane", "next"),
     look(Id::PreviousPane, &[named(Code::BackTab)], "", "Go to the previous pane", "previous"),
     look(Id::Down, &[key('j'), named(Code::Down)], "", "Move down", "down"),
@@ -371,6 +400,10 @@ pub fn enabled(id: Id, state: &State) -> Result<(), String> {
         let is_look = by_id(id).is_some_and(|action| action.class == Class::Look);
         return if is_look { Ok(()) } else { Err("the console is leaving".into()) };
     }
+    let acts = by_id(id).is_some_and(|action| matches!(action.class, Class::Fault | Class::Data));
+    if acts || matches!(id, Id::Output | Id::Refresh) {
+        state.time.check_now()?;
+    }
     // What can be done to one of them can be done.
     let on_targets = |act: Act| {
         let checks: Vec<_> = state.targets().into_iter().map(|member| act.check(state, member)).collect();
@@ -401,6 +434,10 @@ pub fn enabled(id: Id, state: &State) -> Result<(), String> {
             None => Err("no znode is selected".into()),
         },
         Id::Write if state.nodes.is_empty() => Err("there is no node".into()),
+        Id::Live if !state.time.is_past() => Err("this is now".into()),
+        Id::Freeze if state.time.seen == Seen::Replay => Err("a recording stands still".into()),
+        Id::PreviousMark | Id::NextMark if state.marks.iter().len() == 0 => Err("nothing has happened yet".into()),
+        Id::NextMark | Id::StepOn if state.time.seen == Seen::Now => Err("this is now".into()),
         Id::Pane(Pane::Brokers) if state.brokers.is_empty() => Err("there are no brokers".into()),
         _ => Ok(()),
     }
@@ -422,7 +459,9 @@ pub fn hints(state: &State) -> impl Iterator<Item = &'static Action> {
         Scope::In(pane) => pane == focus,
         Scope::After(_) => false,
     });
-    here.filter(|action| !action.hint.is_empty() && enabled(action.id, state).is_ok())
+    // In the past they go back to now, and that has a hint of its own.
+    let is_said = |id: Id| matches!(id, Id::Quit | Id::Freeze) && matches!(state.time.seen, Seen::Frozen | Seen::Past);
+    here.filter(move |action| !action.hint.is_empty() && enabled(action.id, state).is_ok() && !is_said(action.id))
 }
 
 #[cfg(test)]

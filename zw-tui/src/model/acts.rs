@@ -6,10 +6,11 @@ use super::overlay::{TOAST_TIME, Toast};
 use super::{Desired, Observed, State, UNDO_MAX, faults};
 use crate::member::Member;
 use crate::supervisor::Order;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// An act on a child.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Act {
     /// SIGKILL.
     Kill,
@@ -24,7 +25,7 @@ pub enum Act {
 }
 
 /// How to take an act back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Undo {
     /// An act on a process.
     Act(Member, Act),

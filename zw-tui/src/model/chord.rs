@@ -6,13 +6,14 @@ use super::message::Effect;
 use crate::action::perform;
 use crate::action::table::{ACTIONS, Action, Scope};
 use crate::key::{Code, Key};
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// How long the screen waits before it shows what can follow: who knows it has typed it by then.
 pub const STRIP_AFTER: Duration = Duration::from_millis(300);
 
 /// A first key that waits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Chord {
     /// Which.
     pub first: char,

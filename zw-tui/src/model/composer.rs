@@ -8,10 +8,11 @@ use crate::action::command::{Command, check_path};
 use crate::action::perform;
 use crate::key::{Code, Key};
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// The fields, in the order of the form.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Field {
     /// Which znode.
     #[default]
@@ -44,7 +45,7 @@ impl Field {
 }
 
 /// The form.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Composer {
     /// The path.
     pub path: Input,

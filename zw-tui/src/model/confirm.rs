@@ -8,20 +8,23 @@
 
 use super::overlay::Input;
 use crate::action::command::Command;
+use crate::action::table::Id;
 use crate::key::{Code, Key};
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// How long keys are ignored, counted anew with each repeat of the key that asked.
 pub const SETTLE_TIME: Duration = Duration::from_millis(300);
 
 /// The question.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Confirm {
     /// What would be done, in a word or two.
     pub title: String,
     /// What it means, as sentences.
     pub words: Vec<String>,
     /// What is done when it is confirmed.
+    #[serde(skip, default = "nothing")]
     pub command: Command,
     /// The key that asked; its repeats do nothing.
     pub trigger: Option<Key>,
@@ -33,6 +36,11 @@ pub struct Confirm {
     pub waits: Option<String>,
     /// The name as it is typed.
     pub typed: Input,
+}
+
+/// In the past nothing is done any more.
+fn nothing() -> Command {
+    Command::Action(Id::Back)
 }
 
 /// What a key did to the question.

@@ -2,6 +2,7 @@
 
 use super::matcher::Matcher;
 use crate::member::Member;
+use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::fmt;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use std::time::Duration;
 pub const EVENTS_MAX: usize = 2_000;
 
 /// Who did it or whom it happened to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Source {
     /// The person at the keys.
     You,
@@ -31,7 +32,7 @@ impl fmt::Display for Source {
 }
 
 /// How much attention it deserves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Level {
     /// As it should be.
     Info,
@@ -42,7 +43,7 @@ pub enum Level {
 }
 
 /// One thing that happened.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
     /// When, since the start of the console.
     pub at: Duration,
@@ -55,7 +56,7 @@ pub struct Event {
 }
 
 /// The feed and where it is read.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Events {
     list: VecDeque<Event>,
     /// All that were ever added.

@@ -11,6 +11,7 @@ use super::message::Effect;
 use super::select::seconds;
 use super::{Node, State};
 use crate::member::Member;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use zw_core::ids::NodeId;
@@ -28,7 +29,7 @@ const PAST_MAX: usize = 50;
 pub const ENDLESS_MS: u32 = 3_600_000;
 
 /// What is wrong on purpose. Nodes are counted from 0.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Trouble {
     /// Nothing passes.
     Cut(Links),
@@ -39,7 +40,7 @@ pub enum Trouble {
 }
 
 /// All links between two groups of nodes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Links {
     /// One group.
     pub from: Vec<usize>,
@@ -50,7 +51,7 @@ pub struct Links {
 }
 
 /// A fault with its time.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lease {
     /// Its number, from 1.
     pub id: u32,
@@ -63,7 +64,7 @@ pub struct Lease {
 }
 
 /// The faults of the ensemble.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Faults {
     active: Vec<Lease>,
     /// With the time at which each ended, oldest first.

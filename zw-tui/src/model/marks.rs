@@ -1,104 +1,193 @@
-//! Marked members: what acts apply to instead of the selected one.
+//! What the timeline shows: what befell the ensemble and which epoch ruled when, found by comparing the state with what it
+//! was a message before.
+//!
+//! Both lists are bounded; the oldest goes.
 
-use super::{Pane, State};
-use crate::member::Member;
-use std::collections::BTreeSet;
+use super::faults::Trouble;
+use super::{Desired, Node, Observed, Process, State};
+use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
+use std::time::Duration;
+use zw_core::ids::Epoch;
+use zw_core::wire::admin::NodeRole;
 
-/// The marks, and the range that is being marked.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Marks {
-    set: BTreeSet<Member>,
-    range: Option<Range>,
+/// Marks that are kept.
+pub const MARKS_MAX: usize = 1_000;
+/// Changes of the epoch that are kept.
+const EPOCHS_MAX: usize = 1_000;
+
+/// What happened, the gravest last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum MarkKind {
+    /// A fault ended.
+    Healed,
+    /// A process was started again or goes on.
+    Revived,
+    /// Links or disks became slow.
+    Slow,
+    /// Links were cut.
+    Cut,
+    /// A process was paused.
+    Paused,
+    /// A process ended.
+    Ended,
+    /// The leader was lost, or another epoch began.
+    Election,
 }
 
-/// From where on, and what was marked before.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Range {
-    anchor: Member,
-    before: BTreeSet<Member>,
+impl MarkKind {
+    /// Its letter.
+    #[must_use]
+    pub fn letter(self) -> char {
+        match self {
+            MarkKind::Healed => 'h',
+            MarkKind::Revived => 'r',
+            MarkKind::Slow => 's',
+            MarkKind::Cut => 'c',
+            MarkKind::Paused => 'P',
+            MarkKind::Ended => 'x',
+            MarkKind::Election => 'E',
+        }
+    }
+}
+
+/// Something that happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mark {
+    /// When.
+    pub at: Duration,
+    /// What.
+    pub kind: MarkKind,
+}
+
+/// All of them, and what the state looked like last.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Marks {
+    marks: VecDeque<Mark>,
+    epochs: VecDeque<(Duration, Epoch)>,
+    last: Glance,
+}
+
+/// As much of a state as marks are made of.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Glance {
+    lives: Vec<Life>,
+    has_leader: bool,
+    epoch: Option<Epoch>,
+    faults: Vec<(u32, bool)>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+enum Life {
+    Unborn,
+    Runs,
+    Paused,
+    Gone,
+}
+
+impl Life {
+    fn of(process: &Process) -> Life {
+        match process.observed {
+            Observed::Unborn => Life::Unborn,
+            Observed::Exited(..) | Observed::Failed(_) => Life::Gone,
+            _ if process.desired == Desired::Paused => Life::Paused,
+            Observed::Starting(_) | Observed::Running(_) | Observed::Stopping(_) => Life::Runs,
+        }
+    }
+}
+
+impl Glance {
+    fn of(state: &State) -> Glance {
+        let processes = state.members().filter_map(|member| state.process(member));
+        let led = |node: &Node| match node.sight.status.as_deref() {
+            Some(status) if status.role == NodeRole::Leader && node.process.pid().is_some() => Some(status.epoch),
+            _ => None,
+        };
+        let epoch = state.nodes.iter().filter_map(led).max();
+        let is_cut = |trouble: &Trouble| matches!(trouble, Trouble::Cut(_));
+        Glance {
+            lives: processes.map(Life::of).collect(),
+            has_leader: epoch.is_some(),
+            epoch: epoch.max(state.marks.last.epoch),
+            faults: state.faults.active().iter().map(|lease| (lease.id, is_cut(&lease.trouble))).collect(),
+        }
+    }
+
+    /// What lies between the one before and this one.
+    fn since(&self, before: &Glance) -> Vec<MarkKind> {
+        let mut kinds = Vec::new();
+        for (life, former) in self.lives.iter().zip(&before.lives) {
+            kinds.extend(match (former, life) {
+                (Life::Runs | Life::Paused, Life::Gone) => Some(MarkKind::Ended),
+                (Life::Runs, Life::Paused) => Some(MarkKind::Paused),
+                (Life::Paused | Life::Gone, Life::Runs) => Some(MarkKind::Revived),
+                _ => None,
+            });
+        }
+        let is_lost = before.has_leader && !self.has_leader;
+        if is_lost || (before.epoch.is_some() && before.epoch != self.epoch) {
+            kinds.push(MarkKind::Election);
+        }
+        for fault in self.faults.iter().filter(|fault| !before.faults.contains(fault)) {
+            kinds.push(if fault.1 { MarkKind::Cut } else { MarkKind::Slow });
+        }
+        if before.faults.iter().any(|fault| !self.faults.contains(fault)) {
+            kinds.push(MarkKind::Healed);
+        }
+        kinds
+    }
+}
+
+/// Marks what a message changed.
+pub(super) fn notice(state: &mut State, now: Duration) {
+    let glance = Glance::of(state);
+    let marks = &mut state.marks;
+    if glance == marks.last {
+        return;
+    }
+    for kind in glance.since(&marks.last) {
+        if marks.marks.len() == MARKS_MAX {
+            marks.marks.pop_front();
+        }
+        marks.marks.push_back(Mark { at: now, kind });
+    }
+    if let Some(epoch) = glance.epoch.filter(|_| glance.epoch != marks.last.epoch) {
+        if marks.epochs.len() == EPOCHS_MAX {
+            marks.epochs.pop_front();
+        }
+        marks.epochs.push_back((now, epoch));
+    }
+    marks.last = glance;
+    state.version += 1;
 }
 
 impl Marks {
-    /// Whether a member is marked.
+    /// The marks, oldest first.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Mark> + ExactSizeIterator {
+        self.marks.iter()
+    }
+
+    /// The newest mark before a time.
     #[must_use]
-    pub fn has(&self, member: Member) -> bool {
-        self.set.contains(&member)
+    pub fn before(&self, at: Duration) -> Option<Duration> {
+        self.marks.iter().map(|mark| mark.at).rfind(|mark| *mark < at)
     }
 
-    /// How many nodes, or brokers, are marked.
+    /// The oldest mark after a time.
     #[must_use]
-    pub fn count(&self, are_nodes: bool) -> usize {
-        self.set.iter().filter(|member| member.is_node() == are_nodes).count()
+    pub fn after(&self, at: Duration) -> Option<Duration> {
+        self.marks.iter().map(|mark| mark.at).find(|mark| *mark > at)
     }
 
-    /// Marks, or takes the mark away.
-    pub fn toggle(&mut self, member: Member) {
-        self.range = None;
-        if !self.set.remove(&member) {
-            self.set.insert(member);
-        }
-    }
-
-    /// Begins a range, or ends the one that there is.
-    pub fn toggle_range(&mut self, member: Member) {
-        if self.range.take().is_none() {
-            self.range = Some(Range { anchor: member, before: self.set.clone() });
-            self.set.insert(member);
-        }
-    }
-
-    /// Whether a range is being marked.
+    /// The epoch that ruled at a time, as far as was seen by then.
     #[must_use]
-    pub fn is_range(&self) -> bool {
-        self.range.is_some()
+    pub fn epoch_at(&self, at: Duration) -> Option<Epoch> {
+        self.epochs.iter().rfind(|(since, _)| *since <= at).map(|(_, epoch)| *epoch)
     }
 
-    /// The cursor moved: the range goes from its anchor to there, in the order in which the members are shown.
-    pub fn extend(&mut self, shown: &[Member], cursor: Member) {
-        let Some(range) = &self.range else { return };
-        let place = |member| shown.iter().position(|other| *other == member);
-        let (Some(from), Some(to)) = (place(range.anchor), place(cursor)) else { return };
-        self.set = range.before.clone();
-        self.set.extend(&shown[from.min(to)..=from.max(to)]);
-    }
-
-    /// Takes all marks away; whether there were any.
-    pub fn clear(&mut self) -> bool {
-        self.range = None;
-        !std::mem::take(&mut self.set).is_empty()
-    }
-}
-
-impl State {
-    /// What an act applies to: the marked members of the kind that is in focus, else the selected one.
+    /// The gravest of the marks from a time to another, without that one.
     #[must_use]
-    pub fn targets(&self) -> Vec<Member> {
-        let are_nodes = self.focus() != Pane::Brokers;
-        let marked: Vec<Member> =
-            self.members().filter(|member| member.is_node() == are_nodes && self.marks.has(*member)).collect();
-        if marked.is_empty() { self.selected().into_iter().collect() } else { marked }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_range_follows_the_cursor_and_keeps_what_was_marked_before() {
-        let shown: Vec<Member> = (1..=5).map(Member::Node).collect();
-        let mut marks = Marks::default();
-        marks.toggle(Member::Node(5));
-        marks.toggle_range(Member::Node(2));
-        let marked = |marks: &Marks| shown.iter().map(|member| u8::from(marks.has(*member))).collect::<Vec<_>>();
-        marks.extend(&shown, Member::Node(4));
-        assert_eq!(marked(&marks), [0, 1, 1, 1, 1]);
-        marks.extend(&shown, Member::Node(1));
-        assert_eq!(marked(&marks), [1, 1, 0, 0, 1]);
-        marks.toggle_range(Member::Node(1));
-        marks.extend(&shown, Member::Node(4));
-        assert_eq!(marked(&marks), [1, 1, 0, 0, 1], "it has ended");
-        assert_eq!((marks.count(true), marks.count(false)), (3, 0));
-        assert!(marks.clear() && !marks.clear());
+    pub fn gravest(&self, from: Duration, to: Duration) -> Option<MarkKind> {
+        self.marks.iter().filter(|mark| (from..to).contains(&mark.at)).map(|mark| mark.kind).max()
     }
 }

@@ -1,7 +1,9 @@
 //! What `/` looks for in lists and texts.
 
+use serde::{Deserialize, Serialize};
+
 /// A text to look for, whatever its case; with `!` before it, what does not contain it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Matcher {
     needle: String,
     is_inverse: bool,

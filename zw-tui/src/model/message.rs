@@ -1,11 +1,13 @@
 //! What the world tells the model, and what the model wants done.
 
 use super::Pane;
+use super::time::{RecordOrder, Travel, View};
 use super::write::WriteOrder;
 use crate::key::Key;
 use crate::member::Member;
 use crate::supervisor::{Order, Report};
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use zw_core::ids::Zxid;
 use zw_core::tree::command::Stat;
@@ -13,7 +15,7 @@ use zw_core::wire::admin::{Fault, Status};
 use zw_core::wire::client::ChildrenPage;
 
 /// What the world tells.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Msg {
     /// A key was pressed.
     Key(Key),
@@ -115,10 +117,56 @@ pub enum Msg {
     Leave,
     /// Something for the feed from the console itself.
     Note(String),
+    /// Something has had its time.
+    Tick,
+    /// From now on the state is looked at so.
+    View(Box<View>),
+    /// The recording to a file began or ended.
+    Recording(Recording),
+}
+
+impl Msg {
+    /// Whether it comes from the person.
+    #[must_use]
+    pub fn is_input(&self) -> bool {
+        matches!(self, Msg::Key(_) | Msg::Paste(_) | Msg::Click(..) | Msg::Wheel(..))
+    }
+}
+
+/// What became of the recording to a file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Recording {
+    /// It goes to this file.
+    Began(String),
+    /// It is whole.
+    Ended {
+        /// The file.
+        file: String,
+        /// How long it is.
+        bytes: u64,
+    },
+    /// It could not begin or go on; for a person.
+    Failed(String),
+}
+
+/// What is wanted of the file with the recording.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TapeOrder {
+    /// A new one, with these bytes.
+    Begin {
+        /// Where; none for a place that is chosen.
+        file: Option<String>,
+        /// What it begins with, behind its head.
+        bytes: Vec<u8>,
+    },
+    /// More bytes.
+    Append(Vec<u8>),
+    /// That was all.
+    End,
 }
 
 /// A write that was acknowledged.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Written {
     /// Whether it made the znode.
     pub created: bool,
@@ -135,7 +183,7 @@ pub struct Written {
 }
 
 /// A write that was not acknowledged.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WriteFailure {
     /// For a person.
     pub reason: String,
@@ -146,7 +194,7 @@ pub struct WriteFailure {
 }
 
 /// A deletion that was acknowledged as a whole.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Deleted {
     /// How many znodes are gone.
     pub znodes: u64,
@@ -157,7 +205,7 @@ pub struct Deleted {
 }
 
 /// A deletion that ended before its end.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeleteFailure {
     /// How many znodes are gone all the same.
     pub znodes: u64,
@@ -232,6 +280,12 @@ pub enum Effect {
         /// The text.
         text: String,
     },
+    /// Show another time. The session does it.
+    Travel(Travel),
+    /// Begin or end a recording. The session does it.
+    Record(RecordOrder),
+    /// Write the recording.
+    Tape(TapeOrder),
     /// Take or give back the mouse.
     SetMouse(bool),
     /// Paint the whole screen again.

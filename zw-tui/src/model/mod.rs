@@ -14,16 +14,22 @@ pub mod confirm;
 pub mod deletion;
 pub mod events;
 pub mod faults;
+pub mod marked;
 pub mod marks;
 pub mod matcher;
 pub mod message;
 pub mod overlay;
 pub mod page;
+pub mod patch;
 pub mod search;
 pub mod select;
+pub mod session;
 pub mod sight;
 pub mod sort;
+pub mod tape;
 pub mod text;
+pub mod time;
+pub mod timeline;
 pub mod tree;
 mod tree_rows;
 pub mod update;
@@ -37,13 +43,16 @@ use crate::supervisor::{Asked, Exit};
 use chord::Chord;
 use events::Events;
 use faults::Faults;
+use marked::Marked;
 use marks::Marks;
 use overlay::{Overlay, Toast};
 use search::Search;
+use serde::{Deserialize, Serialize};
 use sight::Sight;
 use sort::Sort;
 use std::collections::VecDeque;
 use std::time::Duration;
+use time::TimeView;
 use tree::TreeView;
 
 /// Between two questions for a node's status.
@@ -56,7 +65,7 @@ pub const STALE_AFTER: Duration = Duration::from_millis(1_500);
 const UNDO_MAX: usize = 32;
 
 /// All of it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct State {
     /// Rises whenever something that may be visible changed.
     pub version: u64,
@@ -68,6 +77,11 @@ pub struct State {
     pub events: Events,
     /// The faults of links and disks.
     pub faults: Faults,
+    /// What befell the ensemble when.
+    pub marks: Marks,
+    /// Which time this is.
+    #[serde(skip)]
+    pub time: TimeView,
     /// The tree of the selected node.
     pub tree: TreeView,
     /// The panes, the one that was looked at last first: it takes the keys, and is shown where there is room for one.
@@ -79,7 +93,7 @@ pub struct State {
     /// The selected broker.
     pub broker: usize,
     /// The marked members.
-    pub marks: Marks,
+    pub marked: Marked,
     /// The order of the nodes.
     pub sort: Sort,
     /// What is looked for.
@@ -105,7 +119,7 @@ pub struct State {
 }
 
 /// A pane.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Pane {
     /// The nodes.
     Nodes,
@@ -163,7 +177,7 @@ impl Pane {
 }
 
 /// A node: its process and what it says of itself.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Node {
     /// Its name.
     pub member: Member,
@@ -176,7 +190,7 @@ pub struct Node {
 }
 
 /// A broker.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Broker {
     /// Its name.
     pub member: Member,
@@ -187,7 +201,7 @@ pub struct Broker {
 }
 
 /// A child process: what we want and what we see, side by side.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Process {
     /// What was asked for.
     pub desired: Desired,
@@ -204,7 +218,7 @@ pub struct Process {
 }
 
 /// What was asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Desired {
     /// Running.
     Up,
@@ -215,7 +229,7 @@ pub enum Desired {
 }
 
 /// What the supervisor sees.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Observed {
     /// Not started yet.
     Unborn,
@@ -313,6 +327,8 @@ impl State {
             brokers: brokers.collect(),
             events: Events::default(),
             faults: Faults::default(),
+            marked: Marked::default(),
+            time: TimeView::default(),
             tree: TreeView::default(),
             recent: [
                 Pane::Nodes,

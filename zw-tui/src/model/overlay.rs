@@ -5,6 +5,7 @@ use super::confirm::Confirm;
 use super::text::TextPage;
 use crate::key::{Code, Key};
 use crate::member::Member;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// Longest text of an input line; a value may be pasted, but not a book.
@@ -15,7 +16,7 @@ pub const TOAST_TIME: Duration = Duration::from_secs(4);
 pub const HISTORY_MAX: usize = 100;
 
 /// The overlay.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Overlay {
     /// All actions, to read and to run.
     Help {
@@ -49,7 +50,7 @@ pub enum Overlay {
 }
 
 /// What a child printed, as far as it is kept, and where it is read.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Printed {
     /// Whose.
     pub member: Member,
@@ -95,7 +96,7 @@ impl Printed {
 }
 
 /// A message that passes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Toast {
     /// For a person.
     pub text: String,
@@ -104,7 +105,7 @@ pub struct Toast {
 }
 
 /// A line of text with a cursor.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Input {
     text: String,
     /// Bytes before the cursor; at a character's edge.

@@ -6,13 +6,14 @@ use super::message::Effect;
 use super::overlay::{Input, Overlay};
 use super::{Pane, State};
 use crate::key::{Code, Key};
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// Longest text that is looked for.
 const SEARCH_BYTES_MAX: usize = 256;
 
 /// What is typed and what is looked for in texts.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Search {
     /// The line, while it is typed.
     pub typing: Option<Typing>,
@@ -21,7 +22,7 @@ pub struct Search {
 }
 
 /// The line of a search that is typed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Typing {
     /// The text.
     pub input: Input,
@@ -30,7 +31,7 @@ pub struct Typing {
 }
 
 /// What is looked through.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SearchPlace {
     /// The children of this znode.
     Tree(String),

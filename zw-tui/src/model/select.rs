@@ -325,6 +325,15 @@ pub fn micros(micros: u64) -> String {
     }
 }
 
+/// A count of bytes as a person reads it.
+#[must_use]
+pub fn bytes(bytes: u64) -> String {
+    match bytes {
+        0..1_000_000 => format!("{} kB", bytes.div_ceil(1_000)),
+        _ => format!("{}.{} MB", bytes / 1_000_000, bytes / 100_000 % 10),
+    }
+}
+
 /// Since the start, as `mm:ss.t` or `h:mm:ss`.
 #[must_use]
 pub fn clock(at: Duration) -> String {

@@ -1,6 +1,7 @@
 //! What a node says of itself, with its age.
 
 use super::{LATE_AFTER, STALE_AFTER};
+use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::time::Duration;
 use zw_core::ids::{Epoch, NodeId};
@@ -10,7 +11,7 @@ use zw_core::wire::admin::{NodeRole, Status};
 const SAMPLES_MAX: usize = 9;
 
 /// The newest answer of a node and how old it is.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Sight {
     /// The newest answer.
     pub status: Option<Box<Status>>,
@@ -21,7 +22,7 @@ pub struct Sight {
     samples: VecDeque<Sample>,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Sample {
     at: Duration,
     writes: u64,

@@ -1,10 +1,11 @@
 //! The order in which the nodes are shown.
 
 use super::{Node, State};
+use serde::{Deserialize, Serialize};
 use std::cmp::Reverse;
 
 /// What the nodes are ordered by.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum SortBy {
     /// Their ids.
     #[default]
@@ -50,7 +51,7 @@ impl SortBy {
 }
 
 /// The order of the nodes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sort {
     /// By what.
     pub by: SortBy,

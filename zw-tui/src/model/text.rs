@@ -6,10 +6,11 @@ use super::page::{self, Line};
 use super::select::fault_lines;
 use super::verdict::judge;
 use crate::action::table::Id;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// A text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum TextPage {
     /// Why the verdict is what it is.
     Why,

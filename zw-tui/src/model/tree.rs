@@ -12,6 +12,7 @@ use super::message::Effect;
 pub use super::tree_rows::{Row, RowKind};
 use super::tree_rows::{Rows, RowsOf};
 use bytes::Bytes;
+use serde::{Deserialize, Serialize, Serializer};
 use std::collections::{BTreeMap, BTreeSet};
 use zw_core::ids::Zxid;
 use zw_core::tree::command::Stat;
@@ -27,9 +28,11 @@ const REFRESH_MAX: usize = 64;
 const ROWS_MAX: usize = 1_000_000;
 /// A movement that is longer goes to the end, wherever that turns out to be.
 const TO_THE_END: i64 = i64::MAX / 4;
+/// Children that are kept for the past; of a larger view only what was open and selected is.
+const CHILDREN_KEPT_MAX: usize = 10_000;
 
 /// The view of one node's tree.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct TreeView {
     /// Whose tree, from 0.
     pub node: usize,
@@ -38,8 +41,11 @@ pub struct TreeView {
     /// The value at the cursor.
     pub value: Option<Value>,
     open: BTreeSet<String>,
+    #[serde(serialize_with = "unless_too_many")]
     listings: BTreeMap<String, Listing>,
+    #[serde(skip)]
     filter: Option<Filter>,
+    #[serde(skip)]
     rows: Rows,
     cursor: usize,
     /// Whether the cursor is on its way to the end, page by page.
@@ -50,7 +56,7 @@ pub struct TreeView {
 }
 
 /// The children of one znode, as far as they were read.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Listing {
     /// In the order of their names.
     pub(super) children: Vec<(String, Stat)>,
@@ -80,12 +86,21 @@ pub struct Found {
 }
 
 /// What a znode holds.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Value {
     /// The znode.
     pub path: String,
     /// Its data and Stat, or why they are not known.
     pub content: Result<(Bytes, Stat), String>,
+}
+
+fn unless_too_many<S: Serializer>(listings: &BTreeMap<String, Listing>, serializer: S) -> Result<S::Ok, S::Error> {
+    let children: usize = listings.values().map(|listing| listing.children.len()).sum();
+    if children > CHILDREN_KEPT_MAX {
+        BTreeMap::<String, Listing>::new().serialize(serializer)
+    } else {
+        listings.serialize(serializer)
+    }
 }
 
 impl Default for TreeView {
@@ -154,6 +169,19 @@ impl TreeView {
         let from = children.partition_point(|(child, _)| *child < name);
         let named = children[from..].iter().take_while(move |(child, _)| child.starts_with(&name));
         named.map(move |(child, _)| join(&parent, child))
+    }
+
+    /// After it was read back: makes what was not kept.
+    pub(super) fn restore(&mut self) {
+        self.rebuild();
+    }
+
+    /// Opens and selects what another view has open and selected, as far as this one knows it.
+    pub(super) fn look_at(&mut self, other: &TreeView) {
+        self.open = other.open.iter().filter(|path| self.listings.contains_key(*path)).cloned().collect();
+        self.open.insert("/".to_owned());
+        self.rebuild();
+        self.select(&other.selected());
     }
 
     /// Shows another node's tree; what was open and selected stays so.

@@ -2,11 +2,12 @@
 
 use super::acts::say;
 use super::events::{Event, Level, Source};
-use super::message::{Effect, Msg};
+use super::message::{Effect, Msg, Recording};
 use super::overlay::{Input, Overlay};
-use super::select::printable;
+use super::select::{self, printable};
 use super::sight::Turn;
-use super::{Desired, Observed, Pane, State, chord, composer, deletion, faults, search, write};
+use super::time::Travel;
+use super::{Desired, Observed, Pane, State, chord, composer, deletion, faults, marks, search, write};
 use crate::action::command::completed;
 use crate::action::table::{ACTIONS, Action, Id, lookup};
 use crate::action::{perform, table};
@@ -22,6 +23,12 @@ const WORDS_BYTES_MAX: usize = 1_024;
 /// Changes the state by a message that came at `now`.
 pub fn update(state: &mut State, now: Duration, message: Msg) -> Vec<Effect> {
     expire(state, now);
+    let effects = take(state, now, message);
+    marks::notice(state, now);
+    effects
+}
+
+fn take(state: &mut State, now: Duration, message: Msg) -> Vec<Effect> {
     match message {
         Msg::Key(key) => on_key(state, now, key),
         Msg::Paste(text) => on_paste(state, now, &text),
@@ -68,16 +75,48 @@ pub fn update(state: &mut State, now: Duration, message: Msg) -> Vec<Effect> {
             note(state, now, Source::Console, Level::Warning, text);
             Vec::new()
         }
+        Msg::Tick => Vec::new(),
+        Msg::View(view) => {
+            state.version += 1;
+            view.apply(state)
+        }
+        Msg::Recording(recording) => {
+            on_recording(state, now, recording);
+            Vec::new()
+        }
     }
 }
 
 /// Lets what has had its time go.
 pub fn expire(state: &mut State, now: Duration) {
     faults::expire(state, now);
-    if state.toast.as_ref().and_then(|toast| toast.until).is_some_and(|until| until <= now) {
+    if is_over(state, now) {
         state.toast = None;
         state.version += 1;
     }
+}
+
+/// Whether something has had its time.
+#[must_use]
+pub fn is_due(state: &State, now: Duration) -> bool {
+    is_over(state, now) || state.faults.active().iter().any(|lease| lease.until.is_some_and(|until| until <= now))
+}
+
+/// Whether the message has had its time.
+fn is_over(state: &State, now: Duration) -> bool {
+    state.toast.as_ref().and_then(|toast| toast.until).is_some_and(|until| until <= now)
+}
+
+fn on_recording(state: &mut State, now: Duration, recording: Recording) {
+    let (text, is_fine) = match recording {
+        Recording::Began(file) => (format!("records to {file}"), true),
+        Recording::Ended { file, bytes } => {
+            (format!("the recording is in {file}, {}: zw-tui replay shows it", select::bytes(bytes)), true)
+        }
+        Recording::Failed(reason) => (format!("nothing is recorded: {reason}"), false),
+    };
+    note(state, now, Source::Console, if is_fine { Level::Info } else { Level::Bad }, text.clone());
+    say(state, now, text, is_fine);
 }
 
 pub(super) fn note(state: &mut State, at: Duration, source: Source, level: Level, text: String) {
@@ -270,6 +309,11 @@ fn on_click(state: &mut State, pane: Pane, item: Option<usize>) -> Vec<Effect> {
             } else {
                 state.tree.move_to(row)
             }
+        }
+        // The item of the timeline is its time.
+        (Pane::Timeline, Some(millis)) => {
+            let at = Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX));
+            vec![Effect::Travel(Travel::To(at))]
         }
         _ => Vec::new(),
     }

@@ -8,6 +8,7 @@ use super::overlay::Overlay;
 use super::select::micros;
 use super::update::note;
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// Most writes of one order: they hold up the node's other writes of this console.
@@ -16,7 +17,7 @@ pub const COUNT_MAX: u32 = 1_000;
 const DATA_SHOWN: usize = 60;
 
 /// What a write does.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Mode {
     /// Sets the data; makes the znode if there is none.
     #[default]

@@ -3,7 +3,8 @@
 use super::canvas::{Canvas, Text, wrap};
 use crate::action::table;
 use crate::model::overlay::Overlay;
-use crate::model::select::{or_dash, printable, short};
+use crate::model::select::{bytes, clock, or_dash, printable, seconds, short};
+use crate::model::time::Seen;
 use crate::model::verdict::{Verdict, Word};
 use crate::model::{Pane, State};
 use crate::theme::Role;
@@ -17,14 +18,33 @@ const MESSAGE_BYTES_MAX: usize = 1_024;
 
 pub(super) fn title(canvas: &mut Canvas<'_>, state: &State, now: Duration, area: Rect) {
     let (nodes, brokers) = (state.nodes.len(), state.brokers.len());
-    let mut text = Text::of(" ZooWeeper", Role::Strong);
+    let mut text = past(state, now);
+    text.add(" ZooWeeper", Role::Strong);
     let counted = |count: usize, kind: &str| format!("{count} {kind}{}", if count == 1 { "" } else { "s" });
     let brokers = if brokers > 0 { format!(" + {}", counted(brokers, "broker")) } else { String::new() };
     text.add(format!("  local ensemble, {}{brokers}", counted(nodes, "node")), Role::Text);
     canvas.line(area, 0, &text);
     let mouse = if state.mouse { "" } else { "mouse off  " };
-    let right = Text::of(format!("{mouse}up {} ", minutes(now)), Role::Dim);
+    let recorded = state.time.recorded.map_or_else(String::new, |count| format!("rec {}  ", bytes(count)));
+    let right = Text::of(format!("{mouse}{recorded}up {} ", minutes(now)), Role::Dim);
     canvas.line_right(area, 0, &right, text.width() + 1);
+}
+
+/// Which time is shown, if not the present.
+fn past(state: &State, now: Duration) -> Text {
+    let time = &state.time;
+    let (at, ago) = (clock(now), seconds(time.newest.saturating_sub(now)));
+    let events = match time.events_since {
+        1 => "1 event since".to_owned(),
+        count => format!("{count} events since"),
+    };
+    let (label, more) = match time.seen {
+        Seen::Now => return Text::new(),
+        Seen::Frozen => (format!(" FROZEN {at} "), format!(" {events}, . goes on ")),
+        Seen::Past => (format!(" PAST {at} "), format!(" (-{ago}) {events} ")),
+        Seen::Replay => (format!(" REPLAY {at} "), format!(" of {} ", clock(time.newest))),
+    };
+    Text::of(label, Role::Selected).with(more, Role::Warning)
 }
 
 /// Not finer than minutes: a clock that ticks would paint a quiet screen again and again.

@@ -111,7 +111,7 @@ fn node_text(canvas: &Canvas<'_>, line: &NodeLine, name: &str, mark: &str, colum
 
 /// The two cells before a member: where the keys go, and whether it is marked.
 fn mark(state: &State, member: Member, is_selected: bool) -> &'static str {
-    match (is_selected, state.marks.has(member)) {
+    match (is_selected, state.marked.has(member)) {
         (true, true) => ">*",
         (true, false) => "> ",
         (false, true) => " *",
@@ -121,10 +121,10 @@ fn mark(state: &State, member: Member, is_selected: bool) -> &'static str {
 
 /// How many are marked, for the title.
 fn marks(state: &State, are_nodes: bool) -> Text {
-    match state.marks.count(are_nodes) {
+    match state.marked.count(are_nodes) {
         0 => Text::new(),
         count => {
-            let range = if state.marks.is_range() { ", v ends the range" } else { "" };
+            let range = if state.marked.is_range() { ", v ends the range" } else { "" };
             Text::of(format!(" mark {count}{range} "), Role::Key)
         }
     }

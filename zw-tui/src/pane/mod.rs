@@ -9,6 +9,7 @@ mod events;
 mod head;
 mod members;
 mod overlay;
+mod timeline;
 mod tiny;
 mod tree;
 
@@ -50,7 +51,8 @@ pub fn draw(state: &State, theme: &Theme, now: Duration, buffer: &mut Buffer) {
             Pane::Brokers => members::brokers(&mut canvas, state, now, place),
             Pane::Tree => tree::draw(&mut canvas, state, now, place),
             Pane::Events => events::draw(&mut canvas, state, place),
-            Pane::Flow | Pane::Metrics | Pane::Replication | Pane::Timeline => {
+            Pane::Timeline => timeline::draw(&mut canvas, state, now, place),
+            Pane::Flow | Pane::Metrics | Pane::Replication => {
                 open(&mut canvas, state, pane, place, "", &Text::new());
             }
         }

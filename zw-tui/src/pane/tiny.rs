@@ -13,7 +13,10 @@ use std::time::Duration;
 pub(super) fn draw(canvas: &mut Canvas<'_>, state: &State, verdict: &Verdict, now: Duration, area: Rect) {
     let leader = verdict.leader.map_or_else(|| "-".to_owned(), |leader| leader.to_string());
     let quorum = format!("q{}/{}", verdict.serving, verdict.members);
-    let word = Text::of(verdict.word.text(), word_role(verdict.word));
+    let mut word = Text::of(verdict.word.text(), word_role(verdict.word));
+    if state.time.is_past() {
+        word.add(" PAST", Role::Selected);
+    }
     let mut lines = Vec::new();
     if tier(area.width, area.height) == Tier::Dot && area.height < 2 {
         lines.push(word.with(format!(" {quorum} L{leader} {}!", verdict.reasons.len()), Role::Text));

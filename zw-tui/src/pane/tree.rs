@@ -31,7 +31,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, state: &State, now: Duration, place:
     let first = first_shown(tree.cursor(), tree.count(), usize::from(list.height));
     for (row, (index, line)) in (0..list.height).zip((first..).zip(tree.window(first, usize::from(list.height)))) {
         let is_selected = index == tree.cursor();
-        let text = row_text(canvas, &line, is_selected, list.width);
+        let text = row_text(canvas, &line, is_selected, list.width, unread(state));
         canvas.line(list, row, &text);
         if is_selected && is_focused {
             canvas.mark(list, row, Role::Selected);
@@ -61,13 +61,18 @@ fn absence(state: &State) -> Option<String> {
     state.nodes.get(state.tree.node).and_then(node_absence)
 }
 
-fn row_text(canvas: &Canvas<'_>, row: &Row, is_selected: bool, width: u16) -> Text {
+/// What stands for what is not known.
+fn unread(state: &State) -> &'static str {
+    if state.time.is_past() { "not read then" } else { "reading" }
+}
+
+fn row_text(canvas: &Canvas<'_>, row: &Row, is_selected: bool, width: u16, unread: &str) -> Text {
     let theme = canvas.theme;
     let indent = "  ".repeat(row.depth.min(INDENT_MAX));
     let mut text = Text::of(if is_selected { "> " } else { "  " }, Role::Strong);
     let (stat, is_open) = match &row.kind {
         RowKind::Unread { count: None } => {
-            text.add(format!("{indent}  reading"), Role::Dim);
+            text.add(format!("{indent}  {unread}"), Role::Dim);
             return text;
         }
         RowKind::Unread { count: Some(count) } => {
@@ -128,7 +133,7 @@ fn draw_value(canvas: &mut Canvas<'_>, state: &State, area: Rect) {
                 lines.extend(shown.map(|line| Text::of(line, Role::Text)));
             }
         },
-        _ => lines.push(Text::of(absence(state).unwrap_or_else(|| "reading".into()), Role::Dim)),
+        _ => lines.push(Text::of(absence(state).unwrap_or_else(|| unread(state).into()), Role::Dim)),
     }
     let text_area = Rect { x: area.x + 1, width: area.width.saturating_sub(1), ..area };
     for (row, line) in (0..area.height).zip(&lines) {

@@ -20,6 +20,7 @@ pub use run_file::{RunFile, RunFileError};
 
 use crate::member::Member;
 use rustix::process::Signal;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt;
@@ -77,7 +78,7 @@ pub enum Order {
 }
 
 /// How a process ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Exit {
     /// By itself, with this code.
     Code(i32),
@@ -110,7 +111,7 @@ impl fmt::Display for Exit {
 }
 
 /// What we had asked of a child before it ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Asked {
     /// Nothing: it ended by itself or by somebody else.
     Nothing,
@@ -123,7 +124,7 @@ pub enum Asked {
 }
 
 /// What became of a child.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Change {
     /// It was spawned.
     Spawned {
@@ -161,7 +162,7 @@ pub enum Change {
 }
 
 /// A change, and whose.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
     /// The child; none for [`Change::AllStopped`].
     pub member: Option<Member>,

@@ -58,6 +58,13 @@ impl Console {
         Console::spawn(command, directory)
     }
 
+    /// Shows a recording.
+    pub(crate) fn replay(file: &std::path::Path) -> Console {
+        let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_zw-tui"));
+        command.args(["replay".as_ref(), file.as_os_str()]);
+        Console::spawn(command, tempfile::tempdir().unwrap())
+    }
+
     /// Below a shell that ran `prefix`.
     pub(crate) fn start_in_shell(prefix: &str, nodes: u8, brokers: u8) -> Console {
         let directory = tempfile::tempdir().unwrap();
@@ -221,6 +228,8 @@ impl Drop for Console {
             for pid in living_with(self.directory.path().to_str().unwrap()) {
                 let _ = kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL);
             }
+            // It may have another one's directory.
+            let _ = self.child.kill();
             let _ = self.child.wait();
         }
     }
