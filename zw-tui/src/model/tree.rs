@@ -404,6 +404,8 @@ impl TreeView {
         if std::mem::replace(&mut listing.asked, true) {
             return None;
         }
+        // The lines follow from the listings at any time: so a view that is read back shows the same.
+        self.rebuild();
         Some(Effect::Children { node: self.node, path: path.to_owned(), after })
     }
 

@@ -115,7 +115,8 @@ impl Rows {
         if !is_open {
             return;
         }
-        let Some(listing) = parts.listings.get(&path) else {
+        let was_read = |listing: &&Listing| !listing.children.is_empty() || listing.stat != Stat::default();
+        let Some(listing) = parts.listings.get(&path).filter(was_read) else {
             return self.push(depth + 1, PieceKind::Unread { parent: path, count: None }, 1);
         };
         let shown = parts.matches(&path).map_or(listing.children.len(), <[usize]>::len);
@@ -186,7 +187,8 @@ impl Rows {
         let from = self.pieces.partition_point(|piece| piece.first < first);
         let near = self.pieces[from..].iter().take_while(|piece| piece.first < first + lines);
         near.clone().find_map(|piece| match &piece.kind {
-            PieceKind::Unread { parent, .. } => Some(parent.as_str()),
+            // What was never read is asked for when it is opened, and again when the node has answered.
+            PieceKind::Unread { parent, count: Some(_) } => Some(parent.as_str()),
             _ => None,
         })
     }
