@@ -9,7 +9,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use zw_core::ids::{Epoch, NodeId, Zxid};
 use zw_core::log::Recovered;
-use zw_core::log::block::{self, LogId, Start};
+use zw_core::log::block::{self, BlockError, LogId, Start};
 use zw_core::log::outline::Outline;
 use zw_core::log::record::{Entry, Promise, Record, SnapshotId};
 use zw_core::log::recover::{RecoverError, RecoveredLog, Recovery};
@@ -240,7 +240,13 @@ fn no_changed_bit_of_what_is_known_to_be_durable_goes_unnoticed() {
     for missing in 0..last {
         let mut damaged = log.files.clone();
         damaged.0.remove(missing);
-        assert!(damaged.recover().is_err(), "segment {missing} is missing");
+        let error = damaged.recover().expect_err("a segment is missing");
+        if missing > 0 {
+            let gap = log.files.0[missing].0;
+            let named =
+                matches!(error, RecoverError::Damage { sequence, why: BlockError::NoFile, .. } if sequence == gap);
+            assert!(named, "{error}, but segment {gap} is missing");
+        }
     }
 }
 
@@ -286,6 +292,64 @@ fn rewrite_durable(bytes: &[u8], durable: u64) -> Vec<u8> {
     let mut out = Vec::new();
     block::write(&mut out, LOG, block.kind, &block::Place { durable, ..block.place }, [block.body].into_iter());
     out
+}
+
+/// The block at the start of `bytes`, of another version and with the checksum of that.
+fn rewrite_version(bytes: &mut [u8]) {
+    let length = u32::from_be_bytes(bytes[8..12].try_into().unwrap()) as usize;
+    bytes[13] = block::FORMAT_VERSION + 1;
+    let mut crc = crc32fast::Hasher::new();
+    crc.update(&LOG.0.to_be_bytes());
+    crc.update(&bytes[8..length.next_multiple_of(block::ALIGNMENT)]);
+    bytes[4..8].copy_from_slice(&crc.finalize().to_be_bytes());
+}
+
+/// What a newer program wrote is no torn write: it would be cut off.
+#[test]
+fn a_segment_of_a_later_version_is_refused() {
+    let (log, _) = small_log();
+    for file in 0..log.files.0.len() {
+        let mut files = log.files.clone();
+        files.0.truncate(file + 1);
+        rewrite_version(&mut files.0[file].1);
+        let error = files.recover().expect_err("a start of version 2 was taken for a torn one");
+        let why = BlockError::Version(block::FORMAT_VERSION + 1);
+        assert_eq!(error, RecoverError::Block { sequence: files.0[file].0, offset: 0, why });
+    }
+}
+
+/// A segment that stands where the log ended, but was written behind another end.
+#[test]
+fn a_segment_of_another_history_is_refused() {
+    let history = |payload_byte: u8| {
+        let mut log = Log::new(700);
+        let promise = Record::Promise(Promise { epoch: Epoch(1), leader: NODE });
+        log.write(&[promise, Record::Entry(Entry::new(Zxid::marker(Epoch(1)), 0, b""))], &[], |_| true);
+        for counter in 1..12 {
+            let payload = vec![payload_byte; 100];
+            log.write(&[Record::Entry(Entry::new(Zxid::new(Epoch(1), counter), 0, &payload))], &[], |_| true);
+        }
+        log.files
+    };
+    let (mut one, other) = (history(1), history(2));
+    assert!(one.0.len() > 2 && one.recover().is_ok() && other.recover().is_ok());
+    one.0.truncate(1);
+    one.0.push(other.0[1].clone());
+    let refused = RecoverError::Block { sequence: 2, offset: 0, why: BlockError::Chain };
+    assert_eq!(one.recover().map(|found| found.end), Err(refused));
+}
+
+/// A block of records whose bytes happen to be those of a start is none.
+#[test]
+fn a_segment_begins_with_a_start() {
+    let start = Start { node: NODE, promise: Promise::default(), last: Zxid::ZERO, snapshot: SnapshotId::default() };
+    let place = block::Place { previous: 0, incarnation: 0, sequence: 1, position: 0, durable: 0 };
+    for (kind, is_start) in [(block::Kind::Start, true), (block::Kind::Records, false)] {
+        let mut bytes = Vec::new();
+        block::write(&mut bytes, LOG, kind, &place, [&start.encode()[..]].into_iter());
+        let mut recovery = Recovery::new(LOG, NODE);
+        assert_eq!(recovery.segment(1, &bytes).is_ok(), is_start, "{kind:?}");
+    }
 }
 
 #[test]

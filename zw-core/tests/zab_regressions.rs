@@ -3,131 +3,18 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
+mod bench;
+
+use bench::{Bench, N1, N2, N3, disk_of_epoch_1, fetched, sent, zxid};
 use std::time::Duration;
-use zw_core::ensemble::{Address, Ensemble};
-use zw_core::ids::{Epoch, LinkId, NodeId, Tick, Ticket, Zxid};
+use zw_core::ids::{Epoch, Zxid};
 use zw_core::log::Recovered;
-use zw_core::log::record::{Entry, Promise, Record, SnapshotId};
-use zw_core::zab::effects::{Effect, FetchId, Input, Now, Proposal, Rejection};
+use zw_core::log::record::SnapshotId;
+use zw_core::zab::effects::{Effect, Input, Proposal, Rejection};
 use zw_core::zab::message::{
     AckEpoch, Append, BarrierReply, BarrierRequest, Candidate, EpochEnd, Forward, ForwardReply, Hello, Message,
-    NewEpoch, SnapshotOffer, Standing, Vote,
+    SnapshotOffer, Standing, Vote,
 };
-use zw_core::zab::{Config, Limits, Timing, Zab};
-
-const N1: NodeId = NodeId(1);
-const N2: NodeId = NodeId(2);
-const N3: NodeId = NodeId(3);
-
-/// One member of three, whose peers and disk are played by the test.
-struct Bench {
-    zab: Zab,
-    now: Now,
-    links: u64,
-    ticket: Ticket,
-}
-
-impl Bench {
-    fn new(me: NodeId, disk: &Recovered) -> Bench {
-        let members = (0..3).map(|i| Address::new("localhost", 8080 + i)).collect();
-        let ensemble = Ensemble::new(members).unwrap();
-        let config = Config { me, ensemble, timing: Timing::default(), seed: 1, limits: Limits::default() };
-        let now = Now::default();
-        let mut bench = Bench { zab: Zab::new(config, disk, now), now, links: 0, ticket: Ticket(0) };
-        bench.give(Input::Tick);
-        bench
-    }
-
-    /// One input and its effects; the disk does not answer by itself.
-    fn give(&mut self, input: Input) -> Vec<Effect> {
-        let mut effects = Vec::new();
-        self.zab.step(self.now, input, &mut effects);
-        self.zab.flush(self.now, &mut effects);
-        for effect in &effects {
-            if let Effect::Persist { ticket, .. } = effect {
-                self.ticket = *ticket;
-            }
-        }
-        effects
-    }
-
-    fn connect(&mut self, peer: NodeId) -> LinkId {
-        self.links += 1;
-        let link = LinkId(self.links);
-        self.give(Input::Connected { peer, link });
-        link
-    }
-
-    fn hear(&mut self, peer: NodeId, link: LinkId, message: Message) -> Vec<Effect> {
-        self.give(Input::Message { peer, link, message })
-    }
-
-    fn durable(&mut self) -> Vec<Effect> {
-        let ticket = self.ticket;
-        self.give(Input::Durable { ticket })
-    }
-
-    /// Time passes in steps of a millisecond; all effects of it.
-    fn pass(&mut self, duration: Duration) -> Vec<Effect> {
-        let mut effects = Vec::new();
-        for _ in 0..duration.as_millis() {
-            self.now.tick = Tick(self.now.tick.0 + 1_000);
-            effects.extend(self.give(Input::Tick));
-        }
-        effects
-    }
-
-    /// Node 1 follows node 3 in epoch 4, whose marker is committed.
-    fn follow_epoch_4(&mut self) -> LinkId {
-        let link = self.promise_epoch_4();
-        let entries = vec![Entry::new(zxid(4, 0), 0, b"")];
-        let append = Append { epoch: Epoch(4), previous: Zxid::ZERO, commit: zxid(4, 0), entries };
-        self.hear(N3, link, Message::Append(append));
-        self.durable();
-        assert!(self.zab.is_serving());
-        link
-    }
-
-    /// Node 1 has promised epoch 4 to node 3.
-    fn promise_epoch_4(&mut self) -> LinkId {
-        let link = self.connect(N3);
-        let candidate = Candidate { zxid: Zxid::ZERO, node: N3 };
-        self.hear(N3, link, Message::Vote(Vote { round: 1, candidate, standing: Standing::Leading }));
-        self.hear(N3, link, Message::NewEpoch(NewEpoch { epoch: Epoch(4) }));
-        self.durable();
-        link
-    }
-
-    /// Node 3 leads after node 2 has voted for it; node 2 is greeted as a follower that promised `promised`.
-    fn lead(&mut self, promised: Epoch) -> LinkId {
-        let link = self.connect(N2);
-        let candidate = Candidate { zxid: self.zab.last_zxid(), node: N3 };
-        self.hear(N2, link, Message::Vote(Vote { round: 1, candidate, standing: Standing::Looking }));
-        self.pass(Duration::from_millis(250));
-        self.hear(N2, link, Message::Hello(Hello { promised, to: N2 }));
-        link
-    }
-}
-
-fn sent(effects: &[Effect]) -> Vec<(NodeId, &Message)> {
-    let messages = effects.iter().filter_map(|effect| match effect {
-        Effect::Send { peer, message, .. } => Some((*peer, message)),
-        _ => None,
-    });
-    messages.collect()
-}
-
-fn zxid(epoch: u32, counter: u64) -> Zxid {
-    Zxid::new(Epoch(epoch), counter)
-}
-
-/// A disk that holds epoch 1 with its marker, promised to node 3.
-fn disk_of_epoch_1() -> Recovered {
-    let mut disk = Recovered::default();
-    disk.replay(Record::Promise(Promise { epoch: Epoch(1), leader: N3 })).unwrap();
-    disk.replay(Record::Entry(Entry::new(zxid(1, 0), 0, b""))).unwrap();
-    disk
-}
 
 /// Seed 0. Heartbeats named an epoch that the leader itself could still forget (D2).
 #[test]
@@ -282,13 +169,6 @@ fn a_snapshot_of_an_epoch_that_was_not_promised_is_discarded() {
     let usable = SnapshotId { zxid: zxid(3, 10), digest: 0 };
     let effects = follower.give(Input::SnapshotReceived { fetch: again, snapshot: usable });
     assert!(effects.contains(&Effect::Reset { snapshot: usable }));
-}
-
-fn fetched(effects: &[Effect]) -> Option<FetchId> {
-    effects.iter().find_map(|effect| match effect {
-        Effect::FetchSnapshot { fetch, .. } => Some(*fetch),
-        _ => None,
-    })
 }
 
 /// The late failure of a fetch that was given up made the node fetch a third time beside the second; and its late success

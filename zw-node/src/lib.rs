@@ -10,4 +10,5 @@ mod peer;
 pub mod server;
 pub mod signals;
 pub mod snapshots;
+pub mod tally;
 pub mod wal;

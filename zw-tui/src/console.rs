@@ -3,11 +3,14 @@
 use crate::cluster::Cluster;
 use crate::ending::Ending;
 use crate::headless;
+use crate::headless_run;
 use crate::launch::{DataDirectory, Launch};
-use crate::model::State;
 use crate::model::message::Msg;
+use crate::model::overlay::Overlay;
 use crate::model::session::Session;
-use crate::options::{LookOptions, Options};
+use crate::model::text::TextPage;
+use crate::model::{State, scenario};
+use crate::options::{LookOptions, Options, RunOptions};
 use crate::preflight;
 use crate::recording::Recorder;
 use crate::run::{Console, World};
@@ -31,6 +34,8 @@ use tracing_subscriber::EnvFilter;
 pub const USAGE_CODE: u8 = 2;
 /// The exit code of a failure.
 pub const ERROR_CODE: u8 = 1;
+/// The exit code of a scenario whose expectation did not hold.
+pub const EXPECTATION_CODE: u8 = 3;
 /// Messages that wait for the loop. The tasks wait when it is full; the supervisor never makes so many.
 const MESSAGES_MAX: usize = 1_024;
 /// Signals that wait; more of them say nothing new.
@@ -38,12 +43,16 @@ const SIGNALS_MAX: usize = 16;
 /// Threads of the tasks that talk to the nodes.
 const WORKERS: usize = 2;
 
-/// Runs the console; gives the exit code.
+/// Runs the console, or scenarios in it; gives the exit code.
 #[must_use]
-pub fn run(options: &Options) -> u8 {
+pub fn run(options: &Options, scenarios: Option<&RunOptions>) -> u8 {
     if let Err(reason) = options.check() {
         guard::say(&format!("zw-tui: {reason}"));
         return ERROR_CODE;
+    }
+    if let Some(Err(reason)) = scenarios.map(|run| run.check(has_test_hooks())) {
+        guard::say(&format!("zw-tui: {reason}"));
+        return USAGE_CODE;
     }
     if !options.headless && !guard::is_terminal() {
         guard::say(
@@ -52,7 +61,7 @@ pub fn run(options: &Options) -> u8 {
         );
         return USAGE_CODE;
     }
-    match start(options) {
+    match start(options, scenarios) {
         Ok(code) => code,
         Err(reason) => {
             guard::restore_all();
@@ -78,23 +87,38 @@ struct Parts {
     workers: Runtime,
 }
 
-fn start(options: &Options) -> Result<u8, String> {
+/// Whether tests may break the console on purpose.
+fn has_test_hooks() -> bool {
+    std::env::var_os("ZW_TEST_HOOKS").is_some_and(|value| value == "1")
+}
+
+fn start(options: &Options, scenarios: Option<&RunOptions>) -> Result<u8, String> {
     panic::install().map_err(|error| format!("cannot install the panic hook: {error}"))?;
     let data = DataDirectory::choose(options.data.as_deref()).map_err(|error| match &options.data {
         Some(path) => format!("cannot make the data directory {}: {error}; give another with --data", path.display()),
         None => format!("cannot make a temporary directory: {error}; give one with --data"),
     })?;
-    let parts = match assemble(options, data.clone()) {
+    let mut parts = match assemble(options, data.clone(), scenarios.is_some()) {
         Ok(parts) => parts,
         Err(reason) => {
             data.clean_up();
             return Err(reason);
         }
     };
-    if options.headless { Ok(without_screen(parts)) } else { with_screen(options, parts) }
+    parts.state.has_test_hooks = has_test_hooks();
+    if let Some(run) = scenarios {
+        parts.state.scenarios.seed = run.seed;
+        scenario::begin(&mut parts.state, &run.name)?;
+        parts.state.overlay = Some(Overlay::Text { page: TextPage::Scenario, top: 0 });
+    }
+    match (options.headless, scenarios) {
+        (true, Some(run)) => Ok(run_without_screen(parts, run)),
+        (true, None) => Ok(without_screen(parts)),
+        (false, _) => with_screen(options, parts),
+    }
 }
 
-fn assemble(options: &Options, data: DataDirectory) -> Result<Parts, String> {
+fn assemble(options: &Options, data: DataDirectory, has_scenarios: bool) -> Result<Parts, String> {
     let (run_file, left) = RunFile::take(&data.path).map_err(|error| error.to_string())?;
     let log = options.log.clone().unwrap_or_else(|| data.path.join("console.log"));
     start_log(&log)
@@ -121,10 +145,10 @@ fn assemble(options: &Options, data: DataDirectory) -> Result<Parts, String> {
         .map_err(|error| format!("cannot start the worker threads: {error}"))?;
     let directory = data.path.clone();
     let ending = Ending::new(supervisor.clone(), data);
-    let is_headless = options.headless;
+    let ends_by_signal = options.headless && !has_scenarios;
     let on_leave = ending.clone();
     // A signal is the way to end what has no keys.
-    let signals = watch_signals(&workers, move |number| on_leave.begin(if is_headless { 0 } else { 128 + number }))
+    let signals = watch_signals(&workers, move |number| on_leave.begin(if ends_by_signal { 0 } else { 128 + number }))
         .map_err(|error| format!("cannot handle signals: {error}"))?;
     if !left.is_empty() {
         let note = format!("ended what an earlier console left behind: {}", left.join(", "));
@@ -132,7 +156,7 @@ fn assemble(options: &Options, data: DataDirectory) -> Result<Parts, String> {
     }
     let cluster = {
         let _inside = workers.enter();
-        Cluster::start(&launch.nodes, sender.clone())
+        Cluster::start(&launch.nodes, &launch.brokers, sender.clone())
     };
     let state = State::new(launch.nodes, launch.brokers);
     let recorder = Recorder::new(sender);
@@ -208,6 +232,13 @@ fn without_screen(parts: Parts) -> u8 {
         workers.block_on(headless::run(state, &supervisor, &ending, messages, signals))
     }));
     drop(cluster);
+    finish(&ending, children, outcome, workers)
+}
+
+fn run_without_screen(parts: Parts, options: &RunOptions) -> u8 {
+    let Parts { state, supervisor, messages, signals, ending, children, workers, cluster, .. } = parts;
+    let run = headless_run::Parts { state, supervisor, cluster, messages, signals, ending: ending.clone() };
+    let outcome = catch_unwind(AssertUnwindSafe(|| workers.block_on(headless_run::run(run, options))));
     finish(&ending, children, outcome, workers)
 }
 

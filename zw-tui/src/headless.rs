@@ -77,7 +77,7 @@ fn apply(state: &mut State, now: Duration, message: Msg, supervisor: &Supervisor
 
 /// Nobody is at the keys to mend a child that ended before it ever listened, and an ensemble without it is not what was
 /// asked for.
-fn why_not_started(state: &State) -> Option<String> {
+pub(crate) fn why_not_started(state: &State) -> Option<String> {
     if state.leaving.is_some() {
         return None;
     }
@@ -113,7 +113,7 @@ fn print_verdict(verdict: Verdict, now: Duration, last: &mut Option<String>) {
 }
 
 /// A reader that went away is no reason to leave the ensemble.
-fn print_line(line: &str) {
+pub(crate) fn print_line(line: &str) {
     let mut stdout = io::stdout().lock();
     let _ = writeln!(stdout, "{line}");
     let _ = stdout.flush();

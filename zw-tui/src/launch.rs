@@ -123,11 +123,13 @@ fn own_program() -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::options::CommandLine;
     use clap::Parser;
 
     #[test]
     fn every_child_has_its_own_port_directory_and_log() {
-        let options = Options::parse_from(["zw-tui", "--nodes", "3", "--brokers", "2", "--base-port", "7000"]);
+        let flags = ["zw-tui", "--nodes", "3", "--brokers", "2", "--base-port", "7000"];
+        let options = CommandLine::parse_from(flags).options;
         let data = DataDirectory::choose(None).unwrap();
         let launch = Launch::new(&options, data.clone());
         assert_eq!(launch.nodes, ["127.0.0.1:7000", "127.0.0.1:7001", "127.0.0.1:7002"]);

@@ -7,12 +7,13 @@ use std::process::ExitCode;
 use zw_node::broker::{self, BrokerError};
 use zw_node::server::{self, ServerError};
 use zw_tui::action::manual;
-use zw_tui::options::{Child, Options};
+use zw_tui::options::{Child, CommandLine};
 
 fn main() -> ExitCode {
-    let options = Options::parse();
-    match options.child {
-        None => ExitCode::from(zw_tui::console::run(&options)),
+    let CommandLine { child, options } = CommandLine::parse();
+    match child {
+        None => ExitCode::from(zw_tui::console::run(&options, None)),
+        Some(Child::Run(run)) => ExitCode::from(zw_tui::console::run(&run.options, Some(&run))),
         Some(Child::Keys { markdown }) => {
             let text = if markdown { manual::markdown() } else { manual::text() };
             // Whoever reads only the beginning has what was wanted.

@@ -1,5 +1,6 @@
 //! The flags.
 
+use crate::model::scenario::script;
 use crate::term::capabilities::ColorChoice;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -15,10 +16,19 @@ const _: () = assert!(NODES_MAX as usize <= zw_core::limits::MEMBERS_MAX);
 /// Starts a ZooWeeper ensemble on this machine and shows it: roles, trees, events. Lets you write to it and break it.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "zw-tui", version, about, args_conflicts_with_subcommands = true)]
-pub struct Options {
+pub struct CommandLine {
     /// What this process is, if not the console.
     #[command(subcommand)]
     pub child: Option<Child>,
+    #[allow(missing_docs, reason = "a comment here would stand in the help")]
+    #[command(flatten)]
+    pub options: Options,
+}
+
+// Comments on these two would stand in the help, in the place of the program's.
+#[allow(missing_docs, reason = "see above")]
+#[derive(Clone, Debug, Args)]
+pub struct Options {
     /// Nodes of the ensemble
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u8).range(1..=i64::from(NODES_MAX)))]
     pub nodes: u8,
@@ -82,12 +92,60 @@ pub enum Child {
         #[command(flatten)]
         look: LookOptions,
     },
+    /// Run scenarios: each does something to an ensemble of its own and says whether it bore it
+    Run(RunOptions),
     /// A node
     #[command(hide = true)]
     Node(NodeOptions),
     /// A broker
     #[command(hide = true)]
     Broker(BrokerOptions),
+}
+
+#[allow(missing_docs, reason = "see above")]
+#[derive(Clone, Debug, Args)]
+#[command(after_help = after_help())]
+pub struct RunOptions {
+    /// The scenario, or all
+    #[arg(value_name = "NAME|all")]
+    pub name: String,
+    /// With --headless: a line of JSON for each scenario
+    #[arg(long, requires = "headless")]
+    pub json: bool,
+    /// Chooses the follower that is killed, the minority that is cut off, the keys that are written
+    #[arg(long, default_value_t = 1, value_name = "NUMBER")]
+    pub seed: u64,
+    #[allow(missing_docs, reason = "see above")]
+    #[command(flatten)]
+    pub options: Options,
+}
+
+fn after_help() -> String {
+    let shown = script::all().iter().filter(|script| !script.is_hidden);
+    let lines = shown.map(|script| format!("  {:<23} {}\n", script.name, script.sentence));
+    let codes = "Exit codes: 0 all passed, 3 an expectation failed, 2 wrong use, 1 anything else";
+    format!("Scenarios:\n{}\n{codes}", lines.collect::<String>())
+}
+
+impl RunOptions {
+    /// Refuses a scenario that there is not, or that this ensemble is too small for.
+    ///
+    /// # Errors
+    /// What is wrong and what to do.
+    pub fn check(&self, has_test_hooks: bool) -> Result<(), String> {
+        if self.name == "all" {
+            return Ok(());
+        }
+        let script = script::by_name(&self.name, has_test_hooks)?;
+        for (flag, is, needs) in
+            [("nodes", self.options.nodes, script.nodes), ("brokers", self.options.brokers, script.brokers)]
+        {
+            if usize::from(is) < needs {
+                return Err(format!("{} needs at least --{flag} {needs}", script.name));
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Options {
@@ -117,13 +175,28 @@ mod tests {
     #[test]
     fn the_flags_are_consistent_and_bounded() {
         use clap::CommandFactory;
-        Options::command().debug_assert();
-        let parse = |line: &str| Options::try_parse_from(line.split(' '));
+        CommandLine::command().debug_assert();
+        let parse = |line: &str| CommandLine::try_parse_from(line.split(' ')).map(|line| line.options);
         assert!(parse("zw-tui --nodes 9 --brokers 0").is_ok_and(|options| options.check().is_ok()));
         for wrong in ["--nodes 0", "--nodes 16", "--brokers 65", "--base-port 65530"] {
             assert!(parse(&format!("zw-tui {wrong}")).is_err(), "{wrong}");
         }
         assert!(parse("zw-tui --base-port 9088").unwrap().check().unwrap_err().contains("overlap"));
         assert!(parse("zw-tui --node-bin /nonexistent").unwrap().check().unwrap_err().contains("/nonexistent"));
+    }
+
+    #[test]
+    fn a_run_takes_the_flags_of_the_ensemble() {
+        let parse = |line: &str| match CommandLine::try_parse_from(line.split(' ')).map(|line| line.child) {
+            Ok(Some(Child::Run(run))) => Ok(run),
+            other => Err(format!("{other:?}")),
+        };
+        let run = parse("zw-tui run kill-leader --nodes 3 --brokers 1 --headless --json --seed 7").unwrap();
+        assert_eq!((run.options.nodes, run.options.brokers, run.seed, run.json), (3, 1, 7, true));
+        assert_eq!(run.check(false), Ok(()));
+        assert!(parse("zw-tui run all --json").is_err(), "JSON is for those who have no screen");
+        assert!(parse("zw-tui run x").unwrap().check(false).unwrap_err().contains("there is no scenario"));
+        let few = parse("zw-tui run split --nodes 2").unwrap().check(false).unwrap_err();
+        assert_eq!(few, "split needs at least --nodes 3");
     }
 }

@@ -254,6 +254,10 @@ impl Loop {
             | Effect::Write(_)
             | Effect::Count { .. }
             | Effect::Delete { .. }
+            | Effect::Load { .. }
+            | Effect::StopLoad
+            | Effect::Feed { .. }
+            | Effect::Pages { .. }
             | Effect::Faults { .. }
             | Effect::Redial { .. } => {
                 if let Some(world) = &self.console.world {

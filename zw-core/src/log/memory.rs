@@ -77,9 +77,7 @@ impl MemoryLog {
     /// Starts anew after a snapshot of `zxid`.
     pub fn reset(&mut self, zxid: Zxid) {
         *self = MemoryLog { base: zxid, ..MemoryLog::default() };
-        if zxid > Zxid::ZERO {
-            self.note_end(zxid);
-        }
+        self.note_end(zxid);
     }
 
     /// Forgets applied entries, up to `applied` at most, until no more than `retain_bytes` are kept.
@@ -215,6 +213,18 @@ mod tests {
         assert!(!log.contains(zxid(1, 1)) && !log.contains(zxid(1, 5)) && !log.contains(Zxid::ZERO));
         assert_eq!(log.range(zxid(1, 3), zxid(9, 9)).map(Entry::zxid).collect::<Vec<_>>(), [zxid(1, 4)]);
         assert_eq!(log.epoch_ends(), [zxid(1, 4)]);
+    }
+
+    /// What was truncated is no reason to forget what stands.
+    #[test]
+    fn as_much_is_kept_as_may_be() {
+        let mut log = log(&[(1, 5)]);
+        log.truncate(zxid(1, 2));
+        let bytes = log.entries().map(|entry| entry.record().len()).sum();
+        log.trim(zxid(1, 2), bytes);
+        assert_eq!((log.start(), log.entries().len()), (Zxid::ZERO, 3));
+        log.trim(zxid(1, 2), bytes - 1);
+        assert_eq!((log.start(), log.entries().len()), (zxid(1, 0), 2));
     }
 
     #[test]

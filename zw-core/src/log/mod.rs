@@ -165,6 +165,11 @@ mod tests {
     }
 
     #[test]
+    fn a_promise_may_be_written_again() {
+        assert!(replayed(vec![promise(2, 1), promise(2, 1), promise(3, 1)]).is_ok());
+    }
+
+    #[test]
     fn impossible_orders_are_errors() {
         let start = || vec![promise(2, 1), entry(2, 0)];
         for wrong in [

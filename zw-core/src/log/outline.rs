@@ -217,6 +217,47 @@ mod tests {
     }
 
     #[test]
+    fn a_segment_that_goes_back_to_its_start_still_can_be_the_first() {
+        let mut outline = filled(3);
+        outline.apply(&Record::Truncate { after: zxid(1, 19) });
+        assert_eq!(outline.purgeable(snapshot(1, 19)), [1, 2]);
+    }
+
+    /// Else the outline would be as large as the log.
+    #[test]
+    fn entries_that_follow_one_another_are_one_run() {
+        let mut outline = filled(3);
+        outline.apply(&entry(2, 0));
+        assert_eq!(outline.runs.len(), 2);
+        outline.apply(&Record::Snapshot(snapshot(2, 0)));
+        assert_eq!(outline.runs.len(), 0, "nothing is left after the snapshot");
+    }
+
+    #[test]
+    fn the_two_newest_snapshots_are_known() {
+        let mut outline = filled(2);
+        let mut known = |snapshot| {
+            outline.apply(&Record::Snapshot(snapshot));
+            (outline.snapshot(), outline.second_snapshot())
+        };
+        let [first, second] = [snapshot(1, 3), snapshot(1, 5)];
+        assert_eq!(known(first), (first, None));
+        assert_eq!(known(second), (second, Some(first)));
+        assert_eq!(known(second), (second, Some(first)), "it is recorded twice, and still one");
+        assert_eq!(known(first), (second, Some(first)), "one that comes late is none");
+        let installed = SnapshotId { digest: 2, ..second };
+        assert_eq!(known(installed), (installed, Some(first)), "the one that was recorded last counts");
+    }
+
+    #[test]
+    fn a_segment_that_is_forgotten_is_gone() {
+        let mut outline = filled(3);
+        outline.forget(1);
+        assert_eq!(outline.segments().iter().map(|segment| segment.sequence).collect::<Vec<_>>(), [2, 3]);
+        assert_eq!(outline.purgeable(snapshot(1, 29)), [2]);
+    }
+
+    #[test]
     fn an_installed_snapshot_replaces_the_tail_and_an_own_one_keeps_it() {
         let mut own = filled(3);
         own.apply(&Record::Snapshot(snapshot(1, 15)));

@@ -260,6 +260,24 @@ mod tests {
         assert!(!entry.is_marker());
     }
 
+    /// Whole records with good checksums that no node writes.
+    #[test]
+    fn a_record_of_unknown_form_is_an_error() {
+        let marker_with_payload = encode(KIND_ENTRY, 17, |out| {
+            out.put_u64(Zxid::marker(Epoch(3)).0);
+            out.put_slice(&[0; 9]);
+        });
+        for (mut bytes, kind) in [
+            (encode(KIND_PROMISE, 0, |_| ()), KIND_PROMISE),
+            (encode(KIND_TRUNCATE, 9, |out| out.put_slice(&[0; 9])), KIND_TRUNCATE),
+            (encode(9, 8, |out| out.put_u64(1)), 9),
+            (marker_with_payload, KIND_ENTRY),
+        ] {
+            let wrong = RecordError::Form { kind, bytes: bytes.len() };
+            assert_eq!(Record::decode(&mut bytes), Err(wrong));
+        }
+    }
+
     #[test]
     fn any_changed_bit_and_any_cut_is_an_error() {
         for record in examples() {

@@ -147,3 +147,65 @@ fn count_that_fit(records: &[Bytes], room: u64) -> usize {
     }
     records.len()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::Zxid;
+    use crate::log::block::{START_BYTES, Start};
+    use crate::log::record::{Promise, SnapshotId};
+
+    /// A log that has the start of its first segment and nothing else.
+    fn begun() -> (Tail, Outline) {
+        let start =
+            Start { node: NodeId(1), promise: Promise::default(), last: Zxid::ZERO, snapshot: SnapshotId::default() };
+        let outline = Outline::new(1, &start);
+        let mut tail = Tail::new(LogId(7), NodeId(1));
+        let layout = tail.lay_out(&[], 4_096, &outline, Vec::new());
+        tail.advance(&layout);
+        (tail, outline)
+    }
+
+    fn records(lengths: &[usize]) -> Vec<Bytes> {
+        lengths.iter().map(|length| Bytes::from(vec![0; *length])).collect()
+    }
+
+    /// The place in the segment starts anew with each; that in the stream goes on.
+    #[test]
+    fn a_tail_knows_where_it_is() {
+        let (mut tail, outline) = begun();
+        let start = START_BYTES as u64;
+        assert_eq!((tail.sequence(), tail.offset(), tail.position()), (1, start, start));
+        tail.begin_segment();
+        assert_eq!((tail.sequence(), tail.offset(), tail.position()), (2, 0, start));
+        let layout = tail.lay_out(&records(&[9]), 4_096, &outline, Vec::new());
+        tail.advance(&layout);
+        assert_eq!(tail.position(), start + tail.offset());
+    }
+
+    #[test]
+    fn a_seal_is_laid_out_where_it_has_room_behind_something() {
+        let (tail, _) = begun();
+        let end = (START_BYTES + block::size(0)) as u64;
+        assert_eq!(tail.lay_out_seal(end).map(|layout| layout.bytes.len()), Some(block::size(0)));
+        assert!(tail.lay_out_seal(end - 1).is_none());
+        assert!(Tail::new(LogId(7), NodeId(1)).lay_out_seal(4_096).is_none(), "a segment begins with its start");
+    }
+
+    /// A block is as long as its segment has room for, and holds as many records as a batch; one that is larger than
+    /// either has a block of its own.
+    #[test]
+    fn as_many_records_as_fit_make_a_block() {
+        let room = |body| block::size(body) as u64;
+        let fit = |lengths: &[usize], room| count_that_fit(&records(lengths), room);
+        assert_eq!(fit(&[8, 8, 8], room(24)), 3);
+        assert_eq!(fit(&[8, 8, 8], room(24) - 1), 2);
+        assert_eq!(fit(&[8], room(8) - 1), 0);
+        let (all, half) = (u64::MAX, BATCH_BYTES_MAX / 2);
+        assert_eq!(fit(&[half, half], all), 2);
+        assert_eq!(fit(&[half, half, 1], all), 2);
+        assert_eq!(fit(&[BATCH_BYTES_MAX + 1, 1], all), 1);
+        assert_eq!(fit(&[1, BATCH_BYTES_MAX + 1], all), 1);
+        assert_eq!(fit(&[1, 1, BATCH_BYTES_MAX], all), 2);
+    }
+}

@@ -181,12 +181,6 @@ impl Zab {
         let Some(vote) = looking.vote else { return };
         if looking.settled_at.is_some_and(|at| at <= self.now.tick) {
             self.act_on_vote(vote, effects);
-        } else if vote.node != self.config.me && !self.links.contains_key(&vote.node) {
-            // The link to it broke since.
-            self.round += 1;
-            if let Phase::Looking(looking) = &mut self.phase {
-                *looking = Looking::default();
-            }
         } else if looking.resend_at <= self.now.tick {
             let resend_at = self.now.tick.after(self.config.timing.heartbeat);
             if let Phase::Looking(looking) = &mut self.phase {

@@ -253,10 +253,9 @@ impl Zab {
 
     /// Rule B4: the watermark, as far as this log reaches.
     fn learn_commit(&mut self, commit: Zxid) {
-        let known = commit.min(self.log.last_zxid());
         let synchronised = matches!(&self.phase, Phase::Following(following) if following.is_synchronised());
-        if synchronised && known > self.committed {
-            self.committed = known;
+        if synchronised {
+            self.committed = self.committed.max(commit.min(self.log.last_zxid()));
         }
     }
 

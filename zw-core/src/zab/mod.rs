@@ -392,6 +392,8 @@ impl Zab {
             self.delivered = last;
             effects.push(Effect::Deliver { entries });
         }
+        let everything = self.delivered == self.log.last_zxid();
+        assert!(!everything || self.undelivered == Load::default(), "B6: {:?} are delivered already", self.undelivered);
         self.compare_digests(effects);
         if !self.serving && self.delivered == self.committed && self.is_up_to_date() {
             self.serving = true;

@@ -1,6 +1,7 @@
 //! The grammar of the command line: `verb target ...`, with completion.
 
 use super::fault_command::{self, Cure};
+use super::load_command;
 use super::table::{ACTIONS, Id, by_id};
 use super::time_command;
 use super::write_command;
@@ -8,6 +9,8 @@ use crate::member::Member;
 use crate::model::State;
 use crate::model::acts::Act;
 use crate::model::faults::Trouble;
+use crate::model::feed::FeedPlan;
+use crate::model::load::LoadPlan;
 use crate::model::message::Breakage;
 use crate::model::time::{RecordOrder, Travel};
 use crate::model::verdict::judge;
@@ -38,6 +41,16 @@ pub enum Command {
     Travel(Travel),
     /// A recording.
     Record(RecordOrder),
+    /// Load.
+    Load(LoadPlan),
+    /// The end of the load.
+    StopLoad,
+    /// Events for the brokers.
+    Feed(FeedPlan),
+    /// A scenario by its name, or all of them.
+    Scenario(String),
+    /// The end of the scenarios.
+    StopScenario,
     /// An action of the table.
     Action(Id),
     /// Breaks the console, for a test.
@@ -80,6 +93,9 @@ pub fn parse(line: &str, state: &State, now: Duration) -> Result<Command, String
     }
     if time_command::VERBS.contains(&verb) {
         return time_command::parse(verb, rest);
+    }
+    if load_command::VERBS.contains(&verb) {
+        return load_command::parse(verb, rest, state, now);
     }
     if verb == "write" {
         return write_command::write(rest, state, now);
@@ -195,6 +211,8 @@ pub fn complete(line: &str, state: &State) -> Vec<String> {
         verbs().map(str::to_owned).collect()
     } else if let Some(seconds) = seconds(head).filter(|_| !head.contains(' ')) {
         seconds
+    } else if head == "scenario" {
+        load_command::scenario_names().collect()
     } else if last.starts_with('/') {
         state.tree.beginning_with(last).take(CANDIDATES_MAX).collect()
     } else {
@@ -232,7 +250,8 @@ fn seconds(verb: &str) -> Option<Vec<String>> {
 fn verbs() -> impl Iterator<Item = &'static str> {
     let actions =
         ACTIONS.iter().map(|action| action.command).filter(|command| !command.is_empty() && !command.contains(' '));
-    let others = fault_command::VERBS.into_iter().filter(|verb| ACTIONS.iter().all(|action| action.command != *verb));
+    let others = fault_command::VERBS.into_iter().chain(load_command::VERBS);
+    let others = others.filter(|verb| ACTIONS.iter().all(|action| action.command != *verb));
     actions.chain(ACTS.iter().map(|act| act.verb())).chain(others)
 }
 
@@ -332,6 +351,7 @@ mod tests {
             let is_open = ACTS.iter().any(|act| act.verb() == action.command)
                 || fault_command::VERBS.contains(&action.command)
                 || time_command::VERBS.contains(&action.command)
+                || load_command::VERBS.contains(&action.command)
                 || seconds(action.command.split(' ').next().unwrap_or_default()).is_some()
                 || matches!(action.id, Id::Write | Id::Delete);
             let help = if is_open { "surplus" } else { "takes no arguments" };

@@ -125,7 +125,7 @@ fn nodes(verb: &str, text: &str, state: &State, now: Duration) -> Result<Vec<usi
     }
 }
 
-fn time(word: &str, longest: Duration) -> Result<Duration, String> {
+pub(super) fn time(word: &str, longest: Duration) -> Result<Duration, String> {
     let time = if word == "0" { Ok(Duration::ZERO) } else { humantime::parse_duration(word) };
     let time = time.map_err(|_| format!("{word:?} is no time; write 80ms, 20s or 2m"))?;
     if time > longest {

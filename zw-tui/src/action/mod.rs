@@ -2,6 +2,7 @@
 
 pub mod command;
 pub mod fault_command;
+mod load_command;
 pub mod manual;
 pub mod perform;
 pub mod table;

@@ -15,7 +15,7 @@ use crate::model::select::{Face, node_absence, node_face, printable};
 use crate::model::text::TextPage;
 use crate::model::time::{RecordOrder, Seen, Travel};
 use crate::model::verdict::judge;
-use crate::model::{Node, Pane, State, deletion, faults, search, time, write, yank};
+use crate::model::{Node, Pane, State, deletion, faults, feed, load, scenario, search, time, write, yank};
 use crate::supervisor::Order;
 use std::time::Duration;
 
@@ -60,6 +60,11 @@ pub fn perform(state: &mut State, now: Duration, id: Id) -> Vec<Effect> {
             Vec::new()
         }
         Id::Heal => faults::heal(state, now, |_| true),
+        Id::Load => toggle_load(state, now),
+        Id::Scenarios => {
+            show_scenarios(state);
+            Vec::new()
+        }
         Id::Undo => acts::undo(state, now),
         // At the top lies the past.
         Id::Quit if matches!(state.time.seen, Seen::Frozen | Seen::Past) => vec![Effect::Travel(Travel::Now)],
@@ -302,7 +307,7 @@ pub fn select_node(state: &mut State, node: usize) -> Vec<Effect> {
     state.tree.refresh_now()
 }
 
-fn moved(from: usize, rows: i64, count: usize) -> usize {
+pub(crate) fn moved(from: usize, rows: i64, count: usize) -> usize {
     let to = i64::try_from(from).unwrap_or(i64::MAX).saturating_add(rows).max(0);
     usize::try_from(to).unwrap_or(0).min(count.saturating_sub(1))
 }
@@ -346,11 +351,11 @@ pub fn run_command(state: &mut State, now: Duration, line: &str) -> Result<Vec<E
         state.history.push(line.to_owned());
     }
     state.overlay = None;
-    Ok(execute(state, now, command))
+    Ok(carry_out(state, now, command))
 }
 
 /// Carries out what was understood.
-pub fn execute(state: &mut State, now: Duration, command: Command) -> Vec<Effect> {
+pub fn carry_out(state: &mut State, now: Duration, command: Command) -> Vec<Effect> {
     state.version += 1;
     match command {
         Command::Action(id) => perform(state, now, id),
@@ -364,6 +369,17 @@ pub fn execute(state: &mut State, now: Duration, command: Command) -> Vec<Effect
         Command::Break(breakage) => vec![Effect::Break(breakage)],
         Command::Write(order) => write::send(state, now, order),
         Command::Delete { node, path, .. } => deletion::ask(state, now, node, path, None),
+        Command::Load(plan) => {
+            state.overlay = Some(Overlay::Text { page: TextPage::Load, top: 0 });
+            load::begin(state, now, plan)
+        }
+        Command::StopLoad => load::stop(state, now),
+        Command::Feed(plan) => feed::begin(state, now, plan),
+        Command::Scenario(name) => run_scenario(state, now, &name),
+        Command::StopScenario => {
+            scenario::stop(state);
+            Vec::new()
+        }
     }
 }
 
@@ -371,8 +387,36 @@ pub fn execute(state: &mut State, now: Duration, command: Command) -> Vec<Effect
 pub fn execute_confirmed(state: &mut State, now: Duration, command: Command) -> Vec<Effect> {
     match command {
         Command::Delete { node, path, below } => deletion::begin(state, now, node, path, below.unwrap_or(0)),
-        command => execute(state, now, command),
+        command => carry_out(state, now, command),
     }
+}
+
+/// Begins a scenario and shows its steps; the model goes on with it after this message.
+pub fn run_scenario(state: &mut State, now: Duration, name: &str) -> Vec<Effect> {
+    match scenario::begin(state, name) {
+        Ok(()) => state.overlay = Some(Overlay::Text { page: TextPage::Scenario, top: 0 }),
+        Err(reason) => say(state, now, reason, false),
+    }
+    Vec::new()
+}
+
+/// Begins the load that was asked for last, or ends the one that runs.
+fn toggle_load(state: &mut State, now: Duration) -> Vec<Effect> {
+    if state.loads.is_running() {
+        return load::stop(state, now);
+    }
+    let plan = state.loads.current.as_ref().map(|load| load.plan.clone()).unwrap_or_default();
+    state.overlay = Some(Overlay::Text { page: TextPage::Load, top: 0 });
+    load::begin(state, now, plan)
+}
+
+/// The steps while scenarios run, else the list.
+fn show_scenarios(state: &mut State) {
+    state.overlay = Some(if state.scenarios.is_running() {
+        Overlay::Text { page: TextPage::Scenario, top: 0 }
+    } else {
+        Overlay::Scenarios { cursor: 0 }
+    });
 }
 
 /// Why a write through a node is not even sent.

@@ -8,10 +8,13 @@ mod faults;
 mod poll;
 mod write;
 
+use crate::load;
 use crate::model::message::{Effect, Msg};
 use crate::model::write::WriteOrder;
 use faults::Wanted;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
+use tokio::runtime::Handle;
 use tokio::sync::mpsc::{Sender, channel, error::TrySendError};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -28,12 +31,18 @@ pub struct Cluster {
     writers: Vec<Sender<Effect>>,
     faults: Vec<watch::Sender<Wanted>>,
     messages: Sender<Msg>,
+    nodes: Vec<String>,
+    brokers: Vec<String>,
+    /// Ends the load that runs.
+    load: Mutex<watch::Sender<bool>>,
+    /// Where the tasks run.
+    runtime: Handle,
 }
 
 impl Cluster {
-    /// Starts the tasks on the current runtime; what they learn goes to `messages`.
+    /// Starts the tasks on the current runtime, where those that come later run too; what they learn goes to `messages`.
     #[must_use]
-    pub fn start(addresses: &[String], messages: Sender<Msg>) -> Cluster {
+    pub fn start(addresses: &[String], brokers: &[String], messages: Sender<Msg>) -> Cluster {
         let (mut readers, mut writers, mut faults) = (Vec::new(), Vec::new(), Vec::new());
         for (node, address) in addresses.iter().enumerate() {
             tokio::spawn(poll::poll(node, address.clone(), messages.clone()));
@@ -47,7 +56,16 @@ impl Cluster {
             tokio::spawn(faults::keep(node, address.clone(), wanted, messages.clone()));
             faults.push(keeper);
         }
-        Cluster { readers, writers, faults, messages }
+        Cluster {
+            readers,
+            writers,
+            faults,
+            messages,
+            nodes: addresses.to_vec(),
+            brokers: brokers.to_vec(),
+            load: Mutex::new(watch::Sender::new(true)),
+            runtime: Handle::current(),
+        }
     }
 
     /// Carries a question or a write out. Never waits.
@@ -65,6 +83,12 @@ impl Cluster {
             }
             return;
         }
+        let effect = match effect {
+            Effect::Load { .. } | Effect::StopLoad | Effect::Feed { .. } | Effect::Pages { .. } => {
+                return self.perform_load(effect);
+            }
+            effect => effect,
+        };
         let queue = match &effect {
             Effect::Children { node, .. } | Effect::Value { node, .. } | Effect::Count { node, .. } => {
                 self.readers.get(*node)
@@ -78,6 +102,27 @@ impl Cluster {
         {
             // The same holds for the way back: the model asks again when it hears nothing.
             let _ = self.messages.try_send(message);
+        }
+    }
+
+    fn perform_load(&self, effect: Effect) {
+        let messages = self.messages.clone();
+        let mut stop = self.load.lock().unwrap_or_else(PoisonError::into_inner);
+        match effect {
+            Effect::Load { run, plan } => {
+                stop.send_replace(true);
+                *stop = watch::Sender::new(false);
+                self.runtime.spawn(load::run(run, plan, self.nodes.clone(), stop.subscribe(), messages));
+            }
+            Effect::StopLoad => drop(stop.send_replace(true)),
+            Effect::Feed { run, plan } => {
+                self.runtime.spawn(load::feed::run(run, plan, self.brokers.clone(), messages));
+            }
+            Effect::Pages { brokers } => {
+                let named = |broker: usize| Some((format!("b{}", broker + 1), self.brokers.get(broker)?.clone()));
+                self.runtime.spawn(load::feed::pages(brokers.into_iter().filter_map(named).collect(), messages));
+            }
+            _ => {}
         }
     }
 }

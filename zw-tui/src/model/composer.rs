@@ -191,7 +191,7 @@ fn submit(state: &mut State, now: Duration, form: &mut Composer) -> Vec<Effect> 
     };
     if form.mode.is_none() {
         let command = Command::Delete { node: order.node, path: order.path, below: None };
-        return perform::execute(state, now, command);
+        return perform::carry_out(state, now, command);
     }
     (form.is_sent, form.error) = (true, None);
     write::send(state, now, order)

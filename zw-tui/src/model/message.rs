@@ -1,6 +1,8 @@
 //! What the world tells the model, and what the model wants done.
 
 use super::Pane;
+use super::feed::{FeedPlan, FeedReport, Page};
+use super::load::{LoadPlan, LoadReport};
 use super::time::{RecordOrder, Travel, View};
 use super::write::WriteOrder;
 use crate::key::Key;
@@ -113,6 +115,22 @@ pub enum Msg {
         /// The way, for a person.
         result: Result<String, String>,
     },
+    /// What a load has come to.
+    Load {
+        /// Which run.
+        run: u32,
+        /// The figures.
+        report: Box<LoadReport>,
+    },
+    /// What a feed has come to.
+    Feed {
+        /// Which run.
+        run: u32,
+        /// The figures.
+        report: Box<FeedReport>,
+    },
+    /// What the brokers show, by their names.
+    Pages(Vec<(String, Page)>),
     /// A signal asks us to leave.
     Leave,
     /// Something for the feed from the console itself.
@@ -260,6 +278,27 @@ pub enum Effect {
         member: Member,
         /// Lines that are known already; nothing is told if there are no more.
         known: Option<u64>,
+    },
+    /// Make load, in place of any that runs.
+    Load {
+        /// Counts the runs.
+        run: u32,
+        /// What it is to do.
+        plan: LoadPlan,
+    },
+    /// End the load that runs.
+    StopLoad,
+    /// Send events to the brokers.
+    Feed {
+        /// Counts the feeds.
+        run: u32,
+        /// What is to be sent.
+        plan: FeedPlan,
+    },
+    /// Ask brokers for their pages.
+    Pages {
+        /// Which, from 0.
+        brokers: Vec<usize>,
     },
     /// From now on a node is to have these faults and no others of ours.
     Faults {

@@ -8,12 +8,15 @@
 //! All times are since the start of the console.
 
 pub mod acts;
+pub mod agreement;
 pub mod chord;
 pub mod composer;
 pub mod confirm;
 pub mod deletion;
 pub mod events;
 pub mod faults;
+pub mod feed;
+pub mod load;
 pub mod marked;
 pub mod marks;
 pub mod matcher;
@@ -21,6 +24,7 @@ pub mod message;
 pub mod overlay;
 pub mod page;
 pub mod patch;
+pub mod scenario;
 pub mod search;
 pub mod select;
 pub mod session;
@@ -40,12 +44,16 @@ pub mod yank;
 
 use crate::member::Member;
 use crate::supervisor::{Asked, Exit};
+use agreement::Agreement;
 use chord::Chord;
 use events::Events;
 use faults::Faults;
+use feed::Feed;
+use load::Loads;
 use marked::Marked;
 use marks::Marks;
 use overlay::{Overlay, Toast};
+use scenario::Scenarios;
 use search::Search;
 use serde::{Deserialize, Serialize};
 use sight::Sight;
@@ -82,6 +90,14 @@ pub struct State {
     /// Which time this is.
     #[serde(skip)]
     pub time: TimeView,
+    /// The loads.
+    pub loads: Loads,
+    /// The newest feed of events.
+    pub feed: Option<Feed>,
+    /// Whether the replicas are equal.
+    pub agreement: Agreement,
+    /// The scenarios.
+    pub scenarios: Scenarios,
     /// The tree of the selected node.
     pub tree: TreeView,
     /// The panes, the one that was looked at last first: it takes the keys, and is shown where there is room for one.
@@ -329,6 +345,10 @@ impl State {
             faults: Faults::default(),
             marked: Marked::default(),
             time: TimeView::default(),
+            loads: Loads::default(),
+            feed: None,
+            agreement: Agreement::default(),
+            scenarios: Scenarios::default(),
             tree: TreeView::default(),
             recent: [
                 Pane::Nodes,

@@ -36,6 +36,11 @@ pub enum Overlay {
     },
     /// `W`.
     Write(Box<Composer>),
+    /// The scenarios, to choose from.
+    Scenarios {
+        /// The selected line.
+        cursor: usize,
+    },
     /// Something to read.
     Text {
         /// What.

@@ -2,7 +2,7 @@
 
 use super::sight::Freshness;
 use super::verdict::Verdict;
-use super::{Desired, Failure, LATE_AFTER, Node, Observed, Process, STALE_AFTER, State, faults};
+use super::{Desired, Failure, LATE_AFTER, Node, Observed, Process, STALE_AFTER, State, faults, scenario};
 use crate::supervisor::{Asked, Exit};
 use std::time::Duration;
 use zw_core::wire::admin::NodeRole;
@@ -277,9 +277,11 @@ pub fn next_change(state: &State, now: Duration) -> Option<Duration> {
     let faults = faults::next_change(state, now);
     let chord = state.chord.map(|chord| chord.since + super::chord::STRIP_AFTER);
     let minute = Duration::from_secs((now.as_secs() / 60 + 1) * 60);
+    let step = scenario::step_since(state).map(tick);
     paused
         .chain(ages)
         .chain(faults)
+        .chain(step)
         .chain(toast)
         .chain(chord)
         .filter(|at| *at > now)

@@ -1,10 +1,10 @@
 //! The texts that lie over the panes: each is a list of lines, made anew from the state whenever it is drawn.
 
-use super::State;
 use super::events::Level;
 use super::page::{self, Line};
 use super::select::fault_lines;
 use super::verdict::judge;
+use super::{State, load, scenario};
 use crate::action::table::Id;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -18,6 +18,10 @@ pub enum TextPage {
     Faults,
     /// All that is known of the selected child.
     Describe,
+    /// The load, and what it has come to.
+    Load,
+    /// The steps of a scenario.
+    Scenario,
 }
 
 impl TextPage {
@@ -28,13 +32,16 @@ impl TextPage {
             TextPage::Why => Id::Why,
             TextPage::Faults => Id::Faults,
             TextPage::Describe => Id::Describe,
+            TextPage::Load => Id::LoadPage,
+            TextPage::Scenario => Id::ScenarioPage,
         }
     }
 
     /// The text that an action opens.
     #[must_use]
     pub fn of(id: Id) -> Option<TextPage> {
-        [TextPage::Why, TextPage::Faults, TextPage::Describe].into_iter().find(|page| page.opened_by() == id)
+        let pages = [TextPage::Why, TextPage::Faults, TextPage::Describe, TextPage::Load, TextPage::Scenario];
+        pages.into_iter().find(|page| page.opened_by() == id)
     }
 
     /// Its title.
@@ -43,6 +50,8 @@ impl TextPage {
         match self {
             TextPage::Why => format!("Why {}", judge(state, now).word.text()),
             TextPage::Faults => format!("Faults: {}", state.faults.active().len()),
+            TextPage::Load => "Load".into(),
+            TextPage::Scenario => scenario::title(state),
             TextPage::Describe => page::title(state),
         }
     }
@@ -51,6 +60,8 @@ impl TextPage {
     #[must_use]
     pub fn keys(self) -> &'static str {
         match self {
+            TextPage::Load => "B begins or ends  ",
+            TextPage::Scenario => "X ends it, or shows all  ",
             TextPage::Faults => "H heals all  U the newest  ",
             TextPage::Why | TextPage::Describe => "",
         }
@@ -71,6 +82,8 @@ impl TextPage {
                 (lines, "None yet. C cuts the selected node off, L makes links slow.")
             }
             TextPage::Describe => (page::lines(state, now), "Nothing is selected."),
+            TextPage::Load => (load::lines(state), "None yet. B begins one; :load 200/s 60s random says which."),
+            TextPage::Scenario => (scenario::lines(state, now), "None yet. X chooses one."),
         };
         if lines.is_empty() { vec![(else_said.to_owned(), Level::Info)] } else { lines }
     }

@@ -6,8 +6,11 @@ use super::message::{Effect, Msg, Recording};
 use super::overlay::{Input, Overlay};
 use super::select::{self, printable};
 use super::sight::Turn;
+use super::text::TextPage;
 use super::time::Travel;
-use super::{Desired, Observed, Pane, State, chord, composer, deletion, faults, marks, search, write};
+use super::{
+    Desired, Observed, Pane, State, chord, composer, deletion, faults, feed, load, marks, scenario, search, write,
+};
 use crate::action::command::completed;
 use crate::action::table::{ACTIONS, Action, Id, lookup};
 use crate::action::{perform, table};
@@ -23,7 +26,13 @@ const WORDS_BYTES_MAX: usize = 1_024;
 /// Changes the state by a message that came at `now`.
 pub fn update(state: &mut State, now: Duration, message: Msg) -> Vec<Effect> {
     expire(state, now);
-    let effects = take(state, now, message);
+    scenario::observe(state, &message);
+    // Keys alone do not drive it: in the past they only change how that is looked at.
+    let is_input = message.is_input();
+    let mut effects = take(state, now, message);
+    if !is_input {
+        effects.append(&mut scenario::advance(state, now));
+    }
     marks::notice(state, now);
     effects
 }
@@ -70,6 +79,16 @@ fn take(state: &mut State, now: Duration, message: Msg) -> Vec<Effect> {
             }
             Vec::new()
         }
+        Msg::Load { run, report } => {
+            load::on_report(state, now, run, *report);
+            Vec::new()
+        }
+        Msg::Feed { run, report } => {
+            feed::on_report(state, now, run, *report);
+            Vec::new()
+        }
+        // Only a scenario asks for them, and it has looked at them already.
+        Msg::Pages(_) => Vec::new(),
         Msg::Leave => perform::leave(state, now),
         Msg::Note(text) => {
             note(state, now, Source::Console, Level::Warning, text);
@@ -151,6 +170,7 @@ fn on_key(state: &mut State, now: Duration, key: Key) -> Vec<Effect> {
         (Some(Overlay::Help { filter, cursor }), None) => in_help(state, now, key, filter, cursor),
         (Some(Overlay::Command { input, recalled, .. }), None) => in_command(state, now, key, input, recalled),
         (Some(Overlay::Write(form)), None) => composer::in_form(state, now, key, form),
+        (Some(Overlay::Scenarios { cursor }), None) => in_scenarios(state, now, key, cursor),
         (Some(text), None) => in_text(state, now, key, text),
     }
 }
@@ -162,6 +182,10 @@ fn in_text(state: &mut State, now: Duration, key: Key, mut text: Overlay) -> Vec
     let is_closed = match (&mut text, id) {
         (_, Some(Id::Quit)) | (Overlay::Output(_), Some(Id::Output)) => true,
         (Overlay::Text { page, .. }, Some(id)) if page.opened_by() == id => true,
+        (Overlay::Text { page: TextPage::Scenario, .. }, Some(Id::Scenarios)) if state.scenarios.is_running() => {
+            scenario::stop(state);
+            false
+        }
         (Overlay::Text { page, top }, Some(id)) if perform::rows(id).is_some() => {
             let rows = perform::rows(id).unwrap_or_default();
             let last = page.lines(state, now).len() - 1;
@@ -191,6 +215,22 @@ fn in_text(state: &mut State, now: Duration, key: Key, mut text: Overlay) -> Vec
     if !is_closed {
         state.overlay = Some(text);
     }
+    Vec::new()
+}
+
+/// In the list of scenarios: Enter runs the selected one.
+fn in_scenarios(state: &mut State, now: Duration, key: Key, cursor: usize) -> Vec<Effect> {
+    let names: Vec<&str> = scenario::list_lines(state).iter().map(|(name, ..)| *name).collect();
+    let id = lookup(key, Pane::Events).map(|action| action.id);
+    let cursor = match id {
+        Some(Id::Quit | Id::Scenarios) => return Vec::new(),
+        _ if key.code == Code::Enter => {
+            return names.get(cursor).map_or_else(Vec::new, |name| perform::run_scenario(state, now, name));
+        }
+        Some(id) => perform::moved(cursor, perform::rows(id).unwrap_or(0), names.len()),
+        None => cursor,
+    };
+    state.overlay = Some(Overlay::Scenarios { cursor });
     Vec::new()
 }
 
@@ -393,7 +433,7 @@ fn on_status(state: &mut State, now: Duration, index: usize, status: Box<Status>
     let was_late = node.sight.freshness(now) != super::sight::Freshness::Fresh;
     let rates = node.sight.rates();
     let is_same = was.as_ref() == Some(&*status);
-    let applied = status.applied_zxid;
+    let (applied, digest) = (status.applied_zxid, status.digest);
     let turns = node.sight.take(now, status);
     if !is_same || was_late || node.sight.rates() != rates {
         state.version += 1;
@@ -402,6 +442,9 @@ fn on_status(state: &mut State, now: Duration, index: usize, status: Box<Status>
         if let Some((level, text)) = words(&turn, state, member) {
             note(state, now, Source::Member(member), level, text);
         }
+    }
+    if let Some(evidence) = state.agreement.take(index, applied, digest) {
+        note(state, now, Source::Member(member), Level::Bad, evidence);
     }
     let mut effects = if state.tree.node == index { state.tree.refresh(applied) } else { Vec::new() };
     effects.extend(output_again(state));

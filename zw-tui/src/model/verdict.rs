@@ -136,6 +136,7 @@ fn reasons(state: &State, now: Duration, word: Word, committed: Zxid) -> Vec<Str
         Word::Unknown => reasons.push("too few nodes answer the console to say more".into()),
         Word::Healthy | Word::Degraded => {}
     }
+    reasons.append(&mut defects(state));
     reasons.extend(state.nodes.iter().filter_map(|node| complaint(state, node, now, committed)));
     for lease in state.faults.active() {
         let time = lease.until.map_or_else(String::new, |_| format!(", {} more", lease.left(now)));
@@ -155,6 +156,20 @@ fn reasons(state: &State, now: Duration, word: Word, committed: Zxid) -> Vec<Str
         }
     }
     reasons
+}
+
+/// What the checks found: it stays, however well the ensemble is now.
+#[must_use]
+pub fn defects(state: &State) -> Vec<String> {
+    let mut defects = Vec::new();
+    if let Some(evidence) = state.loads.report().and_then(|report| report.first_violation.as_deref()) {
+        let advice = "unless somebody else wrote below /zw-load this is a defect, keep the data and report it";
+        defects.push(format!("the load's check failed: {evidence}: {advice}"));
+    }
+    if let Some(evidence) = state.agreement.first() {
+        defects.push(format!("{evidence}: a defect, keep the data and report it"));
+    }
+    defects
 }
 
 /// What is wrong with a node, if something is.

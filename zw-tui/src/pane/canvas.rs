@@ -42,6 +42,13 @@ impl Text {
         self
     }
 
+    /// With the pieces of another.
+    #[must_use]
+    pub fn joined(mut self, other: &Text) -> Text {
+        self.0.extend(other.0.iter().cloned());
+        self
+    }
+
     /// Adds a piece.
     pub fn add(&mut self, text: impl Into<String>, role: Role) {
         self.0.push((text.into(), role));

@@ -26,8 +26,22 @@ pub(super) fn title(canvas: &mut Canvas<'_>, state: &State, now: Duration, area:
     canvas.line(area, 0, &text);
     let mouse = if state.mouse { "" } else { "mouse off  " };
     let recorded = state.time.recorded.map_or_else(String::new, |count| format!("rec {}  ", bytes(count)));
-    let right = Text::of(format!("{mouse}{recorded}up {} ", minutes(now)), Role::Dim);
-    canvas.line_right(area, 0, &right, text.width() + 1);
+    let up = Text::of(format!("{mouse}{recorded}up {} ", minutes(now)), Role::Dim);
+    // The load's verdict is worth more than the time.
+    let with_load = load(state).into_iter().flat_map(|load| [load.clone().with("  ", Role::Dim).joined(&up), load]);
+    let fits = |right: &Text| usize::from(area.width) > right.width() + text.width();
+    let right = with_load.chain([up.clone()]).find(fits);
+    canvas.line_right(area, 0, &right.unwrap_or_default(), text.width() + 1);
+}
+
+/// The live verdict of a load, as long as it runs; for good if it found something.
+fn load(state: &State) -> Option<Text> {
+    let report = state.loads.report()?;
+    if !state.loads.is_running() && report.violations == 0 {
+        return None;
+    }
+    let role = if report.violations > 0 { Role::Bad } else { Role::Strong };
+    Some(Text::of(report.verdict(), role))
 }
 
 /// Which time is shown, if not the present.

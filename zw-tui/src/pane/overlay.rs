@@ -9,6 +9,7 @@ use crate::model::State;
 use crate::model::events::Level;
 use crate::model::overlay::{Input, Overlay, Printed};
 use crate::model::page::Line;
+use crate::model::scenario::{Verdict, list_lines};
 use crate::model::select::printable;
 use crate::model::text::TextPage;
 use crate::model::update::help_lines;
@@ -29,6 +30,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, state: &State, now: Duration, overla
     match overlay {
         Overlay::Help { filter, cursor } => help(canvas, state, filter, *cursor, body),
         Overlay::Write(form) => composer::draw(canvas, state, form, body),
+        Overlay::Scenarios { cursor } => scenarios(canvas, state, *cursor, body),
         Overlay::Text { page, top } => text(canvas, state, now, *page, *top, body),
         Overlay::Output(printed) => output(canvas, state, printed, body),
         Overlay::Confirm(asked) => confirm::draw(canvas, asked, body),
@@ -77,6 +79,40 @@ fn help(canvas: &mut Canvas<'_>, state: &State, filter: &Input, cursor: usize, b
     }
     if lines.is_empty() {
         canvas.line(list, 0, &Text::of("  nothing is called so", Role::Dim));
+    }
+}
+
+fn scenarios(canvas: &mut Canvas<'_>, state: &State, cursor: usize, body: Rect) {
+    let lines = list_lines(state);
+    let height = u16::try_from(lines.len() + 2).unwrap_or(u16::MAX);
+    let title = Text::of(" Scenarios ", Role::Focus);
+    let keys = Text::of(" Enter runs  Esc closes ", Role::Dim);
+    let inner = modal(canvas, body, TEXT_WIDTH_MAX + 20, height, &title, &keys);
+    // Where the sentences do not fit, that of the selected one has rows of its own.
+    let below = if inner.width < 100 && inner.height > 6 { 2 } else { 0 };
+    let list = Rect { height: inner.height - below, ..inner };
+    let sentence = lines.get(cursor).map_or("", |(_, sentence, _)| *sentence);
+    for (row, line) in (list.height..inner.height).zip(wrap(sentence, usize::from(inner.width), usize::from(below))) {
+        canvas.line(inner, row, &Text::of(line, Role::Dim));
+    }
+    let first = first_shown(cursor, lines.len(), usize::from(list.height));
+    let rows = (0..list.height).zip(lines.iter().enumerate().skip(first));
+    for (row, (index, (name, sentence, outcome))) in rows {
+        let mut text = Text::of(if index == cursor { "> " } else { "  " }, Role::Strong);
+        text.add(fit(name, 23, canvas.theme), Role::Key);
+        let (word, role) = match outcome.map(|outcome| &outcome.verdict) {
+            None => ("", Role::Dim),
+            Some(verdict @ Verdict::Passed) => (verdict.word(), Role::Text),
+            Some(verdict @ Verdict::Skipped(_)) => (verdict.word(), Role::Dim),
+            Some(verdict @ Verdict::Failed(_)) => (verdict.word(), Role::Bad),
+        };
+        text.add(fit(word, 8, canvas.theme), role);
+        let room = usize::from(inner.width).saturating_sub(text.width());
+        text.add(fit(sentence, room, canvas.theme), Role::Text);
+        canvas.line(list, row, &text);
+        if index == cursor {
+            canvas.mark(list, row, Role::Selected);
+        }
     }
 }
 

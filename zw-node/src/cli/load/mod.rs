@@ -2,7 +2,6 @@
 
 mod ledger;
 mod session;
-mod tally;
 mod target;
 mod verify;
 mod vigil;
@@ -10,6 +9,7 @@ mod vigil;
 use super::output::{line_json, note};
 use super::{CliError, Context};
 use crate::command_line::timeout;
+use crate::tally::Tally;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use ledger::{Ledger, Mode};
@@ -18,7 +18,6 @@ use std::cell::{Cell, RefCell};
 use std::io::{IsTerminal, Write};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
-use tally::Tally;
 use target::{Target, Targets};
 use tokio::task::LocalSet;
 use tokio::time::{sleep, timeout as timeout_of};

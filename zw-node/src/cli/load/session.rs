@@ -8,9 +8,9 @@
 //!   measures.
 
 use super::ledger::{Ledger, Write};
-use super::tally::Tally;
 use super::target::Targets;
 use crate::peer::link::split_frame;
+use crate::tally::Tally;
 use bytes::{Bytes, BytesMut};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;

@@ -1,4 +1,4 @@
-//! What a load run measured, over all its clients.
+//! What a load measured, over all its clients: for `zw load` and for the console.
 
 use hdrhistogram::Histogram;
 use serde_json::{Value, json};
@@ -7,7 +7,8 @@ use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 /// Counts, latencies and the longest interval without an acknowledged write.
-pub(super) struct Tally {
+#[derive(Debug)]
+pub struct Tally {
     begin: Instant,
     end: Instant,
     last_write: Instant,
@@ -15,11 +16,16 @@ pub(super) struct Tally {
     /// When the longest gap began, since the beginning.
     longest_gap_at: Duration,
     latencies_us: Histogram<u64>,
-    pub(super) reads: u64,
-    pub(super) writes: u64,
-    pub(super) errors: u64,
-    pub(super) unknown: u64,
-    pub(super) reconnects: u64,
+    /// Reads that were answered.
+    pub reads: u64,
+    /// Writes that were acknowledged.
+    pub writes: u64,
+    /// Requests that were refused: certainly not done.
+    pub errors: u64,
+    /// Writes whose outcome is unknown.
+    pub unknown: u64,
+    /// Connections that were lost.
+    pub reconnects: u64,
     reasons: BTreeMap<String, u64>,
 }
 
@@ -30,7 +36,11 @@ const LATENCY_MAX: Duration = Duration::from_secs(3_600);
 
 impl Tally {
     /// Begins to measure.
-    pub(super) fn new(now: Instant) -> Tally {
+    ///
+    /// # Panics
+    /// Never: the bounds of the histogram are constants.
+    #[must_use]
+    pub fn new(now: Instant) -> Tally {
         let highest = u64::try_from(LATENCY_MAX.as_micros()).unwrap_or(u64::MAX);
         Tally {
             begin: now,
@@ -49,7 +59,7 @@ impl Tally {
     }
 
     /// A request that was due at `due` was answered.
-    pub(super) fn answered(&mut self, due: Instant, now: Instant, write: bool) {
+    pub fn answered(&mut self, due: Instant, now: Instant, write: bool) {
         let latency = now.saturating_duration_since(due).min(LATENCY_MAX).as_micros();
         self.latencies_us.saturating_record(u64::try_from(latency).unwrap_or(u64::MAX).max(1));
         self.end = self.end.max(now);
@@ -62,19 +72,19 @@ impl Tally {
     }
 
     /// A request was refused: it is certainly not done.
-    pub(super) fn refused(&mut self, reason: &str) {
+    pub fn refused(&mut self, reason: &str) {
         self.errors += 1;
         self.reason(reason);
     }
 
     /// A write's outcome is unknown.
-    pub(super) fn unknown(&mut self, reason: &str) {
+    pub fn unknown(&mut self, reason: &str) {
         self.unknown += 1;
         self.reason(reason);
     }
 
     /// The run is over: the time since the last write counts as a gap too.
-    pub(super) fn finish(&mut self, now: Instant) {
+    pub fn finish(&mut self, now: Instant) {
         self.end = self.end.max(now);
         if self.writes > 0 || self.unknown > 0 {
             self.gap_ends(now);
@@ -96,12 +106,14 @@ impl Tally {
     }
 
     /// Whether there is anything to report.
-    pub(super) fn has_any(&self) -> bool {
+    #[must_use]
+    pub fn has_any(&self) -> bool {
         self.ops() + self.errors + self.unknown > 0
     }
 
     /// Requests that were answered.
-    pub(super) fn ops(&self) -> u64 {
+    #[must_use]
+    pub fn ops(&self) -> u64 {
         self.reads + self.writes
     }
 
@@ -121,12 +133,42 @@ impl Tally {
         self.latencies_us.max() as f64 / 1e3
     }
 
+    /// The longest time without an acknowledged write so far, the one that still lasts at `now` included.
+    #[must_use]
+    pub fn longest_gap_until(&self, now: Instant) -> Duration {
+        self.longest_gap.max(now.saturating_duration_since(self.last_write))
+    }
+
+    /// The longest time without an acknowledged write that has ended.
+    #[must_use]
+    pub fn longest_gap(&self) -> Duration {
+        self.longest_gap
+    }
+
+    /// The latency below which this share of the answers came.
+    #[must_use]
+    pub fn quantile(&self, quantile: f64) -> Duration {
+        Duration::from_micros(self.latencies_us.value_at_quantile(quantile))
+    }
+
+    /// The longest latency.
+    #[must_use]
+    pub fn longest(&self) -> Duration {
+        Duration::from_micros(self.latencies_us.max())
+    }
+
+    /// The reasons of refusals and unknown outcomes, with how often each came.
+    pub fn reasons(&self) -> impl Iterator<Item = (&str, u64)> {
+        self.reasons.iter().map(|(reason, count)| (reason.as_str(), *count))
+    }
+
     fn longest_gap_ms(&self) -> f64 {
         (self.longest_gap.as_secs_f64() * 1e4).round() / 10.0
     }
 
     /// The result as one JSON object; `lost` is null if it could not be verified, `reason` says why a run failed.
-    pub(super) fn json(&self, lost: Option<u64>, reason: Option<&str>) -> Value {
+    #[must_use]
+    pub fn json(&self, lost: Option<u64>, reason: Option<&str>) -> Value {
         json!({
             "ops": self.ops(), "errors": self.errors, "unknown": self.unknown, "lost": lost,
             "ops_per_s": self.per_second(),
@@ -138,7 +180,8 @@ impl Tally {
     }
 
     /// The result as aligned lines.
-    pub(super) fn text(&self, lost: Option<u64>) -> String {
+    #[must_use]
+    pub fn text(&self, lost: Option<u64>) -> String {
         let mut text = String::new();
         let mut line = |name: &str, value: String| {
             let _ = writeln!(text, "{name:<24} {value}");
