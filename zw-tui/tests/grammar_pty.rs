@@ -33,6 +33,7 @@ fn nothing_in_lower_case_changes_anything_in_any_pane() {
     console.wait_for("made /x");
     // The broker has registered itself: from now on nobody writes.
     console.wait_for("1 ch v");
+    console.wait_for("5 ch v");
     let mut pids = living_with(console.data());
     pids.sort_unstable();
     let before = digest(&mut console);

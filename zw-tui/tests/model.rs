@@ -496,7 +496,7 @@ fn acts_work_over_a_text_and_only_its_own_keys_close_it() {
     serving(&mut state, SECOND, &[0, 1, 2, 3]);
     for open in ["d", "o", "!"] {
         type_keys(&mut state, open);
-        type_keys(&mut state, "xj");
+        type_keys(&mut state, "zj");
         assert!(state.overlay.is_some(), "{open} is closed by what means nothing");
         type_keys(&mut state, open);
         assert!(state.overlay.is_none() && state.leaving.is_none(), "{open} closes what it opened");

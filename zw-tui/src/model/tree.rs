@@ -43,7 +43,6 @@ pub struct TreeView {
     open: BTreeSet<String>,
     #[serde(serialize_with = "unless_too_many")]
     listings: BTreeMap<String, Listing>,
-    #[serde(skip)]
     filter: Option<Filter>,
     #[serde(skip)]
     rows: Rows,
@@ -66,7 +65,7 @@ pub(super) struct Listing {
 }
 
 /// Shows of one znode's children only those whose names match.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Filter {
     pub(super) parent: String,
     matcher: Matcher,
@@ -173,6 +172,8 @@ impl TreeView {
 
     /// After it was read back: makes what was not kept.
     pub(super) fn restore(&mut self) {
+        // Of a view that was too large nothing is there to be filtered.
+        self.filter.take_if(|filter| !self.listings.contains_key(&filter.parent) && !filter.matches.is_empty());
         self.rebuild();
     }
 
