@@ -136,6 +136,8 @@ pub const WINDOW_RECORDS_MAX: usize = 16 * KIB;
 pub const BARRIERS_MAX: usize = 64 * KIB;
 /// Epoch ends that a node reports (rule D4), and keeps beyond those of its retained log.
 pub const EPOCH_ENDS_MAX: usize = 256;
+/// Epoch ends that a node's status tells.
+pub const STATUS_EPOCH_ENDS_MAX: usize = 4;
 /// Applied records that stay in memory for followers that are behind; beyond it they get a snapshot.
 pub const RETAINED_LOG_BYTES_MAX: usize = 16 * MIB;
 /// The same while a connected follower was not sent them yet, or fetches a snapshot that they follow.

@@ -101,6 +101,14 @@ fn a_hundred_events_have_one_order_on_both_brokers() {
     ids.dedup();
     assert_eq!(ids.len(), 100, "nothing is lost or doubled");
 
+    let said: Vec<Value> = brokers.ports.iter().map(|port| status(*port)).collect();
+    assert_eq!((&said[0]["Zxid"], &said[0]["Checked"]), (&said[1]["Zxid"], &said[1]["Checked"]));
+    assert_eq!(said[0]["Checked"]["Events"], 100);
+    for status in &said {
+        assert!(brokers.cluster.servers.split(',').any(|server| status["Node"] == server), "{status}");
+        assert!(status["OrderP99Us"].as_u64().unwrap() > 0, "{status}");
+    }
+
     let again = add(brokers.ports[1], &all, 1, "0-1");
     assert_eq!(again["Repeated"], true);
     let first = events.iter().find(|event| event["RequestId"] == "0-1").unwrap();

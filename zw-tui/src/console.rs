@@ -190,6 +190,7 @@ fn with_screen(options: &Options, parts: Parts) -> Result<u8, String> {
         parts;
     let (theme, is_remote) = look(&options.look);
     state.mouse = !options.look.no_mouse;
+    state.flow.motion = options.look.motion.unwrap_or_else(|| Environment::of_process().motion());
     state.has_test_hooks = std::env::var_os("ZW_TEST_HOOKS").is_some_and(|value| value == "1");
     let on_hangup = ending.clone();
     hangup::watch(move || on_hangup.hung_up()).map_err(|error| format!("cannot watch the terminal: {error}"))?;

@@ -1,5 +1,6 @@
 //! The flags.
 
+use crate::model::flow::Motion;
 use crate::model::scenario::script;
 use crate::term::capabilities::ColorChoice;
 use clap::{Args, Parser, Subcommand};
@@ -70,6 +71,9 @@ pub struct LookOptions {
     /// Use colours
     #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
     pub color: ColorChoice,
+    /// What moves: nothing (off, reduced), or a write's messages (full) [default: $ZW_MOTION or full; reduced over ssh]
+    #[arg(long, value_enum, value_name = "WHAT")]
+    pub motion: Option<Motion>,
     /// Leave the mouse to the terminal; m takes it
     #[arg(long)]
     pub no_mouse: bool,

@@ -11,8 +11,11 @@ use crate::input::decoder::{Decoder, Input};
 use crate::input::reader;
 use crate::layout;
 use crate::limiter::Limiter;
+use crate::meter::Meter;
+use crate::model::Pane;
 use crate::model::message::{Breakage, Effect, Msg};
 use crate::model::session::{self, Session};
+use crate::motion;
 use crate::pane;
 use crate::recording::Recorder;
 use crate::supervisor::{Order, Supervisor};
@@ -71,10 +74,12 @@ struct Loop {
     limiter: Limiter,
     decoder: Decoder,
     painted: session::Version,
+    painted_at: Duration,
     /// When the screen changes by itself.
     change_at: Option<Duration>,
     is_dirty: bool,
     panics_in_draw: bool,
+    meter: Meter,
 }
 
 impl Console {
@@ -93,9 +98,11 @@ impl Console {
             limiter: Limiter::new(is_remote),
             decoder: Decoder::new(is_remote),
             painted: (0, 0),
+            painted_at: Duration::ZERO,
             change_at: None,
             is_dirty: true,
             panics_in_draw: false,
+            meter: Meter::start(),
         };
         main.paint_if_due()?;
         if let Some(world) = &main.console.world {
@@ -259,8 +266,10 @@ impl Loop {
             | Effect::Feed { .. }
             | Effect::Pages { .. }
             | Effect::Faults { .. }
+            | Effect::Diff { .. }
+            | Effect::Sessions { .. }
             | Effect::Redial { .. } => {
-                if let Some(world) = &self.console.world {
+                if let Some(world) = &mut self.console.world {
                     world.cluster.perform(effect);
                 }
             }
@@ -316,20 +325,33 @@ impl Loop {
             self.is_dirty = true;
         }
         let session = &self.console.session;
-        self.change_at = session.next_change(now);
+        let layout = layout::arrange(self.screen.area(), session.shown());
+        let is_flow_visible = layout.place(Pane::Flow).is_some();
+        let stands = session.shown().time.is_past() || !is_flow_visible;
+        let frame =
+            motion::next_frame(session.shown(), self.painted_at, now, self.console.is_remote).filter(|_| !stands);
+        self.change_at = session.next_change(now).into_iter().chain(frame).min();
         if !(self.is_dirty || session.version() != self.painted) || self.limiter.allowed_at() > now {
             return Ok(());
         }
         let mut buffer = Buffer::empty(self.screen.area());
         assert!(!self.panics_in_draw, "the paint panics on purpose");
+        let began = Instant::now();
         pane::draw(session.shown(), &self.console.theme, session.shown_at(now), &mut buffer);
         self.painted = session.version();
+        self.painted_at = now;
         self.is_dirty = false;
+        if let Some(world) = &self.console.world {
+            world.cluster.want_messages(is_flow_visible);
+        }
         let frame = self.screen.frame(buffer)?;
         if !frame.is_empty() {
-            let began = Instant::now();
+            let drawn = Instant::now();
             guard::write_frame(&frame)?;
-            self.limiter.painted(now, began.elapsed());
+            self.limiter.painted(now, drawn.elapsed());
+        }
+        if let Some(cost) = self.meter.take(frame.len(), began.elapsed()) {
+            self.on_message(Msg::Cost(cost))?;
         }
         Ok(())
     }

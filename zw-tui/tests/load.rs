@@ -50,10 +50,14 @@ impl Script {
     fn statuses(&mut self, applied: u64) -> &mut Script {
         self.now += Duration::from_millis(250);
         for node in 0..3 {
-            let status = Box::new(status(node, applied));
-            self.tell(Msg::Status { node, status, round_trip: Duration::from_millis(1) });
+            self.tell_status(node, applied);
         }
         self
+    }
+
+    fn tell_status(&mut self, node: usize, applied: u64) -> &mut Script {
+        let status = Box::new(status(node, applied));
+        self.tell(Msg::Status { node, status, round_trip: Duration::from_millis(1) })
     }
 
     fn keys(&mut self, keys: &str) -> &mut Script {
@@ -122,6 +126,7 @@ fn status(node: usize, applied: u64) -> Status {
         build: "0.1.0".into(),
         disk_full: false,
         faults: Vec::new(),
+        epoch_ends: vec![zxid],
     }
 }
 
@@ -227,8 +232,8 @@ fn a_scenario_that_runs() {
     script.keys("Xjjjjjj").key(Code::Enter).statuses(8);
     script.load(1, report(Phase::Running, 1, 210)).statuses(60);
     insta::assert_snapshot!(script.pictures());
-    // X ends it, and its load with it.
-    script.keys("X");
+    // X ends it, and its load with it, when the ensemble is heard next.
+    script.keys("X").tell_status(0, 61);
     assert!(script.effects.contains(&Effect::StopLoad), "{:?}", script.effects);
 }
 

@@ -96,7 +96,7 @@ prop_compose! {
             epoch: Epoch(epoch), last_zxid: zxid, committed_zxid: zxid, applied_zxid: zxid, leader: NodeId(leader),
             peers: Vec::new(), sessions: 0, watches: 0, connections: 0, znodes: 1, queue: 0, writes, reads: writes,
             fsync_p99_us: 0, write_p99_us: 0, rss_bytes: 0, uptime_ms: 0, digest: 0, pid: 1, build: String::new(),
-            disk_full, faults,
+            disk_full, faults, epoch_ends: vec![zxid],
         }
     }
 }
@@ -320,6 +320,7 @@ fn tell(state: &mut State, now: Duration, node: usize, role: NodeRole, leader: u
         build: String::new(),
         disk_full: false,
         faults: Vec::new(),
+        epoch_ends: Vec::new(),
     };
     if role == NodeRole::Looking {
         status.leader = NodeId(0);

@@ -165,6 +165,7 @@ fn status(node: usize, role: NodeRole, leader: u16, applied: u64) -> Status {
         build: "0.1.0".into(),
         disk_full: false,
         faults: Vec::new(),
+        epoch_ends: vec![zxid],
     }
 }
 

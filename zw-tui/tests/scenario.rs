@@ -206,6 +206,7 @@ impl World {
         if let Some((run, report)) = &mut self.load {
             report.at += Duration::from_millis(250);
             report.writes += 60;
+            self.entries += 60;
             report.checked += 60;
             let message = Msg::Load { run: *run, report: Box::new(report.clone()) };
             self.tell(message);
@@ -220,7 +221,8 @@ impl World {
             true => NodeRole::Leader,
             false => NodeRole::Follower,
         };
-        let is_other = self.defect == Defect::Diverges && node == 0;
+        // Not from the beginning: a scenario begins only with equal replicas.
+        let is_other = self.defect == Defect::Diverges && node == 0 && self.zxid().counter() > 3;
         let peer = |other: usize| PeerStatus {
             node: id(other),
             connected: true,
@@ -256,6 +258,7 @@ impl World {
             build: String::new(),
             disk_full: false,
             faults: Vec::new(),
+            epoch_ends: vec![zxid],
         }
     }
 

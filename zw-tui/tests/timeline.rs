@@ -175,6 +175,7 @@ fn status(node: u16, leader: u16, epoch: u32, applied: u64, now: Duration) -> St
         build: "0.1.0".into(),
         disk_full: false,
         faults: Vec::new(),
+        epoch_ends: Vec::new(),
     }
 }
 

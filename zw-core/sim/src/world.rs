@@ -265,6 +265,7 @@ impl World {
         self.counts.add(match event {
             effects::Event::Role { .. } => "event role",
             effects::Event::Vote { .. } => "event vote",
+            effects::Event::Lost { .. } => "event lost",
             effects::Event::Truncated { .. } => "event truncated",
             effects::Event::Sync { how: "append", .. } => "event sync by append",
             effects::Event::Sync { how: "truncate", .. } => "event sync by truncate",

@@ -59,6 +59,10 @@ pub struct Status {
     pub disk_full: bool,
     /// Fault leases that are active, in words.
     pub faults: Vec<String>,
+    /// The last entry of each of the newest epochs in its log, ascending: at most
+    /// [`crate::limits::STATUS_EPOCH_ENDS_MAX`]. Two logs whose ends of one epoch differ while both have a later one,
+    /// or one of them ends there, have forked (rule S1).
+    pub epoch_ends: Vec<Zxid>,
 }
 
 /// What a node is, as a person reads it.
@@ -134,6 +138,9 @@ pub struct SessionInfo {
 pub struct TraceStart {
     /// The first sequence number wanted; 0 for only new ones.
     pub from: u64,
+    /// Leaves out what is frequent ([`TraceKind::is_frequent`]); the node then need not even record it.
+    #[serde(default)]
+    pub rare_only: bool,
 }
 
 /// Some trace events, in order.
@@ -158,7 +165,8 @@ pub struct TraceEvent {
     pub peer: NodeId,
     /// The entry concerned, or zero.
     pub zxid: Zxid,
-    /// A number that goes with the kind: a round, an epoch, a session, microseconds.
+    /// A number that goes with the kind: a round, an epoch, a session, microseconds, a write's tag. A tag counts the writes
+    /// of one node's clients; together with the node it names a write before it has a zxid.
     pub number: u64,
     /// Words that go with the kind: the new role, why a vote changed, how a follower was synchronised.
     pub text: String,
@@ -167,23 +175,25 @@ pub struct TraceEvent {
 /// What a trace event is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum TraceKind {
-    /// The role changed; `text` is the new one, `number` the epoch.
+    /// The role changed; `text` is the new one, `number` the epoch, `peer` the leader. A node that was elected and gathers
+    /// its quorum is "syncing" with itself.
     Role,
-    /// The vote changed; `peer` is the candidate, `number` the round, `text` why.
+    /// The vote changed; `peer` is the candidate, `zxid` its last entry, `number` the round, `text` why.
     Vote,
-    /// A vote came in; `peer` sent it.
+    /// A vote came in; `peer` sent it; `zxid` is the candidate's, `number` the round, `text` the sender's standing and the
+    /// candidate.
     VoteReceived,
     /// A proposal was sent to `peer`; `zxid` is the last of the batch, `number` its entries.
     ProposalSent,
     /// A proposal came in.
     ProposalReceived,
-    /// An acknowledgement was sent.
+    /// An acknowledgement was sent: of all up to `zxid`.
     AckSent,
-    /// An acknowledgement came in from `peer`.
+    /// An acknowledgement came in from `peer`: of all up to `zxid`.
     AckReceived,
-    /// The commit watermark moved.
+    /// On the leader: the commit watermark moved to `zxid`; the acknowledgement before it made the quorum.
     Commit,
-    /// A client's write was forwarded to the leader.
+    /// Clients' writes were forwarded to the leader; `number` is the last one's tag.
     Forward,
     /// Entries were applied; `number` of them.
     Apply,
@@ -207,6 +217,60 @@ pub enum TraceKind {
     Fault,
     /// The log truncated after `zxid`.
     Truncate,
+    /// The leader told `peer` that all up to `zxid` is committed.
+    CommitSent,
+    /// The leader said so.
+    CommitReceived,
+    /// A client's write came in; `number` is its tag, `text` what it does. A sample: not every write is told.
+    Write,
+    /// A write that was told of has its answer; `number` is its tag, `zxid` its entry (zero if there is none), `text`
+    /// why it failed, or nothing.
+    Written,
+    /// The leader gave writes their place in the log; `zxid` is the last one's, `peer` and `number` its origin and tag.
+    Proposed,
+    /// On the leader: its own log is durable up to `zxid`, which counts as an acknowledgement.
+    Durable,
+    /// The leader has forwarded writes of `peer`; `number` is the last one's tag.
+    ForwardReceived,
+    /// The node gave up the leader `peer`, or its own leadership; `text` says why.
+    Lost,
+}
+
+impl TraceKind {
+    /// Whether a busy node has so many of them that they are only recorded for those who want to see them.
+    #[must_use]
+    pub fn is_frequent(self) -> bool {
+        match self {
+            TraceKind::ProposalSent
+            | TraceKind::ProposalReceived
+            | TraceKind::AckSent
+            | TraceKind::AckReceived
+            | TraceKind::Commit
+            | TraceKind::Forward
+            | TraceKind::Apply
+            | TraceKind::SessionOpened
+            | TraceKind::SessionClosed
+            | TraceKind::Watch
+            | TraceKind::Fsync
+            | TraceKind::CommitSent
+            | TraceKind::CommitReceived
+            | TraceKind::Write
+            | TraceKind::Written
+            | TraceKind::Proposed
+            | TraceKind::Durable
+            | TraceKind::ForwardReceived => true,
+            TraceKind::Role
+            | TraceKind::Vote
+            | TraceKind::VoteReceived
+            | TraceKind::Snapshot
+            | TraceKind::Sync
+            | TraceKind::SessionExpired
+            | TraceKind::Link
+            | TraceKind::Fault
+            | TraceKind::Truncate
+            | TraceKind::Lost => false,
+        }
+    }
 }
 
 /// Asks for a fault, as a lease: it ends by itself, and with the connection if `with_connection`.
@@ -243,6 +307,8 @@ numbered!(NodeRole { 1 => Leader, 2 => Follower, 3 => Observer, 4 => Looking, 5 
 numbered!(TraceKind {
     1 => Role, 2 => Vote, 3 => VoteReceived, 4 => ProposalSent, 5 => ProposalReceived, 6 => AckSent, 7 => AckReceived,
     8 => Commit, 9 => Forward, 10 => Apply, 11 => Snapshot, 12 => Sync, 13 => SessionOpened, 14 => SessionClosed,
-    15 => SessionExpired, 16 => Watch, 17 => Fsync, 18 => Link, 19 => Fault, 20 => Truncate
+    15 => SessionExpired, 16 => Watch, 17 => Fsync, 18 => Link, 19 => Fault, 20 => Truncate,
+    21 => CommitSent, 22 => CommitReceived, 23 => Write, 24 => Written, 25 => Proposed, 26 => Durable,
+    27 => ForwardReceived, 28 => Lost
 });
 numbered!(FaultKind { 1 => CutLink, 2 => CutOut, 3 => CutIn, 4 => DelayLink, 5 => SlowDisk });

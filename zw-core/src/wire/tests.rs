@@ -72,7 +72,7 @@ fn operations() -> Vec<Operation> {
         Operation::SetWatches(set),
         Operation::Status(Ping),
         Operation::SubtreeDigest(read()),
-        Operation::TraceStart(TraceStart { from: 3 }),
+        Operation::TraceStart(TraceStart { from: 3, rare_only: true }),
         Operation::Fault(Fault {
             kind: FaultKind::SlowDisk,
             peer: NodeId(2),
@@ -121,6 +121,7 @@ fn status() -> Status {
         build: "0.1.0".into(),
         disk_full: false,
         faults: vec!["slow disk".into()],
+        epoch_ends: vec![zxid()],
     }
 }
 

@@ -257,6 +257,13 @@ pub enum Event {
         /// Why: "own vote", "higher zxid", ...
         why: &'static str,
     },
+    /// This node gave up its leader, or its own leadership.
+    Lost {
+        /// Who led.
+        leader: Option<NodeId>,
+        /// Why, in words.
+        why: &'static str,
+    },
     /// Entries after `after` became void.
     Truncated {
         /// The last entry that stands.

@@ -48,6 +48,7 @@ impl Looking {
 impl Zab {
     /// Leaves whatever this node was doing and looks for a leader.
     pub(super) fn look(&mut self, reason: &'static str, effects: &mut Vec<Effect>) {
+        effects.push(Effect::Trace(Event::Lost { leader: self.leader(), why: reason }));
         self.suspend(reason, effects);
         self.reject_what_waits(effects);
         if let Phase::Following(following) = &self.phase {

@@ -526,6 +526,12 @@ impl Zab {
         self.log.entries()
     }
 
+    /// The last zxid of each of the newest epochs in the log, ascending.
+    #[must_use]
+    pub fn epoch_ends(&self) -> &[Zxid] {
+        self.log.newest_epoch_ends()
+    }
+
     /// Whether clients' writes are taken.
     #[must_use]
     pub fn is_serving(&self) -> bool {

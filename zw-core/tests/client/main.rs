@@ -187,7 +187,7 @@ async fn a_request_over_the_limit_is_refused_here_and_the_next_one_goes_on() {
 async fn what_belongs_to_one_connection_is_refused() {
     let server = Server::start().await;
     let (client, _peer) = connect(&[&server]).await;
-    let operation = Operation::TraceStart(zw_core::wire::admin::TraceStart { from: 0 });
+    let operation = Operation::TraceStart(zw_core::wire::admin::TraceStart { from: 0, rare_only: false });
     assert_eq!(within(client.request(operation)).await.unwrap_err().code(), Some(ErrorCode::Invalid));
 }
 

@@ -235,6 +235,7 @@ impl Follower<'_> {
         let mut view = self.shared.view.write().expect("no holder of the view panics");
         events.into_iter().for_each(|event| view.push(event));
         view.in_touch = true;
+        view.node = self.client.connected_to().unwrap_or_default();
         drop(view);
         self.shared.reached.send_replace(last_zxid);
         Ok(())

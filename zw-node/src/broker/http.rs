@@ -7,6 +7,7 @@
 use super::event::AddScore;
 use super::order::{OrderError, Orderer, Place, random_request_id};
 use super::{Shared, page};
+use crate::server::metrics::Latency;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
@@ -17,7 +18,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::{Value, json};
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{sleep, timeout};
@@ -38,6 +39,9 @@ pub(super) struct Service {
     pub(super) port: String,
     pub(super) shared: Arc<Shared>,
     pub(super) orderer: Orderer,
+    /// How long it took of late until an event was ordered.
+    pub(super) latency: Latency,
+    pub(super) began: Instant,
 }
 
 type Answer = Response<Full<Bytes>>;
@@ -142,8 +146,12 @@ async fn add_score(service: &Service, body: Incoming) -> Answer {
             Err(reason) => return order_error(&reason, ""),
         },
     };
+    let asked = Instant::now();
     match service.orderer.order(&request, &id).await {
-        Ok(place) => ordered(service, place, &id).await,
+        Ok(place) => {
+            service.latency.record(asked.elapsed(), service.began.elapsed());
+            ordered(service, place, &id).await
+        }
         Err(reason) => order_error(&reason, &id),
     }
 }
@@ -183,7 +191,11 @@ fn status(service: &Service) -> Value {
         .iter()
         .map(|(sender, row)| (sender.clone(), json!({ "Clients": row.clients, "Version": row.version })))
         .collect();
+    let (checked, checksum) = view.newest_checksum();
     json!({
+        "Node": Some(&view.node).filter(|node| view.in_touch && !node.is_empty()),
+        "OrderP99Us": service.latency.p99_us(service.began.elapsed()),
+        "Checked": { "Events": checked, "Checksum": format!("{checksum:08x}") },
         "Port": service.port, "Brokers": view.brokers, "Clients": clients,
         "Events": view.of(&service.port).count(), "Zxid": view.last_zxid(), "InTouch": view.in_touch,
     })

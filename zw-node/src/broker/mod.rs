@@ -19,6 +19,7 @@ mod view;
 
 use crate::command_line::{EXIT_USAGE, addresses, start_logging};
 use crate::parent;
+use crate::server::metrics::Latency;
 use crate::signals;
 use clap::Args;
 use follow::Shared;
@@ -28,6 +29,7 @@ use std::io::{self, Write};
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::sync::{Arc, RwLock};
+use std::time::Instant;
 use store::{Store, StoreError};
 use thiserror::Error;
 use tokio::net::TcpListener;
@@ -141,6 +143,8 @@ async fn broker(options: BrokerOptions) -> Result<(), BrokerError> {
         port: port.clone(),
         shared: Arc::clone(&shared),
         orderer: Orderer::new(port.clone(), options.servers.clone()),
+        latency: Latency::default(),
+        began: Instant::now(),
     };
     let http = tokio::spawn(http::serve(listener, Arc::new(service), stopped.clone()));
     let registered =

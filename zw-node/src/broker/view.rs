@@ -19,7 +19,12 @@ pub(super) struct View {
     pub(super) brokers: Vec<String>,
     /// Whether the last look at the ensemble succeeded.
     pub(super) in_touch: bool,
+    /// The node that was looked through last, as `host:port`; empty before the first look.
+    pub(super) node: String,
 }
+
+/// Events that the check of the order covers.
+const CHECKED_EVENTS_MAX: usize = 1_000;
 
 impl View {
     /// The view of a history, without its events.
@@ -57,6 +62,20 @@ impl View {
     /// Drops all events: the ensemble keeps none.
     pub(super) fn drop_all(&mut self) {
         self.events.clear();
+    }
+
+    /// The newest events in a number: how many, and a checksum of their names, places and requests. Brokers whose last
+    /// zxid is the same must have the same one.
+    pub(super) fn newest_checksum(&self) -> (usize, u32) {
+        let mut hasher = crc32fast::Hasher::new();
+        let skipped = self.events.len().saturating_sub(CHECKED_EVENTS_MAX);
+        for ordered in self.events.iter().skip(skipped) {
+            hasher.update(ordered.name.as_bytes());
+            hasher.update(&ordered.zxid.to_be_bytes());
+            hasher.update(ordered.event.request_id.as_bytes());
+            hasher.update(&[0]);
+        }
+        (self.events.len() - skipped, hasher.finalize())
     }
 
     /// All events, whoever they belong to.
@@ -130,6 +149,19 @@ mod tests {
         view.drop_before("e0000000004");
         assert_eq!(numbers(&view, "9090"), [4, 5]);
         assert_eq!((view.last_name(), view.last_zxid()), ("e0000000005", 5));
+    }
+
+    #[test]
+    fn the_checksum_tells_orders_apart() {
+        let view = |numbers: &[u64]| {
+            let mut view = View::default();
+            numbers.iter().for_each(|number| view.push(ordered(*number, "9090", "9090")));
+            view.newest_checksum()
+        };
+        assert_eq!(view(&[1, 2, 3]), view(&[1, 2, 3]));
+        assert_ne!(view(&[1, 2, 4]), view(&[1, 3, 4]));
+        let many: Vec<u64> = (1..=1_500).collect();
+        assert_eq!((view(&many).0, view(&many)), (1_000, view(&many[400..])), "only the newest count");
     }
 
     #[test]

@@ -23,10 +23,10 @@ impl Connection {
                 self.answer(id, Zxid::ZERO, Answer::Sessions(sessions));
             }
             Operation::TraceStart(start) => {
-                if self.trace.is_some() {
-                    self.node.trace.unsubscribe();
+                if let Some(subscription) = self.trace.take() {
+                    self.node.trace.unsubscribe(&subscription);
                 }
-                self.trace = Some(self.node.trace.subscribe(start.from));
+                self.trace = Some(self.node.trace.subscribe(start));
                 self.answer(id, Zxid::ZERO, Answer::Done(Ping));
             }
             Operation::SubtreeDigest(subtree) => {

@@ -15,6 +15,7 @@ use crate::peer::link::split_frame;
 use crate::server::inbox::{Batch, CoreInput};
 use crate::server::locks::lock;
 use crate::server::node::Node;
+use crate::server::trace::{self, Subscription};
 use bytes::BytesMut;
 use std::collections::VecDeque;
 use std::io;
@@ -25,7 +26,7 @@ use tokio::net::TcpStream;
 use tokio::time::interval;
 use zw_core::ids::{SessionId, Zxid};
 use zw_core::limits::{CLIENT_FRAME_BYTES_MAX, CONNECTION_REQUESTS_MAX, SOCKET_BUFFER_BYTES};
-use zw_core::tree::command::Reply;
+use zw_core::tree::command::{Envelope, Reply};
 use zw_core::wire::client::{Answer, Connected, ErrorCode, ErrorReply, Ping, Request, Response};
 use zw_core::wire::frame;
 use zw_core::wire::hello::Greeting;
@@ -53,8 +54,8 @@ pub(super) struct Connection {
     /// Writes that go to the core at the end of this wake-up.
     pub(super) writes: Vec<(u64, Proposal)>,
     pub(super) session: Option<Session>,
-    /// The next trace event to send, if the client subscribed.
-    pub(super) trace: Option<u64>,
+    /// The client's subscription to the trace.
+    pub(super) trace: Option<Subscription>,
     /// Whether the node is known to have served: its tree may be read.
     pub(super) may_read: bool,
     /// Since when a read waits for that.
@@ -105,8 +106,8 @@ pub(super) async fn serve(
     node.clients.leave(mailbox.id);
     lock(&node.watches).remove_connection(mailbox.id);
     node.faults.disconnected(mailbox.id);
-    if connection.trace.is_some() {
-        node.trace.unsubscribe();
+    if let Some(subscription) = &connection.trace {
+        node.trace.unsubscribe(subscription);
     }
     if let Some(session) = connection.session {
         node.inbox.send(CoreInput::Detached(session.id, session.generation)).await;
@@ -304,7 +305,11 @@ impl Connection {
 
     /// Gives the writes of this wake-up to the core.
     pub(super) async fn hand_over_writes(&mut self) {
-        if !self.writes.is_empty() {
+        if let Some((_, last)) = self.writes.last() {
+            self.node.trace.write(last.tag, || match Envelope::decode(&last.payload) {
+                Ok(envelope) => trace::words(&envelope.command),
+                Err(error) => error.to_string(),
+            });
             let batch = Batch { mailbox: self.mailbox.clone(), writes: std::mem::take(&mut self.writes) };
             self.node.inbox.send(CoreInput::Propose(batch)).await;
         }
@@ -334,8 +339,8 @@ impl Connection {
     }
 
     fn write_trace(&mut self) {
-        while let Some(next) = self.trace.as_mut().filter(|_| self.output.len() < SOCKET_BUFFER_BYTES) {
-            let Some(batch) = self.node.trace.batch(next) else { return };
+        while let Some(subscription) = self.trace.as_mut().filter(|_| self.output.len() < SOCKET_BUFFER_BYTES) {
+            let Some(batch) = self.node.trace.batch(subscription) else { return };
             self.answer(0, Zxid::ZERO, Answer::Trace(batch));
         }
     }

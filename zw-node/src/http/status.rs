@@ -46,6 +46,7 @@ pub(crate) fn json(status: &Status) -> String {
         "build": status.build,
         "disk_full": status.disk_full,
         "faults": status.faults,
+        "epoch_ends": status.epoch_ends.iter().map(ToString::to_string).collect::<Vec<_>>(),
     });
     format!("{text:#}\n")
 }

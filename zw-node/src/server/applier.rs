@@ -66,6 +66,10 @@ impl Core {
             if let Some((envelope, Applied { reply, events })) = tree.apply_entry(entry) {
                 fire(&node, events, &mut self.to_wake);
                 let waiter = if envelope.origin == me { self.pending.applied(envelope.tag) } else { None };
+                if waiter.is_some() {
+                    let why_not = || reply.as_ref().err().map_or_else(String::new, ToString::to_string);
+                    node.trace.written(envelope.tag, zxid, why_not);
+                }
                 let session_change = if reply.is_ok() { session_change(&envelope) } else { None };
                 if waiter.is_some() || session_change.is_some() {
                     done.push(Done { zxid, waiter, reply, session_change });

@@ -18,9 +18,10 @@ use super::clock::until;
 use super::fetches::Fetches;
 use super::inbox::{Batch, CoreInput, Rest, Rounds, Waiter};
 use super::locks::{lock, read};
-use super::node::{Node, View};
+use super::node::{Node, View, newest_ends};
 use super::pending::{Barrier, HeldRequest, Pending};
 use super::snapshotter::Snapshotter;
+use super::traced::Told;
 use crate::connection::mailbox::{Mail, Mailbox, Outcome};
 use crate::peer::link::Link;
 use crate::wal::LogThread;
@@ -81,6 +82,8 @@ pub(super) struct Core {
     pub(super) suspended_since: Option<Tick>,
     pub(super) disk_full: bool,
     pub(super) duties: Duties,
+    /// How far the trace has told of watermarks.
+    pub(super) told: Told,
     stopping_since: Option<Tick>,
     /// When the latest round was.
     last_round: Tick,
@@ -141,6 +144,7 @@ impl Core {
             suspended_since: None,
             disk_full: false,
             duties: Duties::default(),
+            told: Told::default(),
             stopping_since: None,
             inputs: Vec::with_capacity(CORE_DRAIN_MAX),
             effects: Vec::new(),
@@ -213,7 +217,11 @@ impl Core {
                     }
                     _ => {}
                 }
+                let is_durable = matches!(input, Input::Durable { .. });
                 self.zab.step(now, input, effects);
+                if is_durable {
+                    self.trace_durable();
+                }
             }
             CoreInput::Connected(link) => {
                 let (peer, id) = (link.peer, link.id);
@@ -301,6 +309,9 @@ impl Core {
     /// Refuses what was held for too long.
     pub(super) fn refuse_overdue(&mut self, now: Tick) {
         for request in self.pending.overdue(now) {
+            if let HeldRequest::Write(_, proposal) = &request {
+                self.node.trace.written(proposal.tag, Zxid::ZERO, || "refused: no leader in time".into());
+            }
             let problem = self.node.problem().map(|problem| format!("; {problem}")).unwrap_or_default();
             let message = format!(
                 "no leader with a quorum within {} s: {}; this node is {:?}{problem}",
@@ -353,6 +364,7 @@ impl Core {
             queue: self.pending.len(),
             disk_full: self.disk_full,
             acked,
+            epoch_ends: newest_ends(self.zab.epoch_ends()),
         };
     }
 

@@ -23,6 +23,7 @@ mod perform;
 mod snapshotter;
 pub(crate) mod status;
 pub(crate) mod trace;
+mod traced;
 
 pub use config::{ConfigError, NodeOptions};
 
@@ -221,6 +222,7 @@ fn make_node(config: Config, tree: Tree, zab: impl FnOnce(Now, u64) -> Zab) -> R
         queue: 0,
         disk_full: false,
         acked: Vec::new(),
+        epoch_ends: node::newest_ends(zab.epoch_ends()),
     };
     Ok((Arc::new(Node::new(config, tree, first_tag, view)), zab))
 }

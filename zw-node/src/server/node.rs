@@ -20,7 +20,8 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use zw_core::ids::{ConnectionId, Epoch, NodeId, SessionId, Zxid};
 use zw_core::limits::{
-    CLIENT_WRITES_BYTES_MAX, CONNECTIONS_MAX, DIGESTS_REMEMBERED_MAX, SOCKETS_MAX, TOUCHED_SESSIONS_MAX,
+    CLIENT_WRITES_BYTES_MAX, CONNECTIONS_MAX, DIGESTS_REMEMBERED_MAX, SOCKETS_MAX, STATUS_EPOCH_ENDS_MAX,
+    TOUCHED_SESSIONS_MAX,
 };
 use zw_core::tree::Tree;
 use zw_core::tree::watch::Watches;
@@ -77,6 +78,18 @@ pub(crate) struct View {
     pub(crate) disk_full: bool,
     /// On a leader: what each peer has acknowledged.
     pub(crate) acked: Vec<(NodeId, Zxid)>,
+    /// The last zxid of each of the newest epochs in the log, ascending; zeros before them. An array, because it is
+    /// told after every round of the core.
+    pub(crate) epoch_ends: [Zxid; STATUS_EPOCH_ENDS_MAX],
+}
+
+/// The newest of these, with zeros before them.
+pub(crate) fn newest_ends(ends: &[Zxid]) -> [Zxid; STATUS_EPOCH_ENDS_MAX] {
+    let mut newest = [Zxid::ZERO; STATUS_EPOCH_ENDS_MAX];
+    for (slot, end) in newest.iter_mut().rev().zip(ends.iter().rev()) {
+        *slot = *end;
+    }
+    newest
 }
 
 /// The digests of this node's own past, one each interval.

@@ -11,7 +11,7 @@ use zw_core::log::record::{Record, SnapshotId};
 use zw_core::wire::admin::TraceKind;
 use zw_core::wire::client::ErrorCode;
 use zw_core::wire::frame;
-use zw_core::zab::effects::{Effect, Event, Input, Now, Rejection, Role};
+use zw_core::zab::effects::{Effect, Now, Rejection};
 use zw_core::zab::message::Message;
 
 impl Core {
@@ -54,6 +54,7 @@ impl Core {
         let bytes: u64 = records.iter().map(record_bytes).sum();
         self.node.metrics.log_bytes.add(bytes);
         self.handed_over = ticket;
+        self.trace_persisted(&records);
         self.log.persist(ticket, records);
         if self.snapshotter.logged(bytes) {
             self.snapshotter.ask(&self.node, None);
@@ -132,6 +133,7 @@ impl Core {
         self.suspended = reason;
         self.node.metrics.suspensions.add(1);
         self.expiry.clear();
+        self.node.trace.writes_lost(reason);
         for waiter in self.pending.suspended() {
             let message =
                 format!("the leader was lost ({reason}) while the write was under way: it may be done or not");
@@ -141,6 +143,7 @@ impl Core {
 
     fn reject(&mut self, tag: u64, why: Rejection) {
         let Some(waiter) = self.pending.rejected(tag) else { return };
+        self.node.trace.written(tag, Zxid::ZERO, || format!("refused: {}", rejection_words(why)));
         let (code, message) = match why {
             Rejection::NoQuorum => (ErrorCode::NoQuorum, "no leader with a quorum took it; nothing was changed"),
             Rejection::Overloaded => (ErrorCode::Overloaded, "the leader has too much to do; try again in a moment"),
@@ -174,94 +177,6 @@ impl Core {
             *zxid > applied
         });
     }
-
-    fn trace_event(&mut self, event: Event) {
-        let trace = &self.node.trace;
-        match event {
-            Event::Role { role, leader, epoch } => {
-                let word = super::status::role_of(role).word();
-                tracing::info!(role = word, leader = leader.map_or(0, |id| id.0), %epoch, "role");
-                let facts = Facts {
-                    peer: leader.unwrap_or_default(),
-                    number: epoch.0.into(),
-                    text: word.into(),
-                    ..Facts::default()
-                };
-                trace.record(TraceKind::Role, facts);
-                if role == Role::Looking {
-                    self.expiry.clear();
-                }
-            }
-            Event::Vote { round, candidate, zxid, why } => {
-                trace.record(TraceKind::Vote, Facts { peer: candidate, zxid, number: round, text: why.into() });
-            }
-            Event::Truncated { after } => {
-                tracing::info!(%after, "log truncated");
-                trace.record(TraceKind::Truncate, Facts { zxid: after, ..Facts::default() });
-            }
-            Event::Sync { peer, how, from } => {
-                tracing::info!(%peer, how, %from, "bringing a follower up to date");
-                trace.record(TraceKind::Sync, Facts { peer, zxid: from, text: how.into(), ..Facts::default() });
-            }
-            Event::Committed { zxid } => {
-                trace.record_if_watched(TraceKind::Commit, || Facts { zxid, ..Facts::default() });
-            }
-        }
-    }
-
-    fn trace_sent(&self, peer: NodeId, message: &Message) {
-        let trace = &self.node.trace;
-        if !trace.is_watched() {
-            return;
-        }
-        let count = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
-        let facts = |zxid: Zxid, number: u64| Facts { peer, zxid, number, text: String::new() };
-        match message {
-            Message::Append(append) => {
-                if let Some(last) = append.entries.last() {
-                    trace.record(TraceKind::ProposalSent, facts(last.zxid(), count(append.entries.len())));
-                }
-            }
-            Message::Ack(ack) => trace.record(TraceKind::AckSent, facts(ack.zxid, 0)),
-            Message::Forward(forward) => {
-                trace.record(TraceKind::Forward, facts(Zxid::ZERO, count(forward.proposals.len())));
-            }
-            _ => {}
-        }
-    }
-
-    /// Records that a connection to a peer came or went.
-    pub(super) fn trace_link(&self, peer: NodeId, link: LinkId, what: &str) {
-        let facts = Facts { peer, number: link.0, text: what.into(), ..Facts::default() };
-        self.node.trace.record(TraceKind::Link, facts);
-    }
-
-    /// Records what came in; messages only for those who watch.
-    pub(super) fn trace_input(&self, input: &Input) {
-        let trace = &self.node.trace;
-        if let Input::Disconnected { peer, link } = input {
-            self.trace_link(*peer, *link, "disconnected");
-        }
-        if !trace.is_watched() {
-            return;
-        }
-        let Input::Message { peer, message, .. } = input else { return };
-        let facts = |zxid: Zxid, number: u64| Facts { peer: *peer, zxid, number, text: String::new() };
-        match message {
-            Message::Vote(vote) => {
-                let text = format!("{:?} {}", vote.standing, vote.candidate.node);
-                trace.record(TraceKind::VoteReceived, Facts { text, ..facts(vote.candidate.zxid, vote.round) });
-            }
-            Message::Append(append) => {
-                if let Some(last) = append.entries.last() {
-                    let number = u64::try_from(append.entries.len()).unwrap_or(u64::MAX);
-                    trace.record(TraceKind::ProposalReceived, facts(last.zxid(), number));
-                }
-            }
-            Message::Ack(ack) => trace.record(TraceKind::AckReceived, facts(ack.zxid, 0)),
-            _ => {}
-        }
-    }
 }
 
 impl Outgoing {
@@ -270,6 +185,14 @@ impl Outgoing {
         self.frames = 0;
         // A large batch must not hold its memory for ever.
         self.bytes.shrink_to(zw_core::limits::SOCKET_BUFFER_BYTES);
+    }
+}
+
+fn rejection_words(why: Rejection) -> &'static str {
+    match why {
+        Rejection::NoQuorum => "no quorum",
+        Rejection::Overloaded => "overloaded",
+        Rejection::DiskFull => "disk full",
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::locks::{lock, read};
 use super::node::Node;
-use zw_core::ids::NodeId;
+use zw_core::ids::{NodeId, Zxid};
 use zw_core::wire::admin::{NodeRole, PeerStatus, SessionInfo, Status};
 use zw_core::zab::effects::Role;
 
@@ -55,6 +55,7 @@ impl Node {
             build: env!("CARGO_PKG_VERSION").to_owned(),
             disk_full: view.disk_full,
             faults,
+            epoch_ends: view.epoch_ends.into_iter().filter(|end| *end > Zxid::ZERO).collect(),
         }
     }
 
@@ -63,7 +64,7 @@ impl Node {
         self.peers.problems(self.clock.uptime_ms()).pop_first()
     }
 
-    fn peer_status(&self, id: NodeId, acked: &[(NodeId, zw_core::ids::Zxid)]) -> PeerStatus {
+    fn peer_status(&self, id: NodeId, acked: &[(NodeId, Zxid)]) -> PeerStatus {
         let peer = self.peers.get(id);
         let now_ms = self.clock.uptime_ms();
         let heard_ms_ago = peer.heard_ms.map_or(u64::MAX, |heard| now_ms.saturating_sub(heard));

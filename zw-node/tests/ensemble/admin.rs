@@ -4,10 +4,10 @@ use crate::harness::Ensemble;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::Duration;
-use zw_core::client::Connection;
+use zw_core::client::{ClientOptions, Connection};
 use zw_core::ids::{NodeId, Zxid};
 use zw_core::tree::command::CreateMode;
-use zw_core::wire::admin::{Fault, FaultKind, NodeRole, TraceKind, TraceStart};
+use zw_core::wire::admin::{Fault, FaultKind, NodeRole, TraceEvent, TraceKind, TraceStart};
 use zw_core::wire::client::{Answer, ErrorCode, Operation, Ping};
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -77,7 +77,7 @@ async fn a_cut_leader_is_replaced_and_the_lease_heals_the_link() {
         .await;
     let status = ensemble.status(leader).await.unwrap();
     assert!(status.peers.iter().all(|peer| !peer.connected), "a cut link shows as one");
-    let client = ensemble.client_with(zw_core::client::ClientOptions::to([&ensemble.addresses[next]])).await;
+    let client = ensemble.client_with(ClientOptions::to([&ensemble.addresses[next]])).await;
     client.set("/a", "without it", -1).await.unwrap();
     // The console is gone, so the fault is too.
     drop(console);
@@ -101,7 +101,7 @@ async fn the_trace_tells_what_happens_while_somebody_looks() {
     let ensemble = Ensemble::start(3, &[]).await;
     let leader = ensemble.wait_for_leader().await;
     let mut trace = Connection::open(&ensemble.addresses[leader], PATIENCE).await.unwrap();
-    trace.request(Operation::TraceStart(TraceStart { from: 1 })).await.unwrap();
+    trace.request(Operation::TraceStart(TraceStart { from: 1, rare_only: false })).await.unwrap();
     let client = ensemble.client().await;
     client.create("/a", "", CreateMode::Persistent).await.unwrap();
     let mut missing = vec![
@@ -122,6 +122,90 @@ async fn the_trace_tells_what_happens_while_somebody_looks() {
             last = event.sequence;
             missing.retain(|kind| *kind != event.kind);
         }
+    }
+}
+
+/// Reads a subscription until `is_enough` of all that it gave.
+async fn trace_until(trace: &mut Connection, is_enough: impl Fn(&[TraceEvent]) -> bool) -> Vec<TraceEvent> {
+    let mut events = Vec::new();
+    while !is_enough(&events) {
+        let response = tokio::time::timeout(PATIENCE, trace.recv()).await;
+        let response = response.unwrap_or_else(|_| panic!("not enough in {events:#?}")).unwrap();
+        if let Answer::Trace(batch) = response.answer {
+            events.extend(batch.events);
+        }
+    }
+    events
+}
+
+#[tokio::test]
+async fn the_traces_tell_the_way_of_a_write_through_a_follower() {
+    let ensemble = Ensemble::start(3, &[]).await;
+    let leader = ensemble.wait_for_leader().await;
+    let follower = (leader + 1) % 3;
+    let ids = [leader, follower].map(|index| NodeId(u16::try_from(index + 1).unwrap()));
+    let client = ensemble.client_with(ClientOptions::to([&ensemble.addresses[follower]])).await;
+    let mut traces = Vec::new();
+    for index in [leader, follower] {
+        let mut trace = Connection::open(&ensemble.addresses[index], PATIENCE).await.unwrap();
+        trace.request(Operation::TraceStart(TraceStart { from: 0, rare_only: false })).await.unwrap();
+        traces.push(trace);
+    }
+    client.create("/a", "", CreateMode::Persistent).await.unwrap();
+    let there = trace_until(&mut traces[1], |events| events.iter().any(|event| event.kind == TraceKind::Written)).await;
+    let find = |events: &[TraceEvent], kind: TraceKind, is_it: &dyn Fn(&TraceEvent) -> bool| -> TraceEvent {
+        let found = events.iter().find(|event| event.kind == kind && is_it(event));
+        found.unwrap_or_else(|| panic!("no {kind:?} in {events:#?}")).clone()
+    };
+    let write = find(&there, TraceKind::Write, &|event| event.text == "create /a");
+    let written = find(&there, TraceKind::Written, &|event| event.number == write.number);
+    assert_eq!(written.text, "");
+    let zxid = written.zxid;
+    let here = trace_until(&mut traces[0], |events| {
+        let is_told = |event: &TraceEvent| event.kind == TraceKind::CommitSent && event.zxid >= zxid;
+        events.iter().any(|event| is_told(event) && event.peer == ids[1])
+    })
+    .await;
+    let way = [
+        write.clone(),
+        find(&there, TraceKind::Forward, &|event| event.peer == ids[0] && event.number >= write.number),
+        find(&here, TraceKind::ForwardReceived, &|event| event.peer == ids[1] && event.number >= write.number),
+        find(&here, TraceKind::Proposed, &|event| {
+            (event.peer, event.number, event.zxid) == (ids[1], write.number, zxid)
+        }),
+        find(&here, TraceKind::ProposalSent, &|event| event.peer == ids[1] && event.zxid >= zxid),
+        find(&there, TraceKind::ProposalReceived, &|event| event.peer == ids[0] && event.zxid >= zxid),
+        find(&there, TraceKind::AckSent, &|event| event.zxid >= zxid),
+        find(&here, TraceKind::AckReceived, &|event| event.peer == ids[1] && event.zxid >= zxid),
+    ];
+    for pair in way.windows(2) {
+        assert!(pair[0].monotonic_ns <= pair[1].monotonic_ns, "{pair:#?} are out of order");
+    }
+    let commit = find(&here, TraceKind::Commit, &|event| event.zxid >= zxid);
+    let told = find(&here, TraceKind::CommitSent, &|event| event.peer == ids[1] && event.zxid >= zxid);
+    let heard = find(&there, TraceKind::CommitReceived, &|event| event.zxid >= zxid);
+    assert!(commit.monotonic_ns <= told.monotonic_ns && told.monotonic_ns <= heard.monotonic_ns);
+    find(&here, TraceKind::Durable, &|event| event.zxid >= zxid);
+}
+
+#[tokio::test]
+async fn the_trace_tells_why_a_leader_was_lost_and_how_votes_went() {
+    let mut ensemble = Ensemble::start(3, &[]).await;
+    let leader = ensemble.wait_for_leader().await;
+    let survivor = (leader + 1) % 3;
+    let mut trace = Connection::open(&ensemble.addresses[survivor], PATIENCE).await.unwrap();
+    trace.request(Operation::TraceStart(TraceStart { from: 0, rare_only: true })).await.unwrap();
+    ensemble.kill(leader);
+    let is_over =
+        |event: &TraceEvent| event.kind == TraceKind::Role && ["leader", "follower"].contains(&event.text.as_str());
+    let events = trace_until(&mut trace, |events| events.iter().any(is_over)).await;
+    assert!(events.iter().all(|event| !event.kind.is_frequent()), "{events:#?}");
+    let lost = events.iter().find(|event| event.kind == TraceKind::Lost).unwrap();
+    assert_eq!(usize::from(lost.peer.0), leader + 1);
+    assert!(!lost.text.is_empty());
+    let kinds: Vec<TraceKind> = events.iter().map(|event| event.kind).collect();
+    for kind in [TraceKind::Link, TraceKind::Role, TraceKind::Vote, TraceKind::VoteReceived] {
+        assert!(kinds.contains(&kind), "no {kind:?} in {events:#?}");
     }
 }
 

@@ -8,6 +8,7 @@ use super::write_command;
 use crate::member::Member;
 use crate::model::State;
 use crate::model::acts::Act;
+use crate::model::election::Election;
 use crate::model::faults::Trouble;
 use crate::model::feed::FeedPlan;
 use crate::model::load::LoadPlan;
@@ -16,6 +17,7 @@ use crate::model::time::{RecordOrder, Travel};
 use crate::model::verdict::judge;
 use crate::model::write::WriteOrder;
 use std::time::Duration;
+use zw_core::ids::Epoch;
 
 /// A command that was understood.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,6 +53,10 @@ pub enum Command {
     Scenario(String),
     /// The end of the scenarios.
     StopScenario,
+    /// A comparison of two nodes' trees, counted from 0.
+    Diff([usize; 2]),
+    /// The view of the election of an epoch; of the newest if none is named.
+    Election(Option<Epoch>),
     /// An action of the table.
     Action(Id),
     /// Breaks the console, for a test.
@@ -103,6 +109,12 @@ pub fn parse(line: &str, state: &State, now: Duration) -> Result<Command, String
     if verb == "delete" && !rest.is_empty() {
         return write_command::delete(rest, state, now);
     }
+    if verb == "diff" {
+        return diff(rest, state, now).map(Command::Diff);
+    }
+    if verb == "election" {
+        return election(rest, state).map(Command::Election);
+    }
     if state.has_test_hooks && verb == "debug" {
         return breakage(rest).map(Command::Break);
     }
@@ -118,6 +130,21 @@ pub fn parse(line: &str, state: &State, now: Duration) -> Result<Command, String
         }
         None => Err(unknown(verb)),
     }
+}
+
+/// The epoch of an election that was seen.
+fn election(text: &str, state: &State) -> Result<Option<Epoch>, String> {
+    if text.is_empty() && state.elections.is_empty() {
+        return Err("no election was seen yet".into());
+    }
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let seen: Vec<Epoch> = state.elections.iter().filter_map(Election::epoch).collect();
+    let named = text.parse().ok().map(Epoch).filter(|epoch| seen.contains(epoch));
+    let seen: Vec<String> = seen.iter().map(ToString::to_string).collect();
+    let seen = if seen.is_empty() { "none yet".to_owned() } else { seen.join(" ") };
+    named.map(Some).ok_or_else(|| format!("no election of epoch {} was seen; seen: {seen}", repeated(text)))
 }
 
 fn unknown(verb: &str) -> String {
@@ -176,6 +203,34 @@ fn names(state: &State) -> String {
 fn leader(state: &State, now: Duration) -> Result<Member, String> {
     let leader = judge(state, now).leader.ok_or("nobody leads now; name a member, for example n3")?;
     u8::try_from(leader.0).map(Member::Node).map_err(|_| "nobody leads now".to_owned())
+}
+
+/// Two nodes; one that is left out is the leader, and both that are the selected node and the leader.
+pub(super) fn diff(text: &str, state: &State, now: Duration) -> Result<[usize; 2], String> {
+    const USAGE: &str = "diff n2 n5 compares two nodes, diff n2 one with the leader";
+    let named =
+        if text.is_empty() { vec![Member::Node(node_number(state.node))] } else { targets("diff", text, state, now)? };
+    if let Some(broker) = named.iter().find(|member| !member.is_node()) {
+        return Err(format!("{broker} is a broker, which has no tree; {USAGE}"));
+    }
+    match named[..] {
+        [left, right] => Ok([left.index(), right.index()]),
+        [left] => {
+            // With whom it was seen to differ, if it was.
+            let node = state.nodes.get(left.index());
+            let other =
+                node.and_then(|node| node.diverged).map(|diverged| usize::from(diverged.other.0).saturating_sub(1));
+            let leader = || leader(state, now).ok().map(Member::index);
+            let others = || (0..state.nodes.len()).find(|index| *index != left.index());
+            let right = other.or_else(leader).filter(|other| *other != left.index()).or_else(others);
+            right.map(|right| [left.index(), right]).ok_or_else(|| "there is only one node".into())
+        }
+        _ => Err(USAGE.into()),
+    }
+}
+
+fn node_number(index: usize) -> u8 {
+    u8::try_from(index + 1).unwrap_or(u8::MAX)
 }
 
 fn breakage(text: &str) -> Result<Breakage, String> {
@@ -353,7 +408,7 @@ mod tests {
                 || time_command::VERBS.contains(&action.command)
                 || load_command::VERBS.contains(&action.command)
                 || seconds(action.command.split(' ').next().unwrap_or_default()).is_some()
-                || matches!(action.id, Id::Write | Id::Delete);
+                || matches!(action.id, Id::Write | Id::Delete | Id::Diff | Id::Election);
             let help = if is_open { "surplus" } else { "takes no arguments" };
             assert!(reason.contains(help), "{line}: {reason}");
         }

@@ -8,6 +8,7 @@ use crate::member::Member;
 use crate::model::acts::{self, Act, say};
 use crate::model::chord::Chord;
 use crate::model::composer::Composer;
+use crate::model::diff::{DiffReport, DiffView};
 use crate::model::events::Event;
 use crate::model::message::Effect;
 use crate::model::overlay::{HISTORY_MAX, Input, Overlay, Printed};
@@ -15,7 +16,7 @@ use crate::model::select::{Face, node_absence, node_face, printable};
 use crate::model::text::TextPage;
 use crate::model::time::{RecordOrder, Seen, Travel};
 use crate::model::verdict::judge;
-use crate::model::{Node, Pane, State, deletion, faults, feed, load, scenario, search, time, write, yank};
+use crate::model::{Node, Pane, State, deletion, faults, feed, load, scenario, search, sessions, time, write, yank};
 use crate::supervisor::Order;
 use std::time::Duration;
 
@@ -42,6 +43,14 @@ pub fn perform(state: &mut State, now: Duration, id: Id) -> Vec<Effect> {
             }
             None => Vec::new(),
         },
+        Id::Diff => match command::diff("", state, now) {
+            Ok(nodes) => compare(state, nodes),
+            Err(reason) => {
+                say(state, now, reason, true);
+                Vec::new()
+            }
+        },
+        Id::Sessions => sessions::open(state, now),
         Id::Delete => {
             let (node, path) = (state.tree.node, state.tree.selected());
             deletion::ask(state, now, node, path, Some(Key::char('D')))
@@ -78,6 +87,18 @@ pub fn perform(state: &mut State, now: Duration, id: Id) -> Vec<Effect> {
                 if state.mouse { "the mouse is the console's" } else { "the mouse is the terminal's: drag selects" };
             say(state, now, text.into(), true);
             vec![Effect::SetMouse(state.mouse)]
+        }
+        Id::Election => {
+            state.overlay = Some(Overlay::Election { back: 0, top: 0 });
+            Vec::new()
+        }
+        Id::Slower | Id::Faster | Id::RealTime => {
+            match id {
+                Id::Slower => state.flow.slow_down(1),
+                Id::Faster => state.flow.slow_down(-1),
+                _ => state.flow.real_time(),
+            }
+            Vec::new()
         }
         Id::Refresh => state.tree.refresh_now(),
         Id::Unfold => state.tree.unfold(),
@@ -213,6 +234,11 @@ fn look(state: &mut State, id: Id) {
         Id::SortBy(by) => state.sort.choose(by),
         Id::ZoomIn => state.zoomed = true,
         Id::ZoomOut => state.zoomed = false,
+        Id::Range => state.measured.range = state.measured.range.next(),
+        Id::Charts => {
+            state.zoomed = !(state.zoomed && state.focus() == Pane::Metrics);
+            state.focus_on(Pane::Metrics);
+        }
         Id::LastView => state.focus_on(state.recent[1]),
         Id::NextTab => state.focus_on(tab_after(state, 1)),
         Id::PreviousTab => state.focus_on(tab_after(state, Pane::TABS.len() - 1)),
@@ -366,6 +392,14 @@ pub fn carry_out(state: &mut State, now: Duration, command: Command) -> Vec<Effe
         Command::Heal(Cure::Number(number)) => faults::heal(state, now, |lease| lease.id == number),
         Command::Heal(Cure::Nodes(nodes)) => faults::heal_nodes(state, now, &nodes),
         Command::Act(act, members) => acts::perform_all(state, now, act, &members),
+        Command::Diff(nodes) => compare(state, nodes),
+        Command::Election(epoch) => {
+            let back = epoch.map_or(0, |epoch| {
+                state.elections.iter().rev().position(|election| election.epoch() == Some(epoch)).unwrap_or(0)
+            });
+            state.overlay = Some(Overlay::Election { back, top: 0 });
+            Vec::new()
+        }
         Command::Break(breakage) => vec![Effect::Break(breakage)],
         Command::Write(order) => write::send(state, now, order),
         Command::Delete { node, path, .. } => deletion::ask(state, now, node, path, None),
@@ -446,4 +480,12 @@ pub fn check_writable(state: &State, now: Duration, node: usize) -> Result<(), W
     let instead = state.nodes.iter().find(serves).map(|node| node.member);
     let through = instead.map_or_else(String::new, |other| format!(", or write through {other}"));
     Err(WriteRefusal { words: format!("{absence}: {advice}{through}"), instead })
+}
+
+/// Begins to compare two nodes' trees, and shows the page of what is found.
+fn compare(state: &mut State, nodes: [usize; 2]) -> Vec<Effect> {
+    let number = state.diff.as_ref().map_or(1, |former| former.number + 1);
+    state.diff = Some(DiffView { number, nodes, report: DiffReport::default() });
+    state.overlay = Some(Overlay::Text { page: TextPage::Diff, top: 0 });
+    vec![Effect::Diff { number, nodes }]
 }

@@ -6,6 +6,7 @@
 use crate::key::{Code, Key};
 use crate::member::Member;
 use crate::model::acts::Act;
+use crate::model::flow::Motion;
 use crate::model::sort::SortBy;
 use crate::model::time::Seen;
 use crate::model::yank::Yank;
@@ -64,12 +65,20 @@ pub enum Id {
     Faults,
     Describe,
     Output,
+    Election,
+    Slower,
+    Faster,
+    RealTime,
     Pane(Pane),
     NextTab,
     PreviousTab,
     LastView,
     ZoomIn,
     ZoomOut,
+    Diff,
+    Sessions,
+    Range,
+    Charts,
     NextPane,
     PreviousPane,
     Down,
@@ -244,6 +253,9 @@ pub const ACTIONS: &[Action] = &[
     look(Id::ScenarioPage, &[key('x')], "", "Show the steps of the scenario that runs or ran last", "steps"),
     look(Id::Describe, &[key('d')], "describe", "Show all that is known of the selected process, or znode", "describe"),
     look(Id::Output, &[key('o')], "output", "Show what the selected process printed", "output"),
+    look(Id::Diff, &[key('=')], "diff", "Show the znodes that differ between the selected node and the leader", "diff"),
+    look(Id::Sessions, &[], "", "Show the sessions, their ephemeral znodes, and the watches of each node", "sessions"),
+    look(Id::Election, &[key('e')], "election", "Show how the leader was elected, vote by vote", "election"),
     look(Id::Pane(Pane::Nodes), &[key('1')], "", "Go to the nodes", "nodes"),
     look(Id::Pane(Pane::Brokers), &[key('2')], "", "Go to the brokers", "brokers"),
     look(Id::Pane(Pane::Flow), &[key('3')], "", "Go to the flow of messages", "flow"),
@@ -276,6 +288,11 @@ pub const ACTIONS: &[Action] = &[
     ),
     look(Id::At, &[], "", "Show the console at a time: at 12:41 since the start, at -30s", "at"),
     look(Id::Record, &[], "", "Write all that happens to a file: record on [FILE], record off", "record"),
+    look(Id::Range, &[key('t')], "", "Change how far back the metrics go: 60 s, 10 min, 1 h", "range"),
+    in_pane(
+        Pane::Metrics,
+        look(Id::Charts, &[named(Code::Enter)], "charts", "Show a chart of each metric, or all panes again", "charts"),
+    ),
     look(Id::NextPane, &[named(Code::Tab)], "pane", "Go to the next pane", "next"),
     look(Id::PreviousPane, &[named(Code::BackTab)], "", "Go to the previous pane", "previous"),
     look(Id::Down, &[key('j'), named(Code::Down)], "", "Move down", "down"),
@@ -359,6 +376,9 @@ pub const ACTIONS: &[Action] = &[
         ),
     ),
     after('s', look(Id::SortBy(SortBy::Memory), &[key('m')], "memory", "Sort the nodes by memory", "sort memory")),
+    look(Id::Slower, &[key('<')], "", "Show the messages of a write slower", "slower"),
+    look(Id::Faster, &[key('>')], "", "Show the messages of a write faster", "faster"),
+    look(Id::RealTime, &[key('0')], "", "Show the messages of a write as fast as they were", "realtime"),
     look(Id::Refresh, &[Key::ctrl('r')], "", "Read the tree again", "refresh"),
     look(
         Id::Back,
@@ -455,7 +475,12 @@ pub fn enabled(id: Id, state: &State) -> Result<(), String> {
             Some(path) => deletion::check(&path),
             None => Err("no znode is selected".into()),
         },
+        Id::Election if state.elections.is_empty() => Err("no election was seen yet".into()),
+        Id::Slower | Id::Faster | Id::RealTime if state.flow.motion != Motion::Full => {
+            Err("nothing moves: start the console with --motion full".into())
+        }
         Id::Write | Id::Load | Id::Scenarios if state.nodes.is_empty() => Err("there is no node".into()),
+        Id::Diff if state.nodes.len() < 2 => Err("there is only one node".into()),
         Id::Live if !state.time.is_past() => Err("this is now".into()),
         Id::Freeze if state.time.seen == Seen::Replay => Err("a recording stands still".into()),
         Id::PreviousMark | Id::NextMark if state.marks.iter().len() == 0 => Err("nothing has happened yet".into()),

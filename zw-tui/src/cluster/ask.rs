@@ -12,7 +12,8 @@ use tokio::sync::mpsc::{Receiver, Sender};
 use zw_core::client::{ClientError, Connection};
 use zw_core::ids::Zxid;
 use zw_core::tree::command::Stat;
-use zw_core::wire::client::{Answer, Children, ChildrenPage, Operation, Read};
+use zw_core::wire::admin::SessionInfo;
+use zw_core::wire::client::{Answer, Children, ChildrenPage, Operation, Ping, Read};
 
 /// The connection of one task, made when it is needed and dropped when it failed.
 pub(super) struct Line {
@@ -62,6 +63,10 @@ pub(super) async fn read(node: usize, address: String, mut questions: Receiver<E
                 let result = delete::count(&mut line, &path).await.map_err(|error| reason(&error));
                 Msg::Counted { node, path, result }
             }
+            Effect::Sessions { .. } => {
+                let result = sessions(&mut line).await.map_err(|error| reason(&error));
+                Msg::Sessions { node, result }
+            }
             Effect::Redial { .. } => {
                 line.hang_up();
                 continue;
@@ -89,6 +94,13 @@ async fn value(line: &mut Line, path: &str) -> Result<(Bytes, Stat), ClientError
     }
 }
 
+async fn sessions(line: &mut Line) -> Result<Vec<SessionInfo>, ClientError> {
+    match line.request(Operation::Sessions(Ping)).await? {
+        (_, Answer::Sessions(sessions)) => Ok(sessions),
+        (_, answer) => Err(unexpected(&answer)),
+    }
+}
+
 pub(super) fn unexpected(answer: &Answer) -> ClientError {
     ClientError::Protocol(format!("an answer of kind {}, which does not fit the question", answer.kind()))
 }
@@ -99,6 +111,7 @@ pub(super) fn failed(effect: Effect, reason: &str, may_be_done: bool) -> Option<
     match effect {
         Effect::Children { node, path, after } => Some(Msg::Children { node, path, after, result: Err(reason) }),
         Effect::Value { node, path } => Some(Msg::Value { node, path, result: Err(reason) }),
+        Effect::Sessions { node } => Some(Msg::Sessions { node, result: Err(reason) }),
         Effect::Count { node, path } => Some(Msg::Counted { node, path, result: Err(reason) }),
         Effect::Delete { node, path, .. } => {
             Some(Msg::Deleted { node, path, result: Err(DeleteFailure { znodes: 0, reason, may_be_done }) })

@@ -3,9 +3,12 @@
 //! Invariant: an unreachable node is a normal state. No task ends for it, and the screen never waits for a task.
 
 mod ask;
+mod brokers;
 mod delete;
+mod diff;
 mod faults;
 mod poll;
+mod trace;
 mod write;
 
 use crate::load;
@@ -17,6 +20,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::{Sender, channel, error::TrySendError};
 use tokio::sync::watch;
+use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 /// How long a node may take for a greeting, a status or a read.
@@ -30,6 +34,7 @@ pub struct Cluster {
     readers: Vec<Sender<Effect>>,
     writers: Vec<Sender<Effect>>,
     faults: Vec<watch::Sender<Wanted>>,
+    wants_frequent: watch::Sender<bool>,
     messages: Sender<Msg>,
     nodes: Vec<String>,
     brokers: Vec<String>,
@@ -37,12 +42,17 @@ pub struct Cluster {
     load: Mutex<watch::Sender<bool>>,
     /// Where the tasks run.
     runtime: Handle,
+    /// The comparison under way; a new one takes its place.
+    diff: Option<AbortHandle>,
 }
 
 impl Cluster {
     /// Starts the tasks on the current runtime, where those that come later run too; what they learn goes to `messages`.
     #[must_use]
     pub fn start(addresses: &[String], brokers: &[String], messages: Sender<Msg>) -> Cluster {
+        for (broker, address) in brokers.iter().enumerate() {
+            tokio::spawn(brokers::poll(broker, address.clone(), messages.clone()));
+        }
         let (mut readers, mut writers, mut faults) = (Vec::new(), Vec::new(), Vec::new());
         for (node, address) in addresses.iter().enumerate() {
             tokio::spawn(poll::poll(node, address.clone(), messages.clone()));
@@ -56,20 +66,29 @@ impl Cluster {
             tokio::spawn(faults::keep(node, address.clone(), wanted, messages.clone()));
             faults.push(keeper);
         }
+        let (wants_frequent, wanted) = watch::channel(false);
+        trace::start(addresses, &wanted, messages.clone());
         Cluster {
             readers,
             writers,
             faults,
+            wants_frequent,
             messages,
             nodes: addresses.to_vec(),
             brokers: brokers.to_vec(),
             load: Mutex::new(watch::Sender::new(true)),
             runtime: Handle::current(),
+            diff: None,
         }
     }
 
+    /// Whether the frequent events of the nodes' traces are wanted from now on.
+    pub fn want_messages(&self, are_wanted: bool) {
+        self.wants_frequent.send_if_modified(|wanted| std::mem::replace(wanted, are_wanted) != are_wanted);
+    }
+
     /// Carries a question or a write out. Never waits.
-    pub fn perform(&self, effect: Effect) {
+    pub fn perform(&mut self, effect: Effect) {
         if let Effect::Redial { node } = effect {
             // A full queue has been failing for long: its connection is made anew in any case.
             for queue in [self.readers.get(node), self.writers.get(node)].into_iter().flatten() {
@@ -89,10 +108,14 @@ impl Cluster {
             }
             effect => effect,
         };
+        if let Effect::Diff { number, nodes } = effect {
+            return self.compare(number, nodes);
+        }
         let queue = match &effect {
-            Effect::Children { node, .. } | Effect::Value { node, .. } | Effect::Count { node, .. } => {
-                self.readers.get(*node)
-            }
+            Effect::Children { node, .. }
+            | Effect::Value { node, .. }
+            | Effect::Count { node, .. }
+            | Effect::Sessions { node } => self.readers.get(*node),
             Effect::Write(WriteOrder { node, .. }) | Effect::Delete { node, .. } => self.writers.get(*node),
             _ => None,
         };
@@ -124,5 +147,15 @@ impl Cluster {
             }
             _ => {}
         }
+    }
+
+    /// Compares two nodes' trees; a comparison that is under way ends.
+    fn compare(&mut self, number: u64, nodes: [usize; 2]) {
+        if let Some(former) = self.diff.take() {
+            former.abort();
+        }
+        let [Some(left), Some(right)] = nodes.map(|node| self.nodes.get(node).cloned()) else { return };
+        let task = self.runtime.spawn(diff::compare(number, [left, right], self.messages.clone()));
+        self.diff = Some(task.abort_handle());
     }
 }

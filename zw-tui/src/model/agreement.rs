@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use zw_core::ids::Zxid;
 
 /// Zxids whose digests are remembered.
-const ZXIDS_MAX: usize = 128;
+const ZXIDS_MAX: usize = 64;
 
 /// The digests that were seen.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]

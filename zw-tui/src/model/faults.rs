@@ -220,6 +220,17 @@ impl Faults {
         reached < members / 2 + 1
     }
 
+    /// Whether nothing passes from one node to another.
+    #[must_use]
+    pub fn is_cut(&self, from: usize, to: usize) -> bool {
+        self.active.iter().any(|lease| match &lease.trouble {
+            Trouble::Cut(links) => {
+                links.pairs().any(|pair| pair == (from, to) || !links.is_one_way && pair == (to, from))
+            }
+            Trouble::Slow(..) | Trouble::SlowDisk(..) => false,
+        })
+    }
+
     fn end(&mut self, now: Duration, ends: impl Fn(&Lease) -> bool) -> Vec<Lease> {
         let (ended, active): (Vec<Lease>, Vec<Lease>) = self.active.drain(..).partition(ends);
         self.active = active;

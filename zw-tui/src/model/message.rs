@@ -1,8 +1,12 @@
 //! What the world tells the model, and what the model wants done.
 
 use super::Pane;
+use super::broker::BrokerStatus;
+use super::collector::Portion;
+use super::diff::DiffReport;
 use super::feed::{FeedPlan, FeedReport, Page};
 use super::load::{LoadPlan, LoadReport};
+use super::measured::Cost;
 use super::time::{RecordOrder, Travel, View};
 use super::write::WriteOrder;
 use crate::key::Key;
@@ -13,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use zw_core::ids::Zxid;
 use zw_core::tree::command::Stat;
-use zw_core::wire::admin::{Fault, Status};
+use zw_core::wire::admin::{Fault, SessionInfo, Status};
 use zw_core::wire::client::ChildrenPage;
 
 /// What the world tells.
@@ -99,6 +103,8 @@ pub enum Msg {
         /// Why it did not.
         refused: Option<String>,
     },
+    /// What the nodes' traces told.
+    Trace(Box<Portion>),
     /// What a child printed.
     Output {
         /// Whose.
@@ -131,6 +137,29 @@ pub enum Msg {
     },
     /// What the brokers show, by their names.
     Pages(Vec<(String, Page)>),
+    /// A broker told of itself, or did not.
+    Broker {
+        /// Which broker, from 0.
+        broker: usize,
+        /// What it told.
+        status: Option<BrokerStatus>,
+    },
+    /// What a comparison of two nodes' trees has found by now.
+    Diff {
+        /// Which comparison.
+        number: u64,
+        /// All that it found.
+        report: Box<DiffReport>,
+    },
+    /// The sessions of the ensemble as a node knows them, or why they are not known.
+    Sessions {
+        /// Which node, from 0.
+        node: usize,
+        /// The sessions.
+        result: Result<Vec<SessionInfo>, String>,
+    },
+    /// What the console cost of late.
+    Cost(Cost),
     /// A signal asks us to leave.
     Leave,
     /// Something for the feed from the console itself.
@@ -306,6 +335,18 @@ pub enum Effect {
         node: usize,
         /// The faults.
         faults: Vec<Fault>,
+    },
+    /// Compare the trees of two nodes.
+    Diff {
+        /// Which comparison this is.
+        number: u64,
+        /// The nodes, from 0.
+        nodes: [usize; 2],
+    },
+    /// Ask a node for the sessions.
+    Sessions {
+        /// Which node, from 0.
+        node: usize,
     },
     /// A node was started anew: connections to its former life are of no use.
     Redial {

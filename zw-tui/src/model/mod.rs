@@ -9,31 +9,45 @@
 
 pub mod acts;
 pub mod agreement;
+pub mod broker;
+pub mod causes;
 pub mod chord;
+pub mod collector;
 pub mod composer;
 pub mod confirm;
 pub mod deletion;
+pub mod diff;
+pub mod divergence;
+pub mod election;
 pub mod events;
 pub mod faults;
 pub mod feed;
+pub mod flow;
+pub mod gauges;
+pub mod history;
 pub mod load;
 pub mod marked;
 pub mod marks;
 pub mod matcher;
+pub mod measured;
 pub mod message;
 pub mod overlay;
 pub mod page;
 pub mod patch;
+pub mod reigns;
+pub mod replication;
 pub mod scenario;
 pub mod search;
 pub mod select;
 pub mod session;
+pub mod sessions;
 pub mod sight;
 pub mod sort;
 pub mod tape;
 pub mod text;
 pub mod time;
 pub mod timeline;
+pub mod transaction;
 pub mod tree;
 mod tree_rows;
 pub mod update;
@@ -45,17 +59,26 @@ pub mod yank;
 use crate::member::Member;
 use crate::supervisor::{Asked, Exit};
 use agreement::Agreement;
+use broker::BrokerSight;
+use causes::Causes;
 use chord::Chord;
+use diff::DiffView;
+use election::Elections;
 use events::Events;
 use faults::Faults;
 use feed::Feed;
+use flow::Flow;
+use history::History;
 use load::Loads;
 use marked::Marked;
 use marks::Marks;
+use measured::Measured;
 use overlay::{Overlay, Toast};
+use replication::Divergence;
 use scenario::Scenarios;
 use search::Search;
 use serde::{Deserialize, Serialize};
+use sessions::SessionsView;
 use sight::Sight;
 use sort::Sort;
 use std::collections::VecDeque;
@@ -98,8 +121,20 @@ pub struct State {
     pub agreement: Agreement,
     /// The scenarios.
     pub scenarios: Scenarios,
+    /// The messages of one write.
+    pub flow: Flow,
+    /// How leaders were elected.
+    pub elections: Elections,
+    /// Why leaders were lost.
+    pub causes: Causes,
     /// The tree of the selected node.
     pub tree: TreeView,
+    /// What was measured and held against each other.
+    pub measured: Measured,
+    /// The newest comparison of two nodes' trees.
+    pub diff: Option<DiffView>,
+    /// The sessions, once somebody asked for them.
+    pub sessions: Option<SessionsView>,
     /// The panes, the one that was looked at last first: it takes the keys, and is shown where there is room for one.
     pub recent: [Pane; Pane::ALL.len()],
     /// Whether the pane that takes the keys has the whole body.
@@ -203,6 +238,12 @@ pub struct Node {
     pub process: Process,
     /// What it says.
     pub sight: Sight,
+    /// What was measured of it.
+    pub past: History,
+    /// Another node has another tree at the same zxid; until this one is started anew.
+    pub diverged: Option<Divergence>,
+    /// Entries of its log that the ensemble went on without.
+    pub forked: u64,
 }
 
 /// A broker.
@@ -214,6 +255,8 @@ pub struct Broker {
     pub address: String,
     /// The process.
     pub process: Process,
+    /// What it says.
+    pub sight: BrokerSight,
 }
 
 /// A child process: what we want and what we see, side by side.
@@ -326,16 +369,21 @@ impl State {
     /// A console of so many children, none started yet; all of them are to be up.
     #[must_use]
     pub fn new(node_addresses: Vec<String>, broker_addresses: Vec<String>) -> State {
+        let elections = Elections::new(node_addresses.len());
         let nodes = node_addresses.into_iter().zip(1..).map(|(address, number)| Node {
             member: Member::Node(number),
             address,
             process: Process::new(),
             sight: Sight::default(),
+            past: History::default(),
+            diverged: None,
+            forked: 0,
         });
         let brokers = broker_addresses.into_iter().zip(1..).map(|(address, number)| Broker {
             member: Member::Broker(number),
             address,
             process: Process::new(),
+            sight: BrokerSight::default(),
         });
         State {
             version: 1,
@@ -349,7 +397,13 @@ impl State {
             feed: None,
             agreement: Agreement::default(),
             scenarios: Scenarios::default(),
+            flow: Flow::default(),
+            elections,
+            causes: Causes::default(),
             tree: TreeView::default(),
+            measured: Measured::default(),
+            diff: None,
+            sessions: None,
             recent: [
                 Pane::Nodes,
                 Pane::Tree,

@@ -52,6 +52,13 @@ pub enum Overlay {
     Output(Printed),
     /// A question before an act that cannot be taken back.
     Confirm(Box<Confirm>),
+    /// How a leader was elected.
+    Election {
+        /// How many elections before the newest.
+        back: usize,
+        /// The first line that is shown, if they do not all fit.
+        top: usize,
+    },
 }
 
 /// What a child printed, as far as it is kept, and where it is read.

@@ -1,10 +1,11 @@
 //! The page of one child: all that is known of it, in lines.
 
+use super::broker::{Order, order, via};
 use super::events::{Level, Source};
-use super::select::{clock, micros, node_face, printable, process_words, seconds, short};
+use super::select::{clock, node_face, percentile, printable, process_words, seconds, short};
 use super::sight::Freshness;
 use super::tree::Value;
-use super::{Desired, Node, Pane, Process, State, value};
+use super::{Broker, Desired, Node, Pane, Process, State, value};
 use crate::member::Member;
 use std::time::Duration;
 use zw_core::wire::admin::{PeerStatus, Status};
@@ -40,9 +41,7 @@ pub fn lines(state: &State, now: Duration) -> Vec<Line> {
     let Some(member) = state.selected() else { return vec![plain("nothing is selected")] };
     let mut lines = match member {
         Member::Node(_) => state.nodes.get(member.index()).map(|node| of_node(state, node, now)),
-        Member::Broker(_) => {
-            state.brokers.get(member.index()).map(|broker| of_process(&broker.address, &broker.process, now))
-        }
+        Member::Broker(_) => state.brokers.get(member.index()).map(|broker| of_broker(state, broker, now)),
     }
     .unwrap_or_default();
     lines.push(plain(""));
@@ -108,6 +107,36 @@ fn of_process(address: &str, process: &Process, now: Duration) -> Vec<Line> {
     ]
 }
 
+fn of_broker(state: &State, broker: &Broker, now: Duration) -> Vec<Line> {
+    let mut lines = of_process(&broker.address, &broker.process, now);
+    let Some(status) = &broker.sight.status else {
+        lines.push(plain("It has not answered yet."));
+        return lines;
+    };
+    match broker.sight.heard {
+        Some(heard) if broker.current(now).is_none() => {
+            lines.push((format!("What it said {} ago:", seconds(now.saturating_sub(heard))), Level::Warning));
+        }
+        _ => lines.push(plain("")),
+    }
+    match (status.in_touch, via(state, status)) {
+        (true, Some(node)) => lines.push(plain(format!("ensemble  followed through {node}"))),
+        (true, None) => lines.push(plain("ensemble  followed")),
+        (false, _) => lines.push(("ensemble  no node answers: it shows its own file".to_owned(), Level::Warning)),
+    }
+    let zxid = zw_core::ids::Zxid(status.zxid);
+    let checksum = printable(status.checksum.as_bytes(), 40);
+    lines.push(plain(format!("events    {}  last {zxid}  checksum of the newest {checksum}", status.events)));
+    lines.push(match order(state, broker, now) {
+        Order::Same => plain("order     as every broker that knows the same last event"),
+        Order::Differs => ("order     DIFFERS from a broker that knows the same last event".to_owned(), Level::Bad),
+        Order::Alone => plain("order     no other broker knows the same last event now"),
+        Order::Unknown => plain("order     not known now"),
+    });
+    lines.push(plain(format!("p99       until an event is ordered: {}", percentile(status.order_p99_us))));
+    lines
+}
+
 fn of_node(state: &State, node: &Node, now: Duration) -> Vec<Line> {
     let mut lines = of_process(&node.address, &node.process, now);
     if let Some(words) = state.faults.words_of(node.member.index(), now) {
@@ -136,7 +165,6 @@ fn of_node(state: &State, node: &Node, now: Duration) -> Vec<Line> {
 }
 
 fn of_status(status: &Status) -> Vec<String> {
-    let percentile = |us: u64| if us == 0 { "-".to_owned() } else { micros(us) };
     vec![
         format!("log       last {}  committed {}", status.last_zxid, status.committed_zxid),
         format!("tree      applied {}  {} znodes  digest {:016x}", status.applied_zxid, status.znodes, status.digest),

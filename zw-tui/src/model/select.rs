@@ -1,14 +1,19 @@
 //! What the panes show of the state, in words: the only reader of the raw facts for the screen.
 
+use super::history::{End, Measure, Range};
 use super::sight::Freshness;
 use super::verdict::Verdict;
-use super::{Desired, Failure, LATE_AFTER, Node, Observed, Process, STALE_AFTER, State, faults, scenario};
+use super::{Desired, Failure, LATE_AFTER, Node, Observed, Process, STALE_AFTER, State, broker, faults, scenario};
 use crate::supervisor::{Asked, Exit};
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use zw_core::wire::admin::NodeRole;
 
+/// Cells of a node's trend.
+pub const TREND_CELLS: usize = 12;
+
 /// What a member is, as a glyph and a word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Face {
     /// Leads.
     Leader,
@@ -61,18 +66,22 @@ pub struct NodeLine {
     pub face: Face,
     /// Whether the numbers are as good as now.
     pub freshness: Freshness,
-    /// Its epoch.
-    pub epoch: String,
     /// What its tree shows.
     pub zxid: String,
     /// How far it is behind the newest commit.
     pub lag: String,
     /// Writes a second.
     pub writes: String,
-    /// 99th percentile of its fdatasync.
-    pub fsync: String,
-    /// Znodes in its tree.
-    pub znodes: String,
+    /// From a question to its answer.
+    pub round_trip: String,
+    /// How long ago it was heard.
+    pub heard: String,
+    /// Requests that wait on it.
+    pub queue: String,
+    /// 99th percentile of its clients' writes.
+    pub commit: String,
+    /// Writes a second over the last minute, and the greatest of any node.
+    pub trend: (Vec<Option<u64>>, u64),
     /// Resident memory.
     pub memory: String,
     /// Its process.
@@ -101,11 +110,11 @@ pub fn node_line(state: &State, node: &Node, verdict: &Verdict, now: Duration) -
             "old".to_owned()
         }
     });
+    let trend = trend(state, node, now);
     let (state, is_bad) = node_words(state, node, now);
     NodeLine {
         face,
         freshness,
-        epoch: text(status.map(|status| status.epoch.to_string())),
         // Who serves nothing may have applied nothing yet since its start; its log is what it will bring.
         zxid: text(status.map(|status| match status.role {
             NodeRole::Looking | NodeRole::Syncing => status.last_zxid.to_string(),
@@ -113,17 +122,39 @@ pub fn node_line(state: &State, node: &Node, verdict: &Verdict, now: Duration) -
         })),
         lag: if face == Face::Leader { ".".into() } else { text(lag) },
         writes: text(node.sight.current(now).and(node.sight.rates()).map(|(writes, _)| short(writes))),
-        fsync: text(status.map(|status| match status.fsync_p99_us {
-            // It has synced nothing lately.
-            0 => "-".to_owned(),
-            duration => micros(duration),
+        round_trip: text(node.sight.current(now).and(node.sight.round_trip_ms()).map(|millis| match millis {
+            0 => "<1ms".to_owned(),
+            millis => format!("{}ms", short(millis)),
         })),
-        znodes: text(status.map(|status| short(status.znodes))),
+        // Not finer than what is drawn anew: a quiet screen is not written to.
+        heard: match freshness {
+            Freshness::Never => unknown(),
+            Freshness::Fresh => "<1s".into(),
+            Freshness::Late => "1s".into(),
+            Freshness::Stale(age) => seconds(age),
+        },
+        queue: text(node.sight.current(now).map(|status| short(status.queue))),
+        commit: text(node.sight.current(now).map(|status| percentile(status.write_p99_us))),
+        trend,
         memory: text(status.map(|status| format!("{}M", status.rss_bytes >> 20))),
         pid: pid(&node.process),
         state,
         is_bad,
     }
+}
+
+/// A 99th percentile; a dash if there was nothing to measure lately.
+#[must_use]
+pub fn percentile(us: u64) -> String {
+    if us == 0 { "-".to_owned() } else { micros(us) }
+}
+
+/// Writes a second over the last minute, with a scale that all nodes share.
+fn trend(state: &State, node: &Node, now: Duration) -> (Vec<Option<u64>>, u64) {
+    let end = End::of(state.nodes.iter().map(|node| &node.past), Range::Minute, now);
+    let cells = |node: &Node| node.past.cells(Range::Minute, Measure::Writes, end, TREND_CELLS);
+    let greatest = state.nodes.iter().flat_map(cells).flatten().max().unwrap_or(0);
+    (cells(node), greatest)
 }
 
 /// What a node is.
@@ -274,14 +305,18 @@ pub fn next_change(state: &State, now: Duration) -> Option<Duration> {
             Freshness::Stale(_) | Freshness::Never => tick(heard),
         })
     });
+    let flow = state.flow.change_at();
     let faults = faults::next_change(state, now);
     let chord = state.chord.map(|chord| chord.since + super::chord::STRIP_AFTER);
     let minute = Duration::from_secs((now.as_secs() / 60 + 1) * 60);
     let step = scenario::step_since(state).map(tick);
+    let brokers = broker::next_changes(state);
     paused
         .chain(ages)
+        .chain(flow)
         .chain(faults)
         .chain(step)
+        .chain(brokers)
         .chain(toast)
         .chain(chord)
         .filter(|at| *at > now)

@@ -20,6 +20,8 @@ pub struct Sight {
     /// Why the newest question has no answer; none if it has.
     pub silence: Option<String>,
     samples: VecDeque<Sample>,
+    /// See [`Sight::round_trip_ms`].
+    round_trip_ms: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -27,6 +29,7 @@ struct Sample {
     at: Duration,
     writes: u64,
     reads: u64,
+    round_trip: Duration,
 }
 
 /// How old a value is, as it is drawn.
@@ -55,7 +58,7 @@ pub enum Turn {
 
 impl Sight {
     /// Takes an answer; gives what changed.
-    pub fn take(&mut self, now: Duration, status: Box<Status>) -> Vec<Turn> {
+    pub fn take(&mut self, now: Duration, status: Box<Status>, round_trip: Duration) -> Vec<Turn> {
         let mut turns = Vec::new();
         if self.silence.take().is_some() && self.status.is_some() {
             turns.push(Turn::Answers);
@@ -74,10 +77,27 @@ impl Sight {
         if self.samples.len() == SAMPLES_MAX {
             self.samples.pop_front();
         }
-        self.samples.push_back(Sample { at: now, writes: status.writes, reads: status.reads });
+        self.samples.push_back(Sample { at: now, writes: status.writes, reads: status.reads, round_trip });
+        self.settle_round_trip();
         self.heard = Some(now);
         self.status = Some(status);
         turns
+    }
+
+    /// The shortest round trip of the last samples; a value that is shown stays until it is clearly another one, so that
+    /// a quiet screen stays quiet.
+    fn settle_round_trip(&mut self) {
+        let Some(least) = self.samples.iter().map(|sample| sample.round_trip).min() else { return };
+        let least = u64::try_from(least.as_millis()).unwrap_or(u64::MAX);
+        if self.round_trip_ms.is_none_or(|shown| least.abs_diff(shown) > shown / 4) {
+            self.round_trip_ms = Some(least);
+        }
+    }
+
+    /// Milliseconds from a question to its answer; 0 for less than one.
+    #[must_use]
+    pub fn round_trip_ms(&self) -> Option<u64> {
+        self.round_trip_ms
     }
 
     /// Forgets a former process.

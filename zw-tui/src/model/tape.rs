@@ -20,8 +20,8 @@ use super::update::update;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// Bytes that are kept in memory: of five nodes under load, about an hour.
-pub const TAPE_BYTES_MAX: usize = 6 << 20;
+/// Bytes that are kept in memory: of five nodes under load, about an hour. Histories of nodes are part of each state.
+pub const TAPE_BYTES_MAX: usize = 9 << 20;
 /// Bytes of messages that are worth a state, if that is small.
 const SEGMENT_BYTES_MIN: usize = 64 << 10;
 /// Former messages that new ones are compared with.

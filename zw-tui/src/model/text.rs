@@ -4,7 +4,7 @@ use super::events::Level;
 use super::page::{self, Line};
 use super::select::fault_lines;
 use super::verdict::judge;
-use super::{State, load, scenario};
+use super::{State, diff, load, scenario, sessions};
 use crate::action::table::Id;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -22,9 +22,23 @@ pub enum TextPage {
     Load,
     /// The steps of a scenario.
     Scenario,
+    /// What differs between two nodes' trees.
+    Diff,
+    /// The sessions of the ensemble.
+    Sessions,
 }
 
 impl TextPage {
+    const ALL: [TextPage; 7] = [
+        TextPage::Why,
+        TextPage::Faults,
+        TextPage::Describe,
+        TextPage::Diff,
+        TextPage::Sessions,
+        TextPage::Load,
+        TextPage::Scenario,
+    ];
+
     /// The action that opens it, and closes it again.
     #[must_use]
     pub fn opened_by(self) -> Id {
@@ -34,14 +48,15 @@ impl TextPage {
             TextPage::Describe => Id::Describe,
             TextPage::Load => Id::LoadPage,
             TextPage::Scenario => Id::ScenarioPage,
+            TextPage::Diff => Id::Diff,
+            TextPage::Sessions => Id::Sessions,
         }
     }
 
     /// The text that an action opens.
     #[must_use]
     pub fn of(id: Id) -> Option<TextPage> {
-        let pages = [TextPage::Why, TextPage::Faults, TextPage::Describe, TextPage::Load, TextPage::Scenario];
-        pages.into_iter().find(|page| page.opened_by() == id)
+        TextPage::ALL.into_iter().find(|page| page.opened_by() == id)
     }
 
     /// Its title.
@@ -52,6 +67,8 @@ impl TextPage {
             TextPage::Faults => format!("Faults: {}", state.faults.active().len()),
             TextPage::Load => "Load".into(),
             TextPage::Scenario => scenario::title(state),
+            TextPage::Diff => state.diff.as_ref().map_or_else(String::new, diff::title),
+            TextPage::Sessions => sessions::title(state),
             TextPage::Describe => page::title(state),
         }
     }
@@ -63,7 +80,7 @@ impl TextPage {
             TextPage::Load => "B begins or ends  ",
             TextPage::Scenario => "X ends it, or shows all  ",
             TextPage::Faults => "H heals all  U the newest  ",
-            TextPage::Why | TextPage::Describe => "",
+            TextPage::Why | TextPage::Describe | TextPage::Diff | TextPage::Sessions => "",
         }
     }
 
@@ -81,6 +98,10 @@ impl TextPage {
                 let lines = fault_lines(state, now).into_iter().map(|(line, lasts)| (line, level(lasts))).collect();
                 (lines, "None yet. C cuts the selected node off, L makes links slow.")
             }
+            TextPage::Diff => {
+                (state.diff.as_ref().map(diff::lines).unwrap_or_default(), "Nothing was compared yet: = compares.")
+            }
+            TextPage::Sessions => (sessions::lines(state, now), "No node was asked yet."),
             TextPage::Describe => (page::lines(state, now), "Nothing is selected."),
             TextPage::Load => (load::lines(state), "None yet. B begins one; :load 200/s 60s random says which."),
             TextPage::Scenario => (scenario::lines(state, now), "None yet. X chooses one."),

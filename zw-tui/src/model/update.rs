@@ -1,6 +1,7 @@
 //! The one function that changes the state: a message in, effects out.
 
 use super::acts::say;
+use super::broker::BrokerSight;
 use super::events::{Event, Level, Source};
 use super::message::{Effect, Msg, Recording};
 use super::overlay::{Input, Overlay};
@@ -9,7 +10,8 @@ use super::sight::Turn;
 use super::text::TextPage;
 use super::time::Travel;
 use super::{
-    Desired, Observed, Pane, State, chord, composer, deletion, faults, feed, load, marks, scenario, search, write,
+    Desired, Observed, Pane, State, broker, causes, chord, composer, deletion, faults, feed, flow, load, marks,
+    measured, scenario, search, sessions, write,
 };
 use crate::action::command::completed;
 use crate::action::table::{ACTIONS, Action, Id, lookup};
@@ -18,10 +20,14 @@ use crate::key::{Code, Key};
 use crate::member::Member;
 use crate::supervisor::{Asked, Change, Report};
 use std::time::Duration;
+use zw_core::ids::NodeId;
 use zw_core::wire::admin::{NodeRole, Status};
 
 /// How much of a process's last words is kept.
 const WORDS_BYTES_MAX: usize = 1_024;
+
+/// The page of an election has no more lines; drawing stops at its last one.
+const ELECTION_LINES_MAX: usize = 500;
 
 /// Changes the state by a message that came at `now`.
 pub fn update(state: &mut State, now: Duration, message: Msg) -> Vec<Effect> {
@@ -45,7 +51,7 @@ fn take(state: &mut State, now: Duration, message: Msg) -> Vec<Effect> {
         Msg::Wheel(pane, steps) if state.overlay.is_none() => perform::move_in(state, pane, i64::from(steps) * 3),
         Msg::Wheel(..) => Vec::new(),
         Msg::Supervisor(report) => on_report(state, now, report),
-        Msg::Status { node, status, .. } => on_status(state, now, node, status),
+        Msg::Status { node, status, round_trip } => on_status(state, now, node, status, round_trip),
         Msg::Silent { node, reason } => on_silent(state, now, node, reason),
         Msg::Children { node, path, after, result } if node == state.tree.node => {
             state.version += 1;
@@ -61,6 +67,10 @@ fn take(state: &mut State, now: Duration, message: Msg) -> Vec<Effect> {
         Msg::Deleted { node, path, result } => deletion::on_deleted(state, now, node, &path, result),
         Msg::Faults { node, refused } => {
             faults::on_set(state, now, node, refused.as_deref());
+            Vec::new()
+        }
+        Msg::Trace(portion) => {
+            causes::on_trace(state, now, *portion);
             Vec::new()
         }
         Msg::Output { member, lines, total } => {
@@ -89,6 +99,25 @@ fn take(state: &mut State, now: Duration, message: Msg) -> Vec<Effect> {
         }
         // Only a scenario asks for them, and it has looked at them already.
         Msg::Pages(_) => Vec::new(),
+        Msg::Broker { broker, status } => {
+            broker::take(state, now, broker, status);
+            Vec::new()
+        }
+        Msg::Diff { number, report } => {
+            if let Some(view) = state.diff.as_mut().filter(|view| view.number == number) {
+                view.report = *report;
+                state.version += 1;
+            }
+            Vec::new()
+        }
+        Msg::Sessions { node, result } => {
+            sessions::take(state, now, node, result);
+            Vec::new()
+        }
+        Msg::Cost(cost) => {
+            state.measured.cost.settle(cost);
+            Vec::new()
+        }
         Msg::Leave => perform::leave(state, now),
         Msg::Note(text) => {
             note(state, now, Source::Console, Level::Warning, text);
@@ -109,6 +138,7 @@ fn take(state: &mut State, now: Duration, message: Msg) -> Vec<Effect> {
 /// Lets what has had its time go.
 pub fn expire(state: &mut State, now: Duration) {
     faults::expire(state, now);
+    flow::advance(state, now);
     if is_over(state, now) {
         state.toast = None;
         state.version += 1;
@@ -118,7 +148,9 @@ pub fn expire(state: &mut State, now: Duration) {
 /// Whether something has had its time.
 #[must_use]
 pub fn is_due(state: &State, now: Duration) -> bool {
-    is_over(state, now) || state.faults.active().iter().any(|lease| lease.until.is_some_and(|until| until <= now))
+    is_over(state, now)
+        || flow::is_due(state, now)
+        || state.faults.active().iter().any(|lease| lease.until.is_some_and(|until| until <= now))
 }
 
 /// Whether the message has had its time.
@@ -180,7 +212,9 @@ fn on_key(state: &mut State, now: Duration, key: Key) -> Vec<Effect> {
 fn in_text(state: &mut State, now: Duration, key: Key, mut text: Overlay) -> Vec<Effect> {
     let id = lookup(key, Pane::Events).map(|action| action.id);
     let is_closed = match (&mut text, id) {
-        (_, Some(Id::Quit)) | (Overlay::Output(_), Some(Id::Output)) => true,
+        (_, Some(Id::Quit))
+        | (Overlay::Output(_), Some(Id::Output))
+        | (Overlay::Election { .. }, Some(Id::Election)) => true,
         (Overlay::Text { page, .. }, Some(id)) if page.opened_by() == id => true,
         (Overlay::Text { page: TextPage::Scenario, .. }, Some(Id::Scenarios)) if state.scenarios.is_running() => {
             scenario::stop(state);
@@ -191,6 +225,19 @@ fn in_text(state: &mut State, now: Duration, key: Key, mut text: Overlay) -> Vec
             let last = page.lines(state, now).len() - 1;
             let from = i64::try_from((*top).min(last)).unwrap_or(i64::MAX);
             *top = usize::try_from(from.saturating_add(rows).max(0)).unwrap_or(usize::MAX).min(last);
+            false
+        }
+        (Overlay::Election { top, .. }, Some(id)) if perform::rows(id).is_some() => {
+            let to = i64::try_from(*top).unwrap_or(i64::MAX).saturating_add(perform::rows(id).unwrap_or_default());
+            *top = usize::try_from(to.max(0)).unwrap_or(usize::MAX).min(ELECTION_LINES_MAX);
+            false
+        }
+        (Overlay::Election { back, top }, Some(Id::PreviousTab)) => {
+            (*back, *top) = ((*back + 1).min(state.elections.len().saturating_sub(1)), 0);
+            false
+        }
+        (Overlay::Election { back, top }, Some(Id::NextTab)) => {
+            (*back, *top) = (back.saturating_sub(1), 0);
             false
         }
         (Overlay::Output(printed), Some(id)) if perform::rows(id).is_some() => {
@@ -379,11 +426,17 @@ fn on_report(state: &mut State, now: Duration, report: Report) -> Vec<Effect> {
             let is_again = process.starts > 1;
             if let (Member::Node(_), Some(node)) = (member, state.nodes.get_mut(member.index())) {
                 node.sight.forget();
+                node.past.begin_life();
+                (node.diverged, node.forked) = (None, 0);
+                state.measured.digests.forget(NodeId(u16::try_from(member.index() + 1).unwrap_or(u16::MAX)));
                 effects.push(Effect::Redial { node: member.index() });
                 effects.extend(faults::begin_life(state, now, member.index()));
                 if state.tree.node == member.index() {
                     state.tree.begin_life();
                 }
+            }
+            if let (Member::Broker(_), Some(broker)) = (member, state.brokers.get_mut(member.index())) {
+                broker.sight = BrokerSight::default();
             }
             if is_again {
                 note(state, now, source, Level::Info, format!("started again, pid {pid}"));
@@ -422,7 +475,7 @@ fn on_report(state: &mut State, now: Duration, report: Report) -> Vec<Effect> {
     effects
 }
 
-fn on_status(state: &mut State, now: Duration, index: usize, status: Box<Status>) -> Vec<Effect> {
+fn on_status(state: &mut State, now: Duration, index: usize, status: Box<Status>, round_trip: Duration) -> Vec<Effect> {
     let Some(node) = state.nodes.get_mut(index) else { return Vec::new() };
     // An answer that was under way when the process ended speaks of nobody any more.
     if node.process.pid().is_none() {
@@ -434,7 +487,8 @@ fn on_status(state: &mut State, now: Duration, index: usize, status: Box<Status>
     let rates = node.sight.rates();
     let is_same = was.as_ref() == Some(&*status);
     let (applied, digest) = (status.applied_zxid, status.digest);
-    let turns = node.sight.take(now, status);
+    node.past.take(now, &status);
+    let turns = node.sight.take(now, status, round_trip);
     if !is_same || was_late || node.sight.rates() != rates {
         state.version += 1;
     }
@@ -443,11 +497,11 @@ fn on_status(state: &mut State, now: Duration, index: usize, status: Box<Status>
             note(state, now, Source::Member(member), level, text);
         }
     }
-    if let Some(evidence) = state.agreement.take(index, applied, digest) {
-        note(state, now, Source::Member(member), Level::Bad, evidence);
-    }
+    state.agreement.take(index, applied, digest);
+    measured::compare(state, now, index);
     let mut effects = if state.tree.node == index { state.tree.refresh(applied) } else { Vec::new() };
     effects.extend(output_again(state));
+    effects.extend(sessions::again(state, now, index));
     effects
 }
 
@@ -497,6 +551,7 @@ fn on_silent(state: &mut State, now: Duration, index: usize, reason: String) -> 
     if is_news {
         note(state, now, Source::Member(member), Level::Warning, text);
     }
+    measured::look(state, now);
     output_again(state).into_iter().collect()
 }
 

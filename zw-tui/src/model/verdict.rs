@@ -1,7 +1,9 @@
 //! Am I fine? One word, and why.
 
+use super::broker::Order;
+use super::replication::Divergence;
 use super::sight::Freshness;
-use super::{Desired, Node, Observed, State};
+use super::{Desired, Node, Observed, State, broker};
 use std::time::Duration;
 use zw_core::ids::{Epoch, NodeId, Zxid};
 use zw_core::limits::REQUEST_DEADLINE;
@@ -25,6 +27,8 @@ pub enum Word {
     NoQuorum,
     /// Two nodes lead in one epoch: a defect.
     Split,
+    /// Two nodes hold unlike trees at one zxid: a defect, or a damaged memory.
+    Diverged,
 }
 
 impl Word {
@@ -38,6 +42,7 @@ impl Word {
             Word::Unknown => "UNKNOWN",
             Word::NoQuorum => "NO QUORUM",
             Word::Split => "SPLIT?",
+            Word::Diverged => "DIVERGED",
         }
     }
 }
@@ -76,6 +81,8 @@ pub fn judge(state: &State, now: Duration) -> Verdict {
     let able = state.nodes.iter().filter(may_work).count();
     let word = if is_split {
         Word::Split
+    } else if state.nodes.iter().any(|node| node.diverged.is_some()) {
+        Word::Diverged
     } else if serving >= quorum {
         Word::Healthy
     } else if able < quorum {
@@ -134,15 +141,20 @@ fn reasons(state: &State, now: Duration, word: Word, committed: Zxid) -> Vec<Str
                 .push(format!("no leader with a quorum yet: writes wait for one, and are refused after {patience} s"));
         }
         Word::Unknown => reasons.push("too few nodes answer the console to say more".into()),
-        Word::Healthy | Word::Degraded => {}
+        // The nodes that differ say so below.
+        Word::Diverged | Word::Healthy | Word::Degraded => {}
     }
     reasons.append(&mut defects(state));
+    reasons.extend(state.nodes.iter().filter_map(difference));
     reasons.extend(state.nodes.iter().filter_map(|node| complaint(state, node, now, committed)));
     for lease in state.faults.active() {
         let time = lease.until.map_or_else(String::new, |_| format!(", {} more", lease.left(now)));
         reasons.push(format!("{} by you{time}: H heals all, U the newest", lease.trouble.words()));
     }
     for broker in &state.brokers {
+        if broker::order(state, broker, now) == Order::Differs {
+            reasons.push(format!("{} shows other events than a broker at the same one: a defect", broker.member));
+        }
         if let Some(failure) = broker.process.failure() {
             reasons.push(failure.words(broker.member));
             continue;
@@ -170,6 +182,21 @@ pub fn defects(state: &State) -> Vec<String> {
         defects.push(format!("{evidence}: a defect, keep the data and report it"));
     }
     defects
+}
+
+/// What a node holds that others do not, if it does.
+fn difference(node: &Node) -> Option<String> {
+    let name = node.member;
+    if let Some(Divergence { zxid, other }) = node.diverged {
+        return Some(format!(
+            "{name} DIVERGED: at {zxid} its tree is not that of n{other}, a defect or a damaged memory: = shows the \
+             difference; keep both data directories and report it"
+        ));
+    }
+    let (entries, they) = if node.forked == 1 { ("entry", "it") } else { ("entries", "them") };
+    (node.forked > 0).then(|| {
+        format!("{name} holds {} {entries} that the others went on without: it drops {they} when it joins", node.forked)
+    })
 }
 
 /// What is wrong with a node, if something is.

@@ -112,7 +112,7 @@ pub(super) fn word_role(word: Word) -> Role {
     match word {
         Word::Healthy => Role::Strong,
         Word::Degraded | Word::Electing | Word::Unknown => Role::Warning,
-        Word::NoQuorum | Word::Split => Role::Bad,
+        Word::NoQuorum | Word::Split | Word::Diverged => Role::Bad,
     }
 }
 

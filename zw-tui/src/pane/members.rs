@@ -1,15 +1,16 @@
 //! The nodes and the brokers.
 
 use super::canvas::{Canvas, Text, fit, fit_right};
-use super::open;
+use super::{open, spark::spark};
 use crate::layout::{Place, first_shown};
 use crate::member::Member;
-use crate::model::select::{self, Face, NodeLine, node_line};
+use crate::model::broker::{self, Order};
+use crate::model::select::{self, Face, NodeLine, TREND_CELLS, node_line, or_dash};
 use crate::model::sight::Freshness;
 use crate::model::sort::Sort;
 use crate::model::verdict::Verdict;
-use crate::model::{Pane, State};
-use crate::theme::Role;
+use crate::model::{Broker, Pane, State};
+use crate::theme::{Role, Theme};
 use ratatui::layout::Rect;
 use std::time::Duration;
 
@@ -20,19 +21,23 @@ struct Column {
     cell: fn(&NodeLine) -> &str,
 }
 
+/// The column that is drawn and not written.
+const TREND: &str = "trend 60 s";
 /// In the order of the screen.
-const COLUMNS: [Column; 8] = [
-    Column { head: "epoch", width: 5, cell: |line| &line.epoch },
+const COLUMNS: [Column; 10] = [
     Column { head: "zxid", width: 9, cell: |line| &line.zxid },
-    Column { head: "lag", width: 6, cell: |line| &line.lag },
+    Column { head: "lag", width: 5, cell: |line| &line.lag },
+    Column { head: "rtt", width: 5, cell: |line| &line.round_trip },
+    Column { head: "hb", width: 4, cell: |line| &line.heard },
     Column { head: "w/s", width: 5, cell: |line| &line.writes },
-    Column { head: "fsync", width: 6, cell: |line| &line.fsync },
-    Column { head: "znodes", width: 6, cell: |line| &line.znodes },
+    Column { head: "que", width: 4, cell: |line| &line.queue },
+    Column { head: "p99", width: 6, cell: |line| &line.commit },
+    Column { head: TREND, width: TREND_CELLS, cell: |_| "" },
     Column { head: "rss", width: 5, cell: |line| &line.memory },
-    Column { head: "pid", width: 7, cell: |line| &line.pid },
+    Column { head: "pid", width: 6, cell: |line| &line.pid },
 ];
-/// Which columns go first when there is no room.
-const DROPPED: [&str; 8] = ["rss", "znodes", "fsync", "w/s", "pid", "epoch", "lag", "zxid"];
+/// Which columns go first when there is no room. The words about a node never go.
+const DROPPED: [&str; 10] = ["pid", "rss", "que", "rtt", TREND, "p99", "w/s", "hb", "lag", "zxid"];
 /// Mark, id, glyph and word.
 const LEAD_WIDTH: usize = 2 + 3 + 2 + 8;
 /// The least that the words about a node get.
@@ -42,7 +47,7 @@ fn columns_for(width: usize) -> Vec<&'static Column> {
     let mut columns: Vec<&Column> = COLUMNS.iter().collect();
     let mut drops = DROPPED.iter();
     let is_too_wide = |columns: &[&Column]| {
-        LEAD_WIDTH + columns.iter().map(|column| column.width + 1).sum::<usize>() + 1 + STATE_WIDTH > width
+        LEAD_WIDTH + columns.iter().map(|column| column.width + 1).sum::<usize>() + 2 + STATE_WIDTH > width
     };
     while is_too_wide(&columns) {
         let Some(drop) = drops.next() else { break };
@@ -98,7 +103,11 @@ fn node_text(canvas: &Canvas<'_>, line: &NodeLine, name: &str, mark: &str, colum
     let is_old = is_gone || !matches!(line.freshness, Freshness::Fresh);
     for column in columns {
         let role = if is_old && column.head != "pid" { Role::Dim } else { Role::Text };
-        text.add(format!(" {}", fit_right((column.cell)(line), column.width, theme)), role);
+        let drawn = match column.head {
+            TREND => spark(&line.trend.0, line.trend.1, theme),
+            _ => fit_right((column.cell)(line), column.width, theme),
+        };
+        text.add(format!(" {drawn}"), role);
     }
     let left = usize::from(width).saturating_sub(text.width() + 2);
     let role = if line.is_bad { Role::Warning } else { Role::Text };
@@ -134,6 +143,20 @@ fn title_role(is_focused: bool) -> Role {
     if is_focused { Role::Focus } else { Role::Strong }
 }
 
+/// A column of a broker's numbers: its head and its width. Those in front are dropped first.
+const BROKER_COLUMNS: [(&str, usize); 5] = [("pid", 6), ("p99", 6), ("via", 4), ("events", 6), ("order", 7)];
+/// In the order of the screen.
+const BROKER_ORDER: [&str; 5] = ["via", "events", "order", "p99", "pid"];
+
+/// The columns that fit beside the name, each with its width.
+fn broker_columns(width: usize) -> Vec<(&'static str, usize)> {
+    let mut kept = &BROKER_COLUMNS[..];
+    while LEAD_WIDTH + kept.iter().map(|(_, width)| width + 1).sum::<usize>() > width && !kept.is_empty() {
+        kept = &kept[1..];
+    }
+    BROKER_ORDER.iter().filter_map(|head| kept.iter().find(|(other, _)| other == head)).copied().collect()
+}
+
 pub(super) fn brokers(canvas: &mut Canvas<'_>, state: &State, now: Duration, place: Place) {
     let is_focused = state.focus() == Pane::Brokers;
     let up = state.brokers.iter().filter(|broker| select::broker_face(&broker.process) == Face::Up).count();
@@ -141,29 +164,81 @@ pub(super) fn brokers(canvas: &mut Canvas<'_>, state: &State, now: Duration, pla
     if !place.is_framed {
         return strip(canvas, state, place.area, is_focused);
     }
-    let mut inner = open(canvas, state, Pane::Brokers, place, &format!("{up}/{total}"), &marks(state, false));
-    canvas.line(inner, 0, &Text::of("     state        pid", Role::Dim));
+    let registered = or_dash(broker::registered(state, now)).replace('-', "?");
+    let mut right = Text::of(format!(" registered {registered}/{total} "), Role::Dim);
+    right.append(marks(state, false));
+    let mut inner = open(canvas, state, Pane::Brokers, place, &format!("{up}/{total}"), &right);
+    let columns = broker_columns(usize::from(inner.width));
+    let mut head = fit("     state", LEAD_WIDTH, canvas.theme);
+    for (name, width) in &columns {
+        head.push_str(&format!(" {}", fit_right(name, *width, canvas.theme)));
+    }
+    canvas.line(inner, 0, &Text::of(head, Role::Dim));
     inner = Rect { y: inner.y + 1, height: inner.height.saturating_sub(1), ..inner };
     let first = first_shown(state.broker, total, usize::from(inner.height));
     for (row, (index, broker)) in (0..inner.height).zip(state.brokers.iter().enumerate().skip(first)) {
-        let theme = canvas.theme;
         let face = select::broker_face(&broker.process);
-        let is_selected = index == state.broker;
-        let mark = mark(state, broker.member, is_selected && is_focused);
-        let mut text = Text::of(mark, Role::Strong);
-        text.add(fit(&broker.member.to_string(), 3, theme), Role::Strong);
-        text.add(format!("{} {}", theme.glyph(face), fit(face.word(), 8, theme)), Role::Face(face));
-        text.add(fit_right(&select::pid(&broker.process), 7, theme), Role::Text);
-        let (words, is_bad) =
-            select::process_words(&broker.process, now).unwrap_or_else(|| (broker.address.clone(), false));
-        let left = usize::from(inner.width).saturating_sub(text.width() + 2);
-        text.add("  ", Role::Text);
-        text.add(fit(&words, left, theme).trim_end(), if is_bad { Role::Warning } else { Role::Text });
+        let is_selected = index == state.broker && is_focused;
+        let mut text = Text::of(mark(state, broker.member, is_selected), Role::Strong);
+        text.add(fit(&broker.member.to_string(), 3, canvas.theme), Role::Strong);
+        text.add(format!("{} {}", canvas.theme.glyph(face), fit(face.word(), 8, canvas.theme)), Role::Face(face));
+        text.append(broker_text(
+            canvas.theme,
+            state,
+            broker,
+            now,
+            &columns,
+            usize::from(inner.width) - LEAD_WIDTH.min(usize::from(inner.width)),
+        ));
         canvas.line(inner, row, &text);
-        if is_selected && is_focused {
+        if is_selected {
             canvas.mark(inner, row, Role::Selected);
         }
     }
+}
+
+/// The numbers of a broker that runs; of one that does not, its pid and what is with it.
+fn broker_text(
+    theme: &Theme,
+    state: &State,
+    broker: &Broker,
+    now: Duration,
+    columns: &[(&'static str, usize)],
+    width: usize,
+) -> Text {
+    if let Some((words, is_bad)) = select::process_words(&broker.process, now) {
+        let text = Text::of(format!(" {}  ", fit_right(&select::pid(&broker.process), 6, theme)), Role::Text);
+        let left = width.saturating_sub(text.width());
+        return text.with(fit(&words, left, theme).trim_end(), if is_bad { Role::Warning } else { Role::Text });
+    }
+    let status = broker.current(now);
+    let known = |value: Option<String>| value.unwrap_or_else(|| "?".into());
+    let mut text = Text::new();
+    for (head, width) in columns {
+        let (cell, role) = match *head {
+            "via" => match status {
+                // Its events are its own file's.
+                Some(status) if !status.in_touch => ("none".into(), Role::Warning),
+                status => (known(status.and_then(|status| Some(broker::via(state, status)?.to_string()))), Role::Text),
+            },
+            "events" => (known(status.map(|status| select::short(status.events))), Role::Text),
+            "p99" => (known(status.map(|status| select::percentile(status.order_p99_us))), Role::Text),
+            "order" => match broker::order(state, broker, now) {
+                Order::Same => ("ok".into(), Role::Text),
+                Order::Differs => ("DIFFERS".into(), Role::Bad),
+                Order::Alone => ("-".into(), Role::Dim),
+                Order::Unknown => ("?".into(), Role::Text),
+            },
+            _ => (select::pid(&broker.process), Role::Text),
+        };
+        text.add(" ", Role::Text);
+        let blanks = width.saturating_sub(cell.chars().count());
+        text.add(" ".repeat(blanks), Role::Text);
+        text.add(cell, role);
+    }
+    text.add("  ", Role::Text);
+    let left = width.saturating_sub(text.width());
+    text.with(if left >= broker.address.len() { broker.address.as_str() } else { "" }, Role::Dim)
 }
 
 /// All brokers in one row; from a later one on if else the selected one would not be seen.

@@ -2,13 +2,19 @@
 //!
 //! Invariant: at any size, down to one cell, drawing neither fails nor leaves the buffer, and the verdict is on it.
 
+mod arrows;
 pub mod canvas;
 mod composer;
 mod confirm;
+mod election;
 mod events;
+mod flow;
 mod head;
 mod members;
+mod metrics;
 mod overlay;
+mod replication;
+mod spark;
 mod timeline;
 mod tiny;
 mod tree;
@@ -51,10 +57,10 @@ pub fn draw(state: &State, theme: &Theme, now: Duration, buffer: &mut Buffer) {
             Pane::Brokers => members::brokers(&mut canvas, state, now, place),
             Pane::Tree => tree::draw(&mut canvas, state, now, place),
             Pane::Events => events::draw(&mut canvas, state, place),
+            Pane::Flow => flow::draw(&mut canvas, state, now, place),
             Pane::Timeline => timeline::draw(&mut canvas, state, now, place),
-            Pane::Flow | Pane::Metrics | Pane::Replication => {
-                open(&mut canvas, state, pane, place, "", &Text::new());
-            }
+            Pane::Metrics => metrics::draw(&mut canvas, state, now, place),
+            Pane::Replication => replication::draw(&mut canvas, state, &verdict, now, place),
         }
     }
     head::prompt(&mut canvas, state, now, layout.prompt, layout.body);

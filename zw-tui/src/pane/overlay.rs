@@ -34,6 +34,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, state: &State, now: Duration, overla
         Overlay::Text { page, top } => text(canvas, state, now, *page, *top, body),
         Overlay::Output(printed) => output(canvas, state, printed, body),
         Overlay::Confirm(asked) => confirm::draw(canvas, asked, body),
+        Overlay::Election { back, top } => super::election::draw(canvas, state, now, *back, *top, body),
         // Drawn in the prompt's row.
         Overlay::Command { .. } => {}
     }

@@ -393,7 +393,7 @@ impl Runner {
             verdict,
             longest_gap: load.map(|load| load.longest_gap).or_else(|| feed.map(|feed| feed.longest_gap)),
             took: self.took,
-            checked: load.map_or(0, |load| load.checked) + events + compared,
+            checked: load.map_or(0, |load| load.checked) + events + compared + self.values.len() as u64,
             violations: load.map_or(0, |load| load.violations) + differing,
             note: lines::note(load, feed),
         }

@@ -1,0 +1,142 @@
+//! Why leaders were lost, as far as it is our doing or known from their processes; and what the traces' news mean for the
+//! person.
+
+use super::acts::say;
+use super::collector::Portion;
+use super::election::Election;
+use super::select::Face;
+use super::{Desired, Observed, State, faults, flow};
+use crate::supervisor::Asked;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::time::Duration;
+use zw_core::ids::Epoch;
+
+/// Causes that are remembered.
+const CAUSES_MAX: usize = 2 * super::election::ELECTIONS_MAX;
+
+/// Why leaders were lost, by the leader (counted from 0) and its epoch.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Causes {
+    known: BTreeMap<(Epoch, usize), Cause>,
+    /// The newest election that the person was told of.
+    told: Option<Epoch>,
+    /// A time of the console and the nodes' clock then.
+    clock: Option<(Duration, u64)>,
+}
+
+/// Why a leader was lost.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cause {
+    /// In words.
+    pub words: String,
+    /// What the leader was from then on.
+    pub face: Face,
+    /// When that was, on the nodes' clock; within the time that a message takes to the screen.
+    pub at: Option<u64>,
+}
+
+impl Causes {
+    /// Why the leader before an election was lost, if that is known.
+    #[must_use]
+    pub fn of(&self, election: &Election) -> Option<&Cause> {
+        let (leader, epoch) = election.before?;
+        self.known.get(&(epoch, leader))
+    }
+
+    /// The time of the console at a time of the nodes.
+    #[must_use]
+    pub fn console_time(&self, ns: u64) -> Option<Duration> {
+        let (at, now_ns) = self.clock?;
+        (at + Duration::from_nanos(ns.saturating_sub(now_ns)))
+            .checked_sub(Duration::from_nanos(now_ns.saturating_sub(ns)))
+    }
+
+    fn nodes_time(&self, at: Duration) -> Option<u64> {
+        let (then, now_ns) = self.clock?;
+        let since = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        now_ns.checked_add(since(at.saturating_sub(then)))?.checked_sub(since(then.saturating_sub(at)))
+    }
+}
+
+/// Takes what the traces told.
+pub fn on_trace(state: &mut State, now: Duration, mut portion: Portion) {
+    state.causes.clock = Some((now, portion.now_ns));
+    let is_news = state.elections.take(std::mem::take(&mut portion.rare));
+    find_cause(state, now);
+    if is_news {
+        state.version += 1;
+        tell(state, now);
+    }
+    flow::take(state, now, portion);
+}
+
+/// Looks for the cause of the newest election, until one is found.
+fn find_cause(state: &mut State, now: Duration) {
+    let Some((election, before)) = state.elections.back(0).and_then(|newest| Some((newest, newest.before?))) else {
+        return;
+    };
+    let (leader, epoch) = before;
+    if state.causes.known.contains_key(&(epoch, leader)) {
+        return;
+    }
+    // Long after it everything may have another cause.
+    let is_recent = state.causes.console_time(election.until()).is_none_or(|at| at + Duration::from_secs(3) >= now);
+    let Some(node) = state.nodes.get(leader).filter(|_| is_recent) else { return };
+    let (process, name) = (&node.process, node.member);
+    let since = process.desired_since;
+    let cut = state.faults.active().iter().rev().find(|lease| lease.concerns(leader));
+    let (words, face, at) = match &process.observed {
+        Observed::Exited(exit, Asked::Nothing) => (format!("{name} ended: {exit} (not you)"), Face::Down, None),
+        Observed::Exited(_, Asked::Stop) => (format!("{name} was stopped by you"), Face::Down, None),
+        Observed::Exited(..) => (format!("{name} was killed by you"), Face::Down, Some(since)),
+        _ if process.desired == Desired::Paused => (format!("{name} was paused by you"), Face::Paused, Some(since)),
+        _ => match cut {
+            Some(lease) => (format!("you: {}", lease.trouble.words()), Face::Cut, Some(lease.since)),
+            None => return,
+        },
+    };
+    let at = at.and_then(|at| state.causes.nodes_time(at));
+    if state.causes.known.len() == CAUSES_MAX {
+        state.causes.known.pop_first();
+    }
+    state.causes.known.insert((epoch, leader), Cause { words, face, at });
+    state.version += 1;
+}
+
+/// Offers the view of an election that is over. A message that waits for the person stays.
+fn tell(state: &mut State, now: Duration) {
+    let Some(election) = state.elections.back(0).filter(|election| election.before.is_some()) else { return };
+    let (Some(epoch), Some(took), Some((_, winner))) = (election.epoch(), election.took(), election.won) else {
+        return;
+    };
+    if state.causes.told >= Some(epoch) {
+        return;
+    }
+    let text = format!("n{} leads epoch {epoch}, {} after the loss: e shows the election", winner + 1, time(took));
+    state.causes.told = Some(epoch);
+    if state.toast.as_ref().is_none_or(|toast| toast.until.is_some()) {
+        say(state, now, text, true);
+    }
+}
+
+/// A time as a person reads it.
+#[must_use]
+pub fn time(ns: u64) -> String {
+    match ns {
+        0..1_000_000 => format!("{}us", ns / 1_000),
+        1_000_000..100_000_000 => format!("{}.{}ms", ns / 1_000_000, ns % 1_000_000 / 100_000),
+        100_000_000..10_000_000_000 => format!("{}ms", ns / 1_000_000),
+        _ => format!("{}s", ns / 1_000_000_000),
+    }
+}
+
+impl faults::Lease {
+    /// Whether it cuts links of a node.
+    fn concerns(&self, node: usize) -> bool {
+        match &self.trouble {
+            faults::Trouble::Cut(links) => links.from.contains(&node) || links.to.contains(&node),
+            faults::Trouble::Slow(..) | faults::Trouble::SlowDisk(..) => false,
+        }
+    }
+}

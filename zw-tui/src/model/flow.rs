@@ -1,0 +1,284 @@
+//! The view of one write's messages: which write is shown, for how long, and what became of messages that did not arrive.
+//!
+//! Invariants:
+//! - One write is shown at a time; the next one takes its place only when it has been seen for long enough.
+//! - Nothing is said of a message but what the nodes told of it and what we know of its receiver.
+
+use super::collector::Portion;
+use super::transaction::{Lane, Row, Transaction};
+use super::{Desired, State};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+/// A write stays for at least so long, whatever comes.
+pub const SHOW_TIME: Duration = Duration::from_millis(1_200);
+/// A write that took long itself is shown faster, so that it takes no more than this.
+pub const PLAY_TIME_MAX: Duration = Duration::from_secs(4);
+/// The same if the person wants it slower than at the start.
+const PLAY_TIME_MAX_SLOW: Duration = Duration::from_secs(20);
+/// How much slower than it was a write is shown, from real time on.
+pub const LENSES: [u32; 8] = [1, 10, 50, 100, 200, 500, 1_000, 5_000];
+/// The lens at the start: a write of 6 ms takes 1.2 s.
+const LENS_AT_START: usize = 4;
+/// Times from commit to apply that are remembered.
+const SAMPLES_MAX: usize = 200;
+/// Shown writes that are remembered: more than are followed at a time.
+const SEEN_MAX: usize = 2 * super::collector::TRACKED_MAX;
+/// With fewer of them there is no percentile.
+const SAMPLES_MIN: usize = 20;
+
+/// What moves on the screen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
+pub enum Motion {
+    /// Nothing; a write appears when it has ended.
+    Off,
+    /// Nothing; a write's messages appear at once, with their times.
+    #[default]
+    Reduced,
+    /// A write's messages travel, as much slower as the lens says.
+    Full,
+}
+
+/// The view.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Flow {
+    /// What moves.
+    pub motion: Motion,
+    /// The write that is shown.
+    pub shown: Option<Shown>,
+    next: Option<Transaction>,
+    /// Origin, tag and time of those that were shown: none is shown again for being better known.
+    seen: VecDeque<(usize, u64, u64)>,
+    lens: usize,
+    /// Entries that the most advanced node has applied since the console looks.
+    entries: u64,
+    /// That number when the shown write was put up.
+    entries_then: u64,
+    /// Events that were lost on the way.
+    pub dropped: u64,
+    commit_to_apply: VecDeque<u64>,
+}
+
+/// The write that is shown.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Shown {
+    /// What the nodes told.
+    pub transaction: Transaction,
+    /// Since when.
+    pub since: Duration,
+    /// Writes of the ensemble since the one that was shown before, this one among them.
+    pub among: u64,
+    /// Why nodes did not get what was sent to them.
+    pub hindered: BTreeMap<usize, Hindrance>,
+}
+
+/// Why a node does not get what is sent to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Hindrance {
+    /// It is stopped; it will get it when it goes on.
+    Paused,
+    /// A link is cut; it will get it when that heals.
+    Cut,
+    /// It does not run.
+    Down,
+}
+
+impl Default for Flow {
+    fn default() -> Flow {
+        Flow {
+            motion: Motion::default(),
+            shown: None,
+            next: None,
+            seen: VecDeque::new(),
+            lens: LENS_AT_START,
+            entries: 0,
+            entries_then: 0,
+            dropped: 0,
+            commit_to_apply: VecDeque::new(),
+        }
+    }
+}
+
+impl Shown {
+    /// What became of a message that its receiver did not tell of; none if it may still be on its way.
+    #[must_use]
+    pub fn hindrance(&self, row: &Row) -> Option<Hindrance> {
+        let of = |lane: Lane| match lane {
+            Lane::Node(node) => self.hindered.get(&node).copied(),
+            Lane::Client => None,
+        };
+        if row.received.is_some() { None } else { of(row.to).or_else(|| of(row.from)) }
+    }
+}
+
+impl Flow {
+    /// How much slower than it was the write is shown.
+    #[must_use]
+    pub fn lens(&self) -> u32 {
+        LENSES[self.lens]
+    }
+
+    /// Slower by so many steps, or faster if negative.
+    pub fn slow_down(&mut self, steps: i8) {
+        let lens = self.lens.saturating_add_signed(isize::from(steps));
+        self.lens = lens.min(LENSES.len() - 1);
+    }
+
+    /// As fast as it was.
+    pub fn real_time(&mut self) {
+        self.lens = 0;
+    }
+
+    /// How far into the shown write the screen is; none if all of it is shown.
+    #[must_use]
+    pub fn elapsed_ns(&self, now: Duration) -> Option<u64> {
+        let shown = self.shown.as_ref().filter(|_| self.motion == Motion::Full)?;
+        let passed = now.saturating_sub(shown.since);
+        let whole = shown.transaction.until() - shown.transaction.began;
+        let elapsed = u128::from(whole) * passed.as_nanos() / self.play_time(whole).as_nanos().max(1);
+        u64::try_from(elapsed).ok().filter(|elapsed| *elapsed < whole)
+    }
+
+    /// How long a write of so many nanoseconds is on its way on the screen.
+    fn play_time(&self, whole: u64) -> Duration {
+        let most = if self.lens > LENS_AT_START { PLAY_TIME_MAX_SLOW } else { PLAY_TIME_MAX };
+        Duration::from_nanos(whole.saturating_mul(self.lens().into())).min(most)
+    }
+
+    /// By how much the shown write is slower than it was, at most as the lens says; below one it is faster.
+    #[must_use]
+    pub fn slowness(&self) -> Option<f64> {
+        let shown = &self.shown.as_ref()?.transaction;
+        let whole = (shown.until() - shown.began).max(1);
+        Some(self.play_time(whole).as_secs_f64() / Duration::from_nanos(whole).as_secs_f64())
+    }
+
+    /// When the next write takes the place of the shown one, if one waits.
+    #[must_use]
+    pub fn change_at(&self) -> Option<Duration> {
+        let shown = self.shown.as_ref().filter(|_| self.next.is_some())?;
+        let whole = self.play_time(shown.transaction.until() - shown.transaction.began);
+        let whole = if self.motion == Motion::Full { whole } else { Duration::ZERO };
+        Some(shown.since + whole.max(SHOW_TIME))
+    }
+
+    /// The 99th percentile of the times from commit to apply, if enough are known.
+    #[must_use]
+    pub fn commit_to_apply_p99(&self) -> Option<Duration> {
+        let mut samples: Vec<u64> = self.commit_to_apply.iter().copied().collect();
+        samples.sort_unstable();
+        let place = (samples.len() * 99 / 100).min(samples.len().saturating_sub(1));
+        samples.get(place).filter(|_| samples.len() >= SAMPLES_MIN).map(|ns| Duration::from_nanos(*ns))
+    }
+
+    fn put_up(&mut self, now: Duration, transaction: Transaction) {
+        if let Some(ns) = transaction.commit_to_apply() {
+            if self.commit_to_apply.len() == SAMPLES_MAX {
+                self.commit_to_apply.pop_front();
+            }
+            self.commit_to_apply.push_back(ns);
+        }
+        if self.seen.len() == SEEN_MAX {
+            self.seen.pop_front();
+        }
+        self.seen.push_back(name_of(&transaction));
+        let among = (self.entries - self.entries_then).max(1);
+        self.entries_then = self.entries;
+        self.shown = Some(Shown { transaction, since: now, among, hindered: BTreeMap::new() });
+    }
+}
+
+fn name_of(transaction: &Transaction) -> (usize, u64, u64) {
+    (transaction.origin, transaction.tag, transaction.began)
+}
+
+fn is_same(one: &Transaction, other: &Transaction) -> bool {
+    name_of(one) == name_of(other)
+}
+
+/// Whether a write is rather shown than another: one that failed, waits, was hindered or forwarded.
+fn weight(transaction: &Transaction, nodes: usize) -> u8 {
+    let has_failed = transaction.ended.as_ref().is_none_or(|(_, why)| !why.is_empty());
+    let is_incomplete = transaction.acks.len() + 1 < nodes;
+    let is_forwarded = transaction.forward.sent.is_some();
+    u8::from(has_failed) * 4 + u8::from(is_incomplete) * 2 + u8::from(is_forwarded)
+}
+
+/// Takes what the traces told.
+pub fn take(state: &mut State, now: Duration, portion: Portion) {
+    let nodes = state.nodes.len();
+    let flow = &mut state.flow;
+    let entries = portion.applied.iter().copied().max().unwrap_or(0);
+    // Later losses show with the next write.
+    let mut is_changed = flow.dropped == 0 && portion.dropped > 0;
+    (flow.entries, flow.dropped) = (entries, portion.dropped);
+    for transaction in portion.writes {
+        if let Some(shown) = flow.shown.as_mut().filter(|shown| is_same(&shown.transaction, &transaction)) {
+            shown.transaction = transaction;
+            is_changed = true;
+        } else if flow.motion == Motion::Off && transaction.ended.is_none() {
+            // It is shown when it has ended.
+        } else if flow
+            .next
+            .as_ref()
+            .is_none_or(|next| is_same(next, &transaction) || weight(&transaction, nodes) >= weight(next, nodes))
+        {
+            if !flow.seen.contains(&name_of(&transaction)) {
+                flow.next = Some(transaction);
+            }
+        }
+    }
+    is_changed |= advance(state, now);
+    is_changed |= hinder(state);
+    if is_changed {
+        state.version += 1;
+    }
+}
+
+/// Whether the next write waits and its time has come.
+#[must_use]
+pub fn is_due(state: &State, now: Duration) -> bool {
+    state.flow.change_at().is_some_and(|at| at <= now)
+}
+
+/// Puts the next write up if it is time; whether it was.
+pub fn advance(state: &mut State, now: Duration) -> bool {
+    let flow = &mut state.flow;
+    let is_due = flow.shown.is_none() || flow.change_at().is_some_and(|at| at <= now);
+    let Some(next) = flow.next.take_if(|_| is_due) else { return false };
+    flow.put_up(now, next);
+    hinder(state);
+    state.version += 1;
+    true
+}
+
+/// Notes why messages of the shown write did not arrive, as far as it is our doing or known from the processes. What was
+/// noted stays, though it may be healed by now: the message was hindered then.
+fn hinder(state: &mut State) -> bool {
+    let nodes = state.nodes.len();
+    let Some(shown) = &state.flow.shown else { return false };
+    let rows = shown.transaction.rows(nodes);
+    let mut found = Vec::new();
+    for row in rows.iter().filter(|row| row.received.is_none()) {
+        let (Lane::Node(from), Lane::Node(to)) = (row.from, row.to) else { continue };
+        for node in [to, from] {
+            let Some(process) = state.nodes.get(node).map(|node| &node.process) else { continue };
+            if process.pid().is_none() {
+                found.push((node, Hindrance::Down));
+            } else if process.desired == Desired::Paused {
+                found.push((node, Hindrance::Paused));
+            }
+        }
+        if state.faults.is_cut(from, to) {
+            let follower = if shown.transaction.leader == Some(to) { from } else { to };
+            found.push((follower, Hindrance::Cut));
+        }
+    }
+    let Some(shown) = &mut state.flow.shown else { return false };
+    let before = shown.hindered.len();
+    for (node, hindrance) in found {
+        shown.hindered.entry(node).or_insert(hindrance);
+    }
+    shown.hindered.len() != before
+}
