@@ -1,29 +1,32 @@
 //! Puts the console together and takes it apart again, whatever happens between.
 
+use crate::about;
 use crate::cluster::Cluster;
-use crate::ending::Ending;
-use crate::headless;
+use crate::ending::{Ending, Place};
+use crate::headless::{self, Hands};
 use crate::headless_run;
 use crate::launch::{DataDirectory, Launch};
+use crate::log_file::LogFile;
+use crate::member::Member;
 use crate::model::message::Msg;
-use crate::model::overlay::Overlay;
+use crate::model::overlay::{Overlay, Toast};
+use crate::model::permission::Permission;
 use crate::model::session::Session;
 use crate::model::text::TextPage;
 use crate::model::{State, scenario};
-use crate::options::{LookOptions, Options, RunOptions};
+use crate::options::{Attach, Common, LookOptions, Options, RunOptions};
+use crate::paths::Paths;
 use crate::preflight;
 use crate::recording::Recorder;
 use crate::run::{Console, World};
-use crate::supervisor::{RunFile, Supervisor};
+use crate::settings::Settings;
+use crate::supervisor::{RunFile, RunFileError, Supervisor};
 use crate::term::capabilities::Environment;
-use crate::term::clipboard::Clipboard;
 use crate::term::signals::{Signal, Signals};
 use crate::term::{guard, hangup, panic};
-use crate::theme::Theme;
-use std::fs::File;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Mutex;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc::error::TrySendError;
@@ -43,25 +46,67 @@ const SIGNALS_MAX: usize = 16;
 /// Threads of the tasks that talk to the nodes.
 const WORKERS: usize = 2;
 
-/// Runs the console, or scenarios in it; gives the exit code.
+/// Which ensemble is shown.
+#[derive(Clone, Copy, Debug)]
+pub enum Ensemble<'o> {
+    /// One that is started here.
+    Local(&'o Options),
+    /// One that is started here for scenarios.
+    Scenarios(&'o RunOptions),
+    /// One that runs already.
+    Attached(&'o Attach),
+}
+
+impl<'o> Ensemble<'o> {
+    fn common(self) -> &'o Common {
+        match self {
+            Ensemble::Local(options) => &options.common,
+            Ensemble::Scenarios(run) => &run.options.common,
+            Ensemble::Attached(attach) => &attach.common,
+        }
+    }
+
+    fn check(self) -> Result<(), String> {
+        self.common().look.check()?;
+        match self {
+            Ensemble::Local(options) => options.check(),
+            Ensemble::Scenarios(run) => run.options.check(),
+            Ensemble::Attached(attach) => attach.addresses().map(|_| ()),
+        }
+    }
+}
+
+/// Runs the console; gives the exit code.
 #[must_use]
-pub fn run(options: &Options, scenarios: Option<&RunOptions>) -> u8 {
-    if let Err(reason) = options.check() {
+pub fn run(ensemble: Ensemble<'_>) -> u8 {
+    if let Err(reason) = ensemble.check() {
         guard::say(&format!("zw-tui: {reason}"));
         return ERROR_CODE;
     }
-    if let Some(Err(reason)) = scenarios.map(|run| run.check(has_test_hooks())) {
+    if let Ensemble::Scenarios(run) = ensemble
+        && let Err(reason) = run.check(has_test_hooks())
+    {
         guard::say(&format!("zw-tui: {reason}"));
         return USAGE_CODE;
     }
-    if !options.headless && !guard::is_terminal() {
+    let environment = Environment::of_process();
+    let has_screen = ensemble.common().has_screen();
+    if has_screen && !guard::is_terminal() {
         guard::say(
-            "zw-tui: the screen needs a terminal on stdin and stdout; without one use --headless or \
+            "zw-tui: the screen needs a terminal on stdin and stdout; without one use --headless, --linear or \
              scripts/deployment.sh",
         );
         return USAGE_CODE;
     }
-    match start(options, scenarios) {
+    if has_screen && !environment.has_screen() {
+        let term = environment.term.as_deref().unwrap_or("not set");
+        guard::say(&format!(
+            "zw-tui: TERM is {term}: such a terminal has no screen to draw on. Use --linear, which prints lines and \
+             takes commands, or set TERM to what the terminal is"
+        ));
+        return USAGE_CODE;
+    }
+    match start(ensemble) {
         Ok(code) => code,
         Err(reason) => {
             guard::restore_all();
@@ -71,7 +116,7 @@ pub fn run(options: &Options, scenarios: Option<&RunOptions>) -> u8 {
     }
 }
 
-/// What both kinds of console need.
+/// What all kinds of console need.
 struct Parts {
     state: State,
     supervisor: Supervisor,
@@ -81,8 +126,6 @@ struct Parts {
     signals: Receiver<Signal>,
     ending: Ending,
     children: usize,
-    /// The data directory.
-    directory: PathBuf,
     /// Runs the tasks as long as it lives.
     workers: Runtime,
 }
@@ -92,75 +135,168 @@ fn has_test_hooks() -> bool {
     std::env::var_os("ZW_TEST_HOOKS").is_some_and(|value| value == "1")
 }
 
-fn start(options: &Options, scenarios: Option<&RunOptions>) -> Result<u8, String> {
+fn start(ensemble: Ensemble<'_>) -> Result<u8, String> {
     panic::install().map_err(|error| format!("cannot install the panic hook: {error}"))?;
+    let common = ensemble.common();
+    let look = Look::of(&common.look);
+    let Look { settings, environment, paths } = &look;
+    let mut parts = match ensemble {
+        Ensemble::Local(options) => local(options, settings, environment, paths, false)?,
+        Ensemble::Scenarios(run) => local(&run.options, settings, environment, paths, true)?,
+        Ensemble::Attached(attach) => attached(attach, settings, environment, paths)?,
+    };
+    parts.state.mouse = settings.mouse;
+    parts.state.flow.motion = settings.motion;
+    parts.state.theme = settings.theme.name;
+    parts.state.keymap = settings.keymap.clone();
+    // A row of the feed is short; this one is told in full, until a key.
+    parts.state.toast = settings.complaints.first().map(|complaint| {
+        let more = if settings.complaints.len() > 1 { "; :info shows all" } else { "" };
+        Toast { text: format!("{complaint}{more}"), until: None }
+    });
+    parts.state.has_test_hooks = has_test_hooks();
+    if let Ensemble::Scenarios(run) = ensemble {
+        parts.state.scenarios.seed = run.seed;
+        scenario::begin(&mut parts.state, &run.name)?;
+        parts.state.overlay = Some(Overlay::Text { page: TextPage::Scenario, top: 0 });
+        if common.headless {
+            return Ok(run_without_screen(parts, run));
+        }
+    }
+    if common.has_screen() { with_screen(look, parts) } else { without_screen(common.linear, parts) }
+}
+
+/// An ensemble of one's own.
+fn local(
+    options: &Options,
+    settings: &Settings,
+    environment: &Environment,
+    paths: &Paths,
+    has_scenarios: bool,
+) -> Result<Parts, String> {
     let data = DataDirectory::choose(options.data.as_deref()).map_err(|error| match &options.data {
         Some(path) => format!("cannot make the data directory {}: {error}; give another with --data", path.display()),
         None => format!("cannot make a temporary directory: {error}; give one with --data"),
     })?;
-    let mut parts = match assemble(options, data.clone(), scenarios.is_some()) {
-        Ok(parts) => parts,
-        Err(reason) => {
-            data.clean_up();
-            return Err(reason);
-        }
-    };
-    parts.state.has_test_hooks = has_test_hooks();
-    if let Some(run) = scenarios {
-        parts.state.scenarios.seed = run.seed;
-        scenario::begin(&mut parts.state, &run.name)?;
-        parts.state.overlay = Some(Overlay::Text { page: TextPage::Scenario, top: 0 });
-    }
-    match (options.headless, scenarios) {
-        (true, Some(run)) => Ok(run_without_screen(parts, run)),
-        (true, None) => Ok(without_screen(parts)),
-        (false, _) => with_screen(options, parts),
-    }
+    let assembled = assemble_local(options, settings, environment, paths, data.clone(), has_scenarios);
+    assembled.inspect_err(|_| data.clean_up())
 }
 
-fn assemble(options: &Options, data: DataDirectory, has_scenarios: bool) -> Result<Parts, String> {
-    let (run_file, left) = RunFile::take(&data.path).map_err(|error| error.to_string())?;
-    let log = options.log.clone().unwrap_or_else(|| data.path.join("console.log"));
-    start_log(&log)
-        .map_err(|error| format!("cannot write the log {}: {error}; give another with --log", log.display()))?;
+fn assemble_local(
+    options: &Options,
+    settings: &Settings,
+    environment: &Environment,
+    paths: &Paths,
+    data: DataDirectory,
+    has_scenarios: bool,
+) -> Result<Parts, String> {
+    let (run_file, left) = RunFile::take(&data.path).map_err(|error| instead_of(error, &data.path))?;
+    let log = options.common.log.clone().unwrap_or_else(|| data.path.join("console.log"));
+    start_log(&log, &settings.log)?;
     let launch = Launch::new(options, data.clone());
     preflight::check(&launch).map_err(|error| error.to_string())?;
     let children = launch.plans.len();
     let (sender, messages) = channel(MESSAGES_MAX);
+    let supervisor = Supervisor::start(run_file, launch.plans, reporter(&sender)).map_err(|error| error.to_string())?;
+    if !left.is_empty() {
+        let note = format!("ended what an earlier console left behind: {}", left.join(", "));
+        let _ = sender.try_send(Msg::Note(note));
+    }
+    let mut state = State::new(launch.nodes, launch.brokers);
+    if options.read_only {
+        state.permission = Permission::READ_ONLY;
+    }
+    let kept = if data.is_temporary { " (removed at the end)" } else { "" };
+    let directory = format!("{}{kept}", data.path.display());
+    state.about = about::gather(settings, environment, paths, Some(&log), Some(directory));
+    let place = Place::Data(data);
+    connect(state, supervisor, place, children, (sender, messages), &options.common, has_scenarios)
+}
+
+/// Why the directory cannot be had; who only wants to look can look at what runs there.
+fn instead_of(error: RunFileError, directory: &Path) -> String {
+    let first = directory.join(Member::Node(1).to_string());
+    match (&error, zw_node::wal::owner(&first)) {
+        (RunFileError::InUse { .. }, Some(owner)) => {
+            format!("{error}. To look at what runs there: zw-tui attach {}", owner.ensemble)
+        }
+        _ => error.to_string(),
+    }
+}
+
+/// An ensemble that runs already.
+fn attached(attach: &Attach, settings: &Settings, environment: &Environment, paths: &Paths) -> Result<Parts, String> {
+    let addresses = attach.addresses()?;
+    let (sender, messages) = channel(MESSAGES_MAX);
+    let log = attach.common.log.clone().unwrap_or_else(|| paths.log());
+    let begun = log.parent().map_or(Ok(()), std::fs::create_dir_all).map_err(|error| error.to_string());
+    let log = match begun.and_then(|()| start_log(&log, &settings.log)) {
+        Ok(()) => Some(log),
+        Err(reason) if attach.common.log.is_some() => return Err(reason),
+        // Nobody asked for it, and looking needs none.
+        Err(reason) => {
+            let _ = sender.try_send(Msg::Note(format!("no log is written: {reason}")));
+            None
+        }
+    };
+    let supervisor = Supervisor::start(None, Vec::new(), reporter(&sender)).map_err(|error| error.to_string())?;
+    let permission = Permission { is_attached: true, writes: attach.allow_writes, faults: attach.allow_faults };
+    let mut state = State::attached(addresses.clone(), permission);
+    state.about = about::gather(settings, environment, paths, log.as_deref(), None);
+    let place = Place::Elsewhere(addresses.join(","));
+    connect(state, supervisor, place, 0, (sender, messages), &attach.common, false)
+}
+
+/// What the supervisor's thread tells its changes to.
+fn reporter(sender: &Sender<Msg>) -> impl Fn(crate::supervisor::Report) + Send + 'static {
     let reports = sender.clone();
-    let report = move |report| {
+    move |report| {
         match reports.try_send(Msg::Supervisor(report)) {
             // The loop has ended already, with the terminal mostly; the children are on their way.
             Ok(()) | Err(TrySendError::Closed(_)) => {}
             // Only if the loop hangs and hundreds of children changed; then the watchdogs end it all.
             Err(TrySendError::Full(_)) => tracing::error!("a report of the supervisor is lost"),
         }
-    };
-    let supervisor = Supervisor::start(run_file, launch.plans, report).map_err(|error| error.to_string())?;
+    }
+}
+
+/// Starts the tasks that talk to the nodes, and takes the signals.
+fn connect(
+    state: State,
+    supervisor: Supervisor,
+    place: Place,
+    children: usize,
+    (sender, messages): (Sender<Msg>, Receiver<Msg>),
+    common: &Common,
+    has_scenarios: bool,
+) -> Result<Parts, String> {
     let workers = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(WORKERS)
         .thread_name("worker")
         .enable_all()
         .build()
         .map_err(|error| format!("cannot start the worker threads: {error}"))?;
-    let directory = data.path.clone();
-    let ending = Ending::new(supervisor.clone(), data);
-    let ends_by_signal = options.headless && !has_scenarios;
+    let ending = Ending::new(supervisor.clone(), place);
+    let ends_by_signal = common.headless && !has_scenarios;
     let on_leave = ending.clone();
     // A signal is the way to end what has no keys.
     let signals = watch_signals(&workers, move |number| on_leave.begin(if ends_by_signal { 0 } else { 128 + number }))
         .map_err(|error| format!("cannot handle signals: {error}"))?;
-    if !left.is_empty() {
-        let note = format!("ended what an earlier console left behind: {}", left.join(", "));
-        let _ = sender.try_send(Msg::Note(note));
+    for complaint in &state.about.complaints {
+        let _ = sender.try_send(Msg::Note(complaint.clone()));
     }
     let cluster = {
         let _inside = workers.enter();
-        Cluster::start(&launch.nodes, &launch.brokers, sender.clone())
+        let nodes: Vec<String> = state.nodes.iter().map(|node| node.address.clone()).collect();
+        let brokers: Vec<String> = state.brokers.iter().map(|broker| broker.address.clone()).collect();
+        Cluster::start(&nodes, &brokers, sender.clone())
     };
-    let state = State::new(launch.nodes, launch.brokers);
+    // The numbers of the members of another ensemble, which a trace names, are known only later.
+    if !state.permission.is_attached {
+        cluster.read_traces();
+    }
     let recorder = Recorder::new(sender);
-    Ok(Parts { state, supervisor, cluster, messages, recorder, signals, ending, children, directory, workers })
+    Ok(Parts { state, supervisor, cluster, messages, recorder, signals, ending, children, workers })
 }
 
 /// On the workers, so that a signal counts even if the screen hangs.
@@ -185,39 +321,41 @@ pub(crate) fn watch_signals(workers: &Runtime, on_leave: impl Fn(u8) + Send + 's
     Ok(receiver)
 }
 
-fn with_screen(options: &Options, parts: Parts) -> Result<u8, String> {
-    let Parts { mut state, supervisor, cluster, messages, recorder, signals, ending, children, directory, workers } =
-        parts;
-    let (theme, is_remote) = look(&options.look);
-    state.mouse = !options.look.no_mouse;
-    state.flow.motion = options.look.motion.unwrap_or_else(|| Environment::of_process().motion());
-    state.has_test_hooks = std::env::var_os("ZW_TEST_HOOKS").is_some_and(|value| value == "1");
+fn with_screen(look: Look, parts: Parts) -> Result<u8, String> {
+    let Parts { state, supervisor, cluster, messages, recorder, signals, ending, children, workers } = parts;
     let on_hangup = ending.clone();
     hangup::watch(move || on_hangup.hung_up()).map_err(|error| format!("cannot watch the terminal: {error}"))?;
     let world = Some(World { supervisor, cluster, ending: ending.clone() });
     let session = Session::new(state);
-    let clipboard = clipboard(directory);
-    let console = Console { session, theme, world, messages, signals, recorder, is_remote, clipboard };
-    let outcome = on_screen(console)?;
+    let (theme, paths, is_remote) = (look.settings.theme, look.paths, look.environment.is_remote);
+    let outcome = on_screen(Console { session, theme, world, messages, signals, recorder, paths, is_remote })?;
     Ok(finish(&ending, children, outcome, workers))
 }
 
-/// Where copied texts go; what is too long for a terminal, into a directory.
-pub(crate) fn clipboard(directory: PathBuf) -> Clipboard {
-    Clipboard { in_tmux: std::env::var_os("TMUX").is_some(), directory, files: 0 }
+/// How the console looks, and from what that follows.
+pub(crate) struct Look {
+    pub(crate) settings: Settings,
+    pub(crate) environment: Environment,
+    pub(crate) paths: Paths,
 }
 
-/// The theme that the flags and the terminal make, and whether the terminal is far away.
-pub(crate) fn look(options: &LookOptions) -> (Theme, bool) {
-    let environment = Environment::of_process();
-    let theme = Theme { color: environment.color(options.color), ascii: options.ascii || environment.ascii() };
-    // We decide about colour ourselves; the library's own decision would write resets instead.
-    ratatui::crossterm::style::force_color_output(true);
-    (theme, environment.is_remote)
+impl Look {
+    /// What the flags, the environment and the person's file make; mistakes in these are told.
+    pub(crate) fn of(options: &LookOptions) -> Look {
+        let (environment, paths) = (Environment::of_process(), Paths::of_process());
+        let file = options.config.clone().unwrap_or_else(|| paths.config.clone());
+        let settings = Settings::read(file, &environment, options);
+        for complaint in &settings.complaints {
+            guard::say(&format!("zw-tui: {complaint}"));
+        }
+        Look { settings, environment, paths }
+    }
 }
 
 /// Runs a console on the terminal until it is left.
 pub(crate) fn on_screen(console: Console) -> Result<std::thread::Result<io::Result<()>>, String> {
+    // We decide about colour ourselves; the library's own decision would write resets instead.
+    ratatui::crossterm::style::force_color_output(true);
     let screen = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let screen = screen.map_err(|error| format!("cannot start the screen: {error}"))?;
     let mouse = console.session.shown().mouse;
@@ -227,13 +365,17 @@ pub(crate) fn on_screen(console: Console) -> Result<std::thread::Result<io::Resu
     })))
 }
 
-fn without_screen(parts: Parts) -> u8 {
+fn without_screen(is_linear: bool, parts: Parts) -> Result<u8, String> {
     let Parts { state, supervisor, messages, signals, ending, children, workers, cluster, .. } = parts;
-    let outcome = catch_unwind(AssertUnwindSafe(|| {
-        workers.block_on(headless::run(state, &supervisor, &ending, messages, signals))
-    }));
-    drop(cluster);
-    finish(&ending, children, outcome, workers)
+    let lines = if is_linear {
+        Some(headless::read_lines().map_err(|error| format!("cannot read commands: {error}"))?)
+    } else {
+        None
+    };
+    let hands = Hands { supervisor, cluster, ending: ending.clone() };
+    let outcome =
+        catch_unwind(AssertUnwindSafe(|| workers.block_on(headless::run(state, hands, messages, signals, lines))));
+    Ok(finish(&ending, children, outcome, workers))
 }
 
 fn run_without_screen(parts: Parts, options: &RunOptions) -> u8 {
@@ -259,9 +401,10 @@ fn finish(ending: &Ending, children: usize, outcome: std::thread::Result<io::Res
     code
 }
 
-fn start_log(path: &Path) -> io::Result<()> {
-    let file = File::options().create(true).append(true).open(PathBuf::from(path))?;
-    let filter = EnvFilter::try_from_env("ZW_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+fn start_log(path: &Path, level: &str) -> Result<(), String> {
+    let file = LogFile::open(path)
+        .map_err(|error| format!("cannot write the log {}: {error}; give another with --log", path.display()))?;
+    let filter = EnvFilter::try_new(level).unwrap_or_else(|_| EnvFilter::new("info"));
     let subscriber =
         tracing_subscriber::fmt().with_ansi(false).with_env_filter(filter).with_writer(Mutex::new(file)).finish();
     // A second console in one process is only a test's; the first one's log serves both.

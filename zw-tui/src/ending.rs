@@ -12,20 +12,29 @@ const WATCHDOG_GRACE: Duration = Duration::from_secs(1);
 /// How long children may take to vanish after SIGKILL.
 const KILL_DEADLINE: Duration = Duration::from_secs(1);
 
+/// What is left when the console has gone.
+#[derive(Clone, Debug)]
+pub enum Place {
+    /// The data of the ensemble that it started.
+    Data(DataDirectory),
+    /// An ensemble that it only looked at, at these addresses.
+    Elsewhere(String),
+}
+
 /// Shared by all who may have to end the console.
 #[derive(Clone, Debug)]
 pub struct Ending {
     supervisor: Supervisor,
-    data: DataDirectory,
+    place: Place,
     code: Arc<AtomicU8>,
     has_watchdog: Arc<AtomicBool>,
 }
 
 impl Ending {
-    /// For these children and this directory.
+    /// For these children, and what they leave.
     #[must_use]
-    pub fn new(supervisor: Supervisor, data: DataDirectory) -> Ending {
-        Ending { supervisor, data, code: Arc::default(), has_watchdog: Arc::default() }
+    pub fn new(supervisor: Supervisor, place: Place) -> Ending {
+        Ending { supervisor, place, code: Arc::default(), has_watchdog: Arc::default() }
     }
 
     /// The exit code so far.
@@ -63,8 +72,14 @@ impl Ending {
         guard::restore_all();
         self.supervisor.order(order);
         let _ = self.supervisor.wait_stopped(deadline);
-        self.data.clean_up();
+        self.clean_up();
         std::process::exit(i32::from(self.code()));
+    }
+
+    fn clean_up(&self) {
+        if let Place::Data(data) = &self.place {
+            data.clean_up();
+        }
     }
 
     /// The end of the main thread: stops what still runs, cleans up, says one line.
@@ -74,10 +89,17 @@ impl Ending {
         self.begin(0);
         self.supervisor.order(Order::StopAll { last: None });
         let all_stopped = self.supervisor.wait_stopped(STOP_ALL_DEADLINE);
-        self.data.clean_up();
+        self.clean_up();
         let stopped = if all_stopped { "stopped" } else { "left to the kernel" };
-        let path = self.data.path.display();
-        let place = if self.data.is_temporary {
+        let data = match &self.place {
+            Place::Data(data) => data,
+            Place::Elsewhere(addresses) => {
+                guard::say(&format!("zw-tui: the ensemble runs on; come back with zw-tui attach {addresses}"));
+                return self.code();
+            }
+        };
+        let path = data.path.display();
+        let place = if data.is_temporary {
             "the temporary data is removed (keep it with --data DIR)".to_owned()
         } else {
             format!("data and logs are in {path}; come back with --data {path}")

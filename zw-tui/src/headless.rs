@@ -1,40 +1,86 @@
-//! The same ensemble without a screen: what happens goes to stdout as lines, until a signal ends it.
+//! The same ensemble without a screen: what happens goes to stdout as lines. Headless, until a signal ends it; linear,
+//! with a prompt that takes the commands of the command line. No cursor is moved and nothing is drawn twice, so that
+//! screen readers, logs and the dumbest terminal can follow.
 
+use crate::action::manual;
+use crate::cluster::Cluster;
 use crate::console::ERROR_CODE;
 use crate::ending::Ending;
 use crate::model::message::{Effect, Msg};
-use crate::model::select::clock;
+use crate::model::overlay::Overlay;
+use crate::model::select::{clock, node_line, printable, process_words};
+use crate::model::text::TextPage;
 use crate::model::verdict::{Verdict, judge};
-use crate::model::{Observed, State, select, update};
+use crate::model::{Observed, State, scenario, select, update};
 use crate::supervisor::{Order, Supervisor};
-use crate::term::signals::Signal;
+use crate::term::signals::{self, Signal};
 use crate::term::{guard, panic};
-use std::io::{self, Write};
+use std::io::{self, BufRead, IsTerminal, Write};
 use std::time::{Duration, Instant};
-use tokio::sync::mpsc::Receiver;
+use tokio::sync::mpsc::{Receiver, channel};
 
-/// Runs until a signal asks to leave and all children are gone. Leaves by itself, as a failure, if a child does not
-/// start.
+/// Commands that wait; who types more is read later.
+const LINES_MAX: usize = 16;
+/// Lines of a process's output that are printed.
+const OUTPUT_LINES: usize = 20;
+/// How much of a line that somebody else wrote is printed.
+const LINE_BYTES_MAX: usize = 1_024;
+const PROMPT: &str = "zw> ";
+
+/// What carries the model's wishes out.
+#[derive(Debug)]
+pub struct Hands {
+    /// The children.
+    pub supervisor: Supervisor,
+    /// The nodes.
+    pub cluster: Cluster,
+    /// How it ends.
+    pub ending: Ending,
+}
+
+/// The lines of stdin. The channel closes at its end.
+///
+/// # Errors
+/// No thread can be made.
+pub fn read_lines() -> io::Result<Receiver<String>> {
+    let (sender, lines) = channel(LINES_MAX);
+    std::thread::Builder::new().name("stdin".into()).spawn(move || {
+        for line in io::stdin().lock().lines().map_while(Result::ok) {
+            if sender.blocking_send(line).is_err() {
+                return;
+            }
+        }
+    })?;
+    Ok(lines)
+}
+
+/// Runs until a signal or a command asks to leave and all children are gone. Without `lines` it leaves by itself, as a
+/// failure, if a child does not start.
 ///
 /// # Errors
 /// A task panicked.
 pub async fn run(
-    mut state: State,
-    supervisor: &Supervisor,
-    ending: &Ending,
+    state: State,
+    hands: Hands,
     mut messages: Receiver<Msg>,
     mut signals: Receiver<Signal>,
+    mut lines: Option<Receiver<String>>,
 ) -> io::Result<()> {
     let began = Instant::now();
-    for member in state.members() {
-        supervisor.order(Order::Start(member));
-    }
-    let mut last = None;
-    while state.stopped.is_none() {
-        let change_at = select::next_change(&state, began.elapsed());
+    let prompt = Prompt { is_wanted: lines.is_some() && io::stdin().is_terminal(), is_open: false };
+    let mut console = Plain { state, hands, is_linear: lines.is_some(), prompt, verdict: None };
+    console.begin();
+    while console.state.stopped.is_none() {
+        let change_at = select::next_change(&console.state, began.elapsed());
         let timer = async {
             match change_at {
                 Some(at) => tokio::time::sleep_until((began + at).into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        let typed = async {
+            match &mut lines {
+                Some(lines) => lines.recv().await,
                 None => std::future::pending().await,
             }
         };
@@ -43,36 +89,230 @@ pub async fn run(
             () = panic::notice() => return Err(io::Error::other("a task panicked")),
             Some(signal) = signals.recv() => match signal {
                 Signal::Leave(_) => Some(Msg::Leave),
+                Signal::Suspend if console.is_linear => {
+                    signals::stop_self();
+                    None
+                }
                 // Without a terminal there is nothing to give back.
                 Signal::Suspend | Signal::Continue | Signal::Resize => None,
             },
             Some(message) = messages.recv() => Some(message),
+            line = typed => Some(match line {
+                Some(line) => {
+                    console.prompt.is_open = false;
+                    Msg::Line(line)
+                }
+                // Who pipes commands in is done.
+                None => {
+                    lines = None;
+                    Msg::Leave
+                }
+            }),
             () = timer => None,
         };
-        let now = began.elapsed();
-        if let Some(message) = message {
-            let shown = state.events.total();
-            apply(&mut state, now, message, supervisor);
-            print_events(&state, shown);
-            if let Some(reason) = why_not_started(&state) {
-                ending.begin(ERROR_CODE);
-                guard::say(&format!("zw-tui: {reason}"));
-                apply(&mut state, now, Msg::Leave, supervisor);
-            }
-        }
-        if state.leaving.is_none() {
-            print_verdict(judge(&state, now), now, &mut last);
-        }
+        console.take(began.elapsed(), message);
     }
     Ok(())
 }
 
-fn apply(state: &mut State, now: Duration, message: Msg, supervisor: &Supervisor) {
-    for effect in update::update(state, now, message) {
-        if let Effect::Supervise(order) = effect {
-            supervisor.order(order);
+/// Shown while a command can be typed; what happens meanwhile begins on a line of its own.
+struct Prompt {
+    is_wanted: bool,
+    is_open: bool,
+}
+
+struct Plain {
+    state: State,
+    hands: Hands,
+    is_linear: bool,
+    prompt: Prompt,
+    /// The newest verdict that was printed.
+    verdict: Option<String>,
+}
+
+impl Plain {
+    fn begin(&self) {
+        if !self.state.permission.is_attached {
+            for member in self.state.members() {
+                self.hands.supervisor.order(Order::Start(member));
+            }
         }
     }
+
+    fn take(&mut self, now: Duration, message: Option<Msg>) {
+        match message {
+            Some(Msg::Line(line)) if line.trim().is_empty() && self.state.overlay.is_none() => {}
+            Some(Msg::Line(line)) if self.shows(line.trim().trim_start_matches(':'), now) => {}
+            Some(message) => self.apply(now, message),
+            None => update::expire(&mut self.state, now),
+        }
+        if !self.is_linear
+            && let Some(reason) = why_not_started(&self.state)
+        {
+            self.hands.ending.begin(ERROR_CODE);
+            guard::say(&format!("zw-tui: {reason}"));
+            self.apply(now, Msg::Leave);
+        }
+        if self.state.leaving.is_none() {
+            self.print_verdict(now);
+            self.open_prompt();
+        }
+    }
+
+    fn apply(&mut self, now: Duration, message: Msg) {
+        let shown = self.state.events.total();
+        let effects = update::update(&mut self.state, now, message);
+        self.print_events(shown);
+        for effect in effects {
+            self.perform(now, effect);
+        }
+        if self.state.leaving.is_some() {
+            self.hands.ending.begin(0);
+        }
+        if self.is_linear {
+            self.answer(now);
+        }
+    }
+
+    fn perform(&mut self, now: Duration, effect: Effect) {
+        match effect {
+            Effect::Supervise(order) => self.hands.supervisor.order(order),
+            Effect::Output { member, known } => {
+                let output = self.hands.supervisor.output(member);
+                if let Some((lines, total)) = output.and_then(|output| output.news(known)) {
+                    self.apply(now, Msg::Output { member, lines, total });
+                }
+            }
+            Effect::Dump => self.print("there is no screen to write to a file"),
+            Effect::Travel(_) | Effect::Record(_) => self.print("the past is kept by the console with a screen only"),
+            Effect::Suspend => signals::stop_self(),
+            Effect::SetMouse(_) | Effect::SetTheme(_) | Effect::Repaint | Effect::Break(_) => {}
+            Effect::Dial { .. } => self.hands.cluster.perform(effect),
+            // Nobody looks at the tree, so nobody needs it read.
+            effect if self.is_linear => self.hands.cluster.perform(effect),
+            _ => {}
+        }
+    }
+
+    /// What a command brought up that a screen would show over the panes.
+    fn answer(&mut self, now: Duration) {
+        let toast = self.state.toast.take().map(|toast| toast.text);
+        let is_said = |text: &String| self.state.events.iter().next_back().is_some_and(|event| event.text == *text);
+        if let Some(text) = toast.filter(|text| !is_said(text)) {
+            self.print(&printable(text.as_bytes(), LINE_BYTES_MAX));
+        }
+        match self.state.overlay.take() {
+            Some(Overlay::Text { page, .. }) => self.print_page(page, now),
+            Some(Overlay::Help { .. }) => manual::text(&self.state.keymap).lines().for_each(|line| self.print(line)),
+            Some(Overlay::Output(printed)) => match &printed.lines {
+                Some(lines) => {
+                    let first = lines.len().saturating_sub(OUTPUT_LINES);
+                    lines[first..].iter().for_each(|line| self.print(&printable(line.as_bytes(), LINE_BYTES_MAX)));
+                }
+                None => self.state.overlay = Some(Overlay::Output(printed)),
+            },
+            Some(Overlay::Confirm(question)) => {
+                for line in &question.lines {
+                    self.print(&printable(line.as_bytes(), LINE_BYTES_MAX));
+                }
+                self.print("y does it, anything else leaves it");
+                self.state.overlay = Some(Overlay::Confirm(question));
+            }
+            Some(Overlay::Delete(asked)) => {
+                for line in asked.words.iter().cloned().chain([asked.keys()]) {
+                    self.print(&printable(line.as_bytes(), LINE_BYTES_MAX));
+                }
+                self.state.overlay = Some(Overlay::Delete(asked));
+            }
+            Some(Overlay::Command { input, .. }) if !input.text().is_empty() => {
+                let example = format!("complete the command, for example {}", input.text());
+                self.print(&example);
+            }
+            Some(Overlay::Scenarios { .. }) => {
+                let listed = scenario::list_lines(&self.state).into_iter();
+                let lines: Vec<String> = listed.map(|(name, what, _)| format!("scenario {name}  {what}")).collect();
+                lines.iter().for_each(|line| self.print(line));
+            }
+            Some(Overlay::Election { .. }) => self.print("elections are shown on a screen only"),
+            Some(Overlay::Command { .. } | Overlay::Write(_)) | None => {}
+        }
+    }
+
+    /// The views that can be told in lines; false for what is another command.
+    fn shows(&mut self, line: &str, now: Duration) -> bool {
+        if self.state.overlay.is_some() {
+            return false;
+        }
+        let lines: Vec<String> = match line {
+            "nodes" => {
+                let verdict = judge(&self.state, now);
+                let row = |node| {
+                    let line = node_line(&self.state, node, &verdict, now);
+                    let word = line.face.word();
+                    format!("{}  {word}  {}  lag {}  {}", node.member, line.zxid, line.lag, line.state)
+                };
+                self.state.nodes.iter().map(row).collect()
+            }
+            "brokers" if !self.state.brokers.is_empty() => {
+                let words = |process| process_words(process, now).map_or_else(|| "runs".to_owned(), |(words, _)| words);
+                let brokers = self.state.brokers.iter();
+                brokers.map(|broker| format!("{}  {}", broker.member, words(&broker.process))).collect()
+            }
+            "tree" => self.state.tree.window(0, self.state.tree.count()).map(|row| row.path).collect(),
+            "events" => self.state.events.iter().map(of_event).collect(),
+            _ => return false,
+        };
+        lines.iter().for_each(|line| self.print(&printable(line.as_bytes(), LINE_BYTES_MAX)));
+        true
+    }
+
+    fn print_page(&mut self, page: TextPage, now: Duration) {
+        self.print(&format!("{}:", page.title(&self.state, now)));
+        for (line, _) in page.lines(&self.state, now) {
+            self.print(&format!("  {}", printable(line.as_bytes(), LINE_BYTES_MAX)));
+        }
+    }
+
+    fn print_events(&mut self, shown: u64) {
+        let new = usize::try_from(self.state.events.total() - shown).unwrap_or(usize::MAX);
+        let known = self.state.events.iter().len().saturating_sub(new);
+        let lines: Vec<String> = self.state.events.iter().skip(known).map(of_event).collect();
+        lines.iter().for_each(|line| self.print(line));
+    }
+
+    fn print_verdict(&mut self, now: Duration) {
+        let verdict = judge(&self.state, now);
+        let leader = verdict.leader.map_or_else(|| "none".to_owned(), |leader| format!("n{leader}"));
+        let Verdict { word, serving, members, epoch, .. } = verdict;
+        let line =
+            format!("{}  quorum {serving}/{members}  leader {leader}  epoch {}", word.text(), select::or_dash(epoch));
+        if self.verdict.as_ref() != Some(&line) {
+            self.print(&format!("{} zw  {line}", clock(now)));
+            self.verdict = Some(line);
+        }
+    }
+
+    /// A reader that went away is no reason to leave the ensemble.
+    fn print(&mut self, line: &str) {
+        let mut stdout = io::stdout().lock();
+        let start = if std::mem::take(&mut self.prompt.is_open) { "\n" } else { "" };
+        let _ = writeln!(stdout, "{start}{line}");
+        let _ = stdout.flush();
+    }
+
+    fn open_prompt(&mut self) {
+        if self.prompt.is_wanted && !self.prompt.is_open {
+            let mut stdout = io::stdout().lock();
+            let _ = stdout.write_all(PROMPT.as_bytes());
+            let _ = stdout.flush();
+            self.prompt.is_open = true;
+        }
+    }
+}
+
+fn of_event(event: &crate::model::events::Event) -> String {
+    let text = printable(event.text.as_bytes(), LINE_BYTES_MAX);
+    format!("{} {:<4}{text}", clock(event.at), event.source.to_string())
 }
 
 /// Nobody is at the keys to mend a child that ended before it ever listened, and an ensemble without it is not what was
@@ -90,26 +330,6 @@ pub(crate) fn why_not_started(state: &State) -> Option<String> {
         };
         Some(format!("{reason}. The others are stopped too"))
     })
-}
-
-fn print_events(state: &State, shown: u64) {
-    let new = usize::try_from(state.events.total() - shown).unwrap_or(usize::MAX);
-    let events = state.events.iter();
-    let known = events.len().saturating_sub(new);
-    for event in events.skip(known) {
-        print_line(&format!("{} {:<4}{}", clock(event.at), event.source.to_string(), event.text));
-    }
-}
-
-fn print_verdict(verdict: Verdict, now: Duration, last: &mut Option<String>) {
-    let leader = verdict.leader.map_or_else(|| "none".to_owned(), |leader| format!("n{leader}"));
-    let Verdict { word, serving, members, epoch, .. } = verdict;
-    let line =
-        format!("{}  quorum {serving}/{members}  leader {leader}  epoch {}", word.text(), select::or_dash(epoch));
-    if last.as_ref() != Some(&line) {
-        print_line(&format!("{} zw  {line}", clock(now)));
-        *last = Some(line);
-    }
 }
 
 /// A reader that went away is no reason to leave the ensemble.

@@ -89,6 +89,7 @@ pub fn tier(width: u16, height: u16) -> Tier {
 /// Arranges a frame.
 #[must_use]
 pub fn arrange(area: Rect, state: &State) -> Layout {
+    let area = inside_warning(area, state);
     let tier = tier(area.width, area.height);
     let hint_rows = if tier >= Tier::Medium { 2 } else { 1 };
     let mut rows = Rows { left: area };
@@ -108,6 +109,15 @@ pub fn arrange(area: Rect, state: &State) -> Layout {
         Tier::Small => small(&mut layout, state),
     }
     layout
+}
+
+/// What the frame leaves that warns while a slip of the finger could harm somebody else's ensemble; all of it where there
+/// is no room for one.
+#[must_use]
+pub fn inside_warning(area: Rect, state: &State) -> Rect {
+    let inside = inside_frame(area);
+    let has_room = tier(inside.width, inside.height) > Tier::Tiny;
+    if state.permission.is_dangerous() && has_room { inside } else { area }
 }
 
 /// Cuts rows off an area.

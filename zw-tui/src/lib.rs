@@ -10,8 +10,10 @@
 //! `model` and `action` are pure: no clock, thread, file, socket or terminal. Everything that waits is a task or a
 //! thread elsewhere that sends messages.
 
+pub mod about;
 pub mod action;
 pub mod cluster;
+pub mod config;
 pub mod console;
 pub mod ending;
 pub mod headless;
@@ -22,16 +24,20 @@ pub mod launch;
 pub mod layout;
 pub mod limiter;
 pub mod load;
+pub mod log_file;
 pub mod member;
 mod meter;
 pub mod model;
 pub mod motion;
+pub mod nearest;
 pub mod options;
 pub mod pane;
+pub mod paths;
 pub mod preflight;
 pub mod recording;
 pub mod replay;
 pub mod run;
+pub mod settings;
 pub mod supervisor;
 pub mod term;
 pub mod theme;

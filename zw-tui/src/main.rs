@@ -2,28 +2,79 @@
 
 use clap::Parser;
 use std::error::Error;
-use std::io::Write;
+use std::fs::File;
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use zw_node::broker::{self, BrokerError};
 use zw_node::server::{self, ServerError};
+use zw_tui::about;
 use zw_tui::action::manual;
-use zw_tui::options::{Child, CommandLine};
+use zw_tui::config::Config;
+use zw_tui::console::{self, Ensemble};
+use zw_tui::options::{Child, CommandLine, ConfigTask};
+use zw_tui::paths::Paths;
 
 fn main() -> ExitCode {
     let CommandLine { child, options } = CommandLine::parse();
     match child {
-        None => ExitCode::from(zw_tui::console::run(&options, None)),
-        Some(Child::Run(run)) => ExitCode::from(zw_tui::console::run(&run.options, Some(&run))),
-        Some(Child::Keys { markdown }) => {
-            let text = if markdown { manual::markdown() } else { manual::text() };
-            // Whoever reads only the beginning has what was wanted.
-            let _ = std::io::stdout().write_all(text.as_bytes());
-            ExitCode::SUCCESS
+        None => ExitCode::from(console::run(Ensemble::Local(&options))),
+        Some(Child::Run(run)) => ExitCode::from(console::run(Ensemble::Scenarios(&run))),
+        Some(Child::Attach(attach)) => ExitCode::from(console::run(Ensemble::Attached(&attach))),
+        Some(Child::Keys { markdown: true, .. }) => print(&manual::markdown()),
+        Some(Child::Keys { markdown: false, config }) => {
+            let file = config.unwrap_or_else(|| Paths::of_process().config);
+            print(&manual::text(&Config::read(&file).0.keymap))
         }
+        Some(Child::Config { what, config }) => config_task(what, config),
+        Some(Child::Info(common)) => print(&about::text(&common)),
         Some(Child::Replay { file, look }) => ExitCode::from(zw_tui::replay::run(&file, &look)),
         Some(Child::Node(node)) => as_child("zw-node", || server::run(node), ServerError::exit_code),
         Some(Child::Broker(options)) => as_child("zw-broker", || broker::run(options), BrokerError::exit_code),
     }
+}
+
+fn print(text: &str) -> ExitCode {
+    // Whoever reads only the beginning has what was wanted.
+    let _ = std::io::stdout().write_all(text.as_bytes());
+    ExitCode::SUCCESS
+}
+
+fn config_task(what: ConfigTask, given: Option<PathBuf>) -> ExitCode {
+    let path = given.unwrap_or_else(|| Paths::of_process().config);
+    let shown = path.display();
+    match what {
+        ConfigTask::Path => print(&format!("{shown}\n")),
+        ConfigTask::Init => match write_template(&path) {
+            Ok(()) => print(&format!("wrote {shown}\n")),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                eprintln!("zw-tui: {shown} is there already and stays as it is; zw-tui config check looks at it");
+                ExitCode::FAILURE
+            }
+            Err(error) => {
+                eprintln!("zw-tui: cannot write {shown}: {error}; give another file with --config");
+                ExitCode::FAILURE
+            }
+        },
+        ConfigTask::Check if !path.is_file() => {
+            eprintln!("zw-tui: {shown} is not there, so all is as it is by default; zw-tui config init writes it");
+            ExitCode::FAILURE
+        }
+        ConfigTask::Check => {
+            let (_, complaints) = Config::read(&path);
+            for complaint in &complaints {
+                eprintln!("zw-tui: {shown}, {complaint}");
+            }
+            if complaints.is_empty() { print(&format!("{shown} is right\n")) } else { ExitCode::FAILURE }
+        }
+    }
+}
+
+fn write_template(path: &Path) -> std::io::Result<()> {
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    File::create_new(path)?.write_all(Config::template().as_bytes())
 }
 
 fn as_child<E: Error>(name: &str, run: impl FnOnce() -> Result<(), E>, exit_code: impl Fn(&E) -> u8) -> ExitCode {

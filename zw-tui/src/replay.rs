@@ -1,6 +1,6 @@
 //! Shows a recording: the console without anything behind it. Nothing is started, nothing is asked.
 
-use crate::console::{ERROR_CODE, USAGE_CODE, clipboard, look, on_screen, watch_signals};
+use crate::console::{ERROR_CODE, Look, USAGE_CODE, on_screen, watch_signals};
 use crate::model::session::Session;
 use crate::options::LookOptions;
 use crate::recording::{self, Recorder};
@@ -49,12 +49,11 @@ fn start(file: &Path, options: &LookOptions) -> Result<u8, String> {
         std::process::exit(i32::from(HANGUP_CODE));
     };
     hangup::watch(gone).map_err(|error| format!("cannot watch the terminal: {error}"))?;
-    let (theme, is_remote) = look(options);
+    let Look { settings, environment, paths } = Look::of(options);
+    let (theme, is_remote) = (settings.theme, environment.is_remote);
     let (sender, messages) = channel(1);
     let recorder = Recorder::new(sender);
-    let clipboard = clipboard(std::env::temp_dir());
-    let outcome =
-        on_screen(Console { session, theme, world: None, messages, signals, recorder, is_remote, clipboard })?;
+    let outcome = on_screen(Console { session, theme, world: None, messages, signals, recorder, paths, is_remote })?;
     guard::restore_all();
     workers.shutdown_background();
     Ok(match outcome {

@@ -17,6 +17,7 @@ use crate::model::message::{Breakage, Effect, Msg};
 use crate::model::session::{self, Session};
 use crate::motion;
 use crate::pane;
+use crate::paths::Paths;
 use crate::recording::Recorder;
 use crate::supervisor::{Order, Supervisor};
 use crate::term::clipboard::Clipboard;
@@ -26,7 +27,7 @@ use crate::term::{guard, panic};
 use crate::theme::Theme;
 use ratatui::buffer::Buffer;
 use std::io;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::mpsc::Receiver;
 
 /// Messages that are taken in before the next paint.
@@ -50,10 +51,10 @@ pub struct Console {
     pub signals: Receiver<Signal>,
     /// Writes what happens to a file.
     pub recorder: Recorder,
+    /// Where dumps of the screen go, and copied texts that are too long for a clipboard.
+    pub paths: Paths,
     /// Whether the terminal is far away.
     pub is_remote: bool,
-    /// Where texts are copied to.
-    pub clipboard: Clipboard,
 }
 
 /// The processes, and who ends them.
@@ -69,6 +70,7 @@ pub struct World {
 /// What only the loop knows.
 struct Loop {
     console: Console,
+    clipboard: Clipboard,
     began: Instant,
     screen: Screen,
     limiter: Limiter,
@@ -91,7 +93,9 @@ impl Console {
         let (width, height) = guard::size().unwrap_or(SIZE_UNKNOWN);
         let is_remote = self.is_remote;
         let mut typed = reader::start()?;
+        let clipboard = Clipboard::of_process(self.paths.state.clone());
         let mut main = Loop {
+            clipboard,
             console: self,
             began: Instant::now(),
             screen: Screen::new(width, height),
@@ -105,7 +109,9 @@ impl Console {
             meter: Meter::start(),
         };
         main.paint_if_due()?;
-        if let Some(world) = &main.console.world {
+        if let Some(world) = &main.console.world
+            && !main.console.session.live().permission.is_attached
+        {
             for member in main.console.session.live().members() {
                 world.supervisor.order(Order::Start(member));
             }
@@ -236,6 +242,14 @@ impl Loop {
             // The session has done them.
             Effect::Travel(_) | Effect::Record(_) => {}
             Effect::SetMouse(on) => guard::set_mouse(on)?,
+            Effect::SetTheme(name) => {
+                self.console.theme.name = name;
+                self.is_dirty = true;
+            }
+            Effect::Dump => {
+                let result = self.dump();
+                self.on_message(Msg::Dumped(result))?;
+            }
             Effect::Repaint => {
                 self.screen.invalidate();
                 self.is_dirty = true;
@@ -252,7 +266,7 @@ impl Loop {
                 }
             }
             Effect::Copy { what, text } => {
-                let result = self.console.clipboard.copy(&text);
+                let result = self.clipboard.copy(&text);
                 self.on_message(Msg::Copied { what, result })?;
             }
             Effect::Break(breakage) => self.break_on_purpose(breakage),
@@ -268,6 +282,7 @@ impl Loop {
             | Effect::Faults { .. }
             | Effect::Diff { .. }
             | Effect::Sessions { .. }
+            | Effect::Dial { .. }
             | Effect::Redial { .. } => {
                 if let Some(world) = &mut self.console.world {
                     world.cluster.perform(effect);
@@ -275,6 +290,16 @@ impl Loop {
             }
         }
         Ok(())
+    }
+
+    /// Writes the screen to a file; gives its path.
+    fn dump(&self) -> Result<String, String> {
+        let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let path = self.console.paths.dump(seconds);
+        let written =
+            std::fs::create_dir_all(&self.console.paths.state).and_then(|()| std::fs::write(&path, self.screen.text()));
+        let path = path.display().to_string();
+        written.map(|()| path.clone()).map_err(|error| format!("cannot write the screen to {path}: {error}"))
     }
 
     fn break_on_purpose(&mut self, breakage: Breakage) {

@@ -12,18 +12,19 @@ use zw_tui::key::Key;
 use zw_tui::member::Member;
 use zw_tui::model::collector::{Collector, ENDED_MAX, OPEN_MAX, Portion, RARE_MAX, RECENT_MAX, TRACKED_MAX, Told};
 use zw_tui::model::election::{ELECTIONS_MAX, Elections, Stage};
-use zw_tui::model::flow::{Hindrance, Motion, SHOW_TIME};
+use zw_tui::model::flow::{Hindrance, SHOW_TIME};
 use zw_tui::model::message::Msg;
 use zw_tui::model::transaction::{MessageKind, Tally, Transaction};
 use zw_tui::model::update::update;
 use zw_tui::model::{Pane, State};
 use zw_tui::motion;
+use zw_tui::motion::Motion;
 use zw_tui::pane::draw;
 use zw_tui::supervisor::{Asked, Change, Exit, Report};
 use zw_tui::theme::Theme;
 
-const ASCII: Theme = Theme { color: false, ascii: true };
-const UNICODE: Theme = Theme { color: true, ascii: false };
+const ASCII: Theme = Theme::basic(false, true);
+const UNICODE: Theme = Theme::basic(true, false);
 const SIZES: [(u16, u16); 4] = [(160, 45), (80, 24), (40, 12), (20, 5)];
 const SECOND: u64 = 1_000_000_000;
 /// Long after all that the fixture tells.
@@ -88,6 +89,7 @@ impl Script {
     fn new(nodes: u16) -> Script {
         let addresses = (0..nodes).map(|i| format!("127.0.0.1:{}", 8080 + i)).collect();
         let mut script = Script { state: State::new(addresses, Vec::new()), now: Duration::ZERO };
+        script.state.flow.motion = Motion::Reduced;
         for node in 0..usize::from(nodes) {
             script.report(node, Change::Spawned { pid: 41_201 + u32::try_from(node).unwrap() });
             script.report(node, Change::Listening);
@@ -402,7 +404,7 @@ fn messages_travel_only_with_motion_and_only_while_they_do() {
     for motion in [Motion::Reduced, Motion::Off] {
         script.state.flow.motion = motion;
         assert!(motion::next_frame(&script.state, Duration::ZERO, Duration::ZERO, false).is_none());
-        assert_eq!(at(&mut script, Duration::ZERO).contains("ACK"), true, "all at once");
+        assert!(at(&mut script, Duration::ZERO).contains("ACK"), "all at once");
     }
 }
 

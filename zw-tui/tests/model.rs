@@ -166,7 +166,7 @@ proptest! {
         }
         for (width, height) in [(160, 45), (80, 24), (40, 12), (20, 5), (1, 1)] {
             let mut buffer = Buffer::empty(Rect::new(0, 0, width, height));
-            draw(&state, &Theme { color: false, ascii: false }, now, &mut buffer);
+            draw(&state, &Theme::basic(false, false), now, &mut buffer);
             let row = if height < 6 { 0 } else { usize::from(width) };
             let text: String = buffer.content()[row..].iter().map(|cell| cell.symbol()).collect();
             let word = if state.leaving.is_some() && height > 5 { "LEAVING" } else { judge(&state, now).word.text() };
@@ -276,7 +276,7 @@ proptest! {
             }
             prop_assert_eq!(&facts(session.live()), &live);
             let is_harmless = |effect: &Effect| {
-                matches!(effect, Effect::SetMouse(_) | Effect::Repaint | Effect::Suspend | Effect::Tape(_) | Effect::Break(_))
+                matches!(effect, Effect::SetMouse(_) | Effect::SetTheme(_) | Effect::Dump | Effect::Repaint | Effect::Suspend | Effect::Tape(_) | Effect::Break(_))
             };
             prop_assert!(effects.iter().all(is_harmless), "{:?}", effects);
             for member in session.shown().members() {

@@ -374,6 +374,8 @@ fn a_second_console_on_the_same_data_is_refused() {
     assert_eq!(output.status.code(), Some(1));
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(text.contains("in use by the console"), "{text}");
+    // Who only wants to look is told how.
+    assert!(text.contains("To look at what runs there: zw-tui attach 127.0.0.1:"), "{text}");
     console.type_keys("q");
     assert_eq!(console.exit_code(), 0);
 }

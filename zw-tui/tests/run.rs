@@ -2,7 +2,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
-#[allow(dead_code, reason = "the other tests need more of it")]
 mod support;
 
 use serde_json::Value;

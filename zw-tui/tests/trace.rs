@@ -86,6 +86,7 @@ impl Console {
     fn beside(ensemble: &Ensemble) -> Console {
         let (sender, messages) = channel(1_024);
         let cluster = Cluster::start(&ensemble.addresses, &[], sender);
+        cluster.read_traces();
         cluster.want_messages(true);
         let mut console = Console {
             state: State::new(ensemble.addresses.clone(), Vec::new()),

@@ -96,6 +96,13 @@ mod tests {
     }
 
     #[test]
+    fn the_hash_of_a_session_is_the_same_for_ever() {
+        let session = Session { timeout_ms: 5_000, generation: 3, secret: bytes::Bytes::from_static(b"secret") };
+        assert_eq!(of_session(b"key", &session), 0xa351cfba414b542e);
+        assert_eq!(pair(1, 2), 0x1_0000_0002);
+    }
+
+    #[test]
     fn near_inputs_are_far_apart() {
         let mut seen = BTreeSet::new();
         for number in 0..20_000u64 {

@@ -97,11 +97,10 @@ fn appends_are_as_full_as_may_be() {
 #[test]
 fn the_window_is_bounded_in_bytes() {
     let mut leader = Bench::new(N3, &Recovered::default());
-    let (first, second) = leader.lead_both();
+    let (_, second) = leader.lead_both();
     let effects = leader.propose((0..20).map(|_| payload(APPEND_BYTES_MAX)));
     let to_each = appends(&effects).iter().map(|append| length(&append.entries)).sum::<usize>() / 2;
     assert!((WINDOW_BYTES_MAX..=WINDOW_BYTES_MAX + 2 * APPEND_BYTES_MAX).contains(&to_each), "{to_each}");
-    let _ = first;
     let effects = leader.acknowledge_sent(N2, second);
     assert!(!appends(&effects).is_empty(), "an ack opens it");
 }

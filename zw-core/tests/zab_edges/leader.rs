@@ -133,7 +133,7 @@ fn the_same_ack_twice_is_no_fault() {
 #[test]
 fn touched_sessions_and_digests_are_passed_on() {
     let mut leader = Bench::new(N3, &Recovered::default());
-    let (first, second) = leader.lead_both();
+    let (_, second) = leader.lead_both();
     let ack = |touched| Message::HeartbeatAck(HeartbeatAck { epoch: Epoch(1), round: 0, touched });
     assert_eq!(leader.hear(N2, second, ack(Vec::new())), []);
     let sessions = vec![SessionId(5)];
@@ -143,7 +143,6 @@ fn touched_sessions_and_digests_are_passed_on() {
     let effects = leader.give(Input::Digest { zxid: digest.zxid, digest: digest.digest });
     let message = Message::Digest(digest);
     assert_eq!(sent(&effects), [(N1, &message), (N2, &message)]);
-    let _ = first;
 }
 
 /// A leader that hears nothing of a quorum for as long as followers bear its silence steps down at that very moment, and

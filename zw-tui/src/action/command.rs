@@ -16,6 +16,9 @@ use crate::model::message::Breakage;
 use crate::model::time::{RecordOrder, Travel};
 use crate::model::verdict::judge;
 use crate::model::write::WriteOrder;
+use crate::motion::Motion;
+use crate::nearest::nearest;
+use crate::theme;
 use std::time::Duration;
 use zw_core::ids::Epoch;
 
@@ -59,6 +62,10 @@ pub enum Command {
     Election(Option<Epoch>),
     /// An action of the table.
     Action(Id),
+    /// Other colours.
+    Theme(theme::Name),
+    /// More or less motion.
+    Motion(Motion),
     /// Breaks the console, for a test.
     Break(Breakage),
 }
@@ -115,6 +122,11 @@ pub fn parse(line: &str, state: &State, now: Duration) -> Result<Command, String
     if verb == "election" {
         return election(rest, state).map(Command::Election);
     }
+    match verb {
+        "theme" if !rest.is_empty() => return one_of(rest, &theme::Name::ALL, theme::Name::text).map(Command::Theme),
+        "motion" if !rest.is_empty() => return one_of(rest, &Motion::ALL, Motion::text).map(Command::Motion),
+        _ => {}
+    }
     if state.has_test_hooks && verb == "debug" {
         return breakage(rest).map(Command::Break);
     }
@@ -147,8 +159,17 @@ fn election(text: &str, state: &State) -> Result<Option<Epoch>, String> {
     named.map(Some).ok_or_else(|| format!("no election of epoch {} was seen; seen: {seen}", repeated(text)))
 }
 
+/// One of several words.
+fn one_of<T: Copy>(word: &str, all: &[T], text: impl Fn(T) -> &'static str) -> Result<T, String> {
+    let known = || all.iter().map(|one| text(*one));
+    all.iter().copied().find(|one| text(*one) == word).ok_or_else(|| {
+        let near = nearest(word, known()).map_or_else(String::new, |near| format!("; did you mean {near}?"));
+        format!("{} is none of {}{near}", repeated(word), known().collect::<Vec<_>>().join(", "))
+    })
+}
+
 fn unknown(verb: &str) -> String {
-    match (verb, nearest(verb)) {
+    match (verb, nearest(verb, verbs())) {
         ("", _) => "type a command, for example kill n3 or write /path data; help shows all".into(),
         (verb, Some(near)) => format!("there is no command {}; did you mean {near}?", repeated(verb)),
         (verb, None) => format!("there is no command {}; help, or ? outside of this line, shows all", repeated(verb)),
@@ -264,6 +285,10 @@ pub fn complete(line: &str, state: &State) -> Vec<String> {
     let (head, last) = line.rsplit_once([' ', ',']).map_or(("", line), |(head, last)| (head, last));
     let mut words: Vec<String> = if head.is_empty() && !line.contains(' ') {
         verbs().map(str::to_owned).collect()
+    } else if head == "theme" {
+        theme::Name::ALL.iter().map(ToString::to_string).collect()
+    } else if head == "motion" {
+        Motion::ALL.iter().map(ToString::to_string).collect()
     } else if let Some(seconds) = seconds(head).filter(|_| !head.contains(' ')) {
         seconds
     } else if head == "scenario" {
@@ -308,32 +333,6 @@ fn verbs() -> impl Iterator<Item = &'static str> {
     let others = fault_command::VERBS.into_iter().chain(load_command::VERBS);
     let others = others.filter(|verb| ACTIONS.iter().all(|action| action.command != *verb));
     actions.chain(ACTS.iter().map(|act| act.verb())).chain(others)
-}
-
-/// The verb that differs least, if one is near.
-fn nearest(verb: &str) -> Option<&'static str> {
-    verbs()
-        .map(|known| (distance(verb, known), known))
-        // Of a short word nothing may be left over.
-        .filter(|(distance, _)| *distance <= 2 && *distance < verb.chars().count())
-        .min()
-        .map(|(_, known)| known)
-}
-
-/// Levenshtein's distance of two short words.
-fn distance(one: &str, other: &str) -> usize {
-    let other: Vec<char> = other.chars().take(32).collect();
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (line, a) in one.chars().take(32).enumerate() {
-        let mut diagonal = row[0];
-        row[0] = line + 1;
-        for (column, b) in other.iter().enumerate() {
-            let substituted = diagonal + usize::from(a != *b);
-            diagonal = row[column + 1];
-            row[column + 1] = substituted.min(diagonal + 1).min(row[column] + 1);
-        }
-    }
-    row[other.len()]
 }
 
 /// The line of the command that an action stands for, for the help.
@@ -408,10 +407,21 @@ mod tests {
                 || time_command::VERBS.contains(&action.command)
                 || load_command::VERBS.contains(&action.command)
                 || seconds(action.command.split(' ').next().unwrap_or_default()).is_some()
-                || matches!(action.id, Id::Write | Id::Delete | Id::Diff | Id::Election);
+                || matches!(action.id, Id::Write | Id::Delete | Id::Diff | Id::Election | Id::Theme | Id::Motion);
             let help = if is_open { "surplus" } else { "takes no arguments" };
             assert!(reason.contains(help), "{line}: {reason}");
         }
+    }
+
+    #[test]
+    fn themes_and_motion_are_named_and_completed() {
+        assert_eq!(parsed("theme high-contrast"), Ok(Command::Theme(theme::Name::HighContrast)));
+        assert_eq!(parsed("motion off"), Ok(Command::Motion(Motion::Off)));
+        assert_eq!(parsed("theme"), Ok(Command::Action(Id::Theme)));
+        assert!(reason("theme drak").contains("did you mean dark?"));
+        assert_eq!(complete("theme d", &state()), ["dark", "deuteranopia"]);
+        assert_eq!(completed("theme hi", &state()).as_deref(), Some("theme high-contrast "));
+        assert_eq!(completed("motion r", &state()).as_deref(), Some("motion reduced "));
     }
 
     #[test]

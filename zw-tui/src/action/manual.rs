@@ -1,11 +1,12 @@
 //! The manual of the actions, from the table: for a terminal, and for `docs/keys.md`.
 
 use super::command::line_of;
+use super::keymap::Keymap;
 use super::table::{ACTIONS, Action, Class, Scope};
 use std::fmt::Write;
 
-fn keys(action: &Action) -> Vec<String> {
-    action.key_names()
+fn keys(keymap: &Keymap, action: &Action) -> Vec<String> {
+    keymap.names(action)
 }
 
 fn place(action: &Action) -> String {
@@ -25,12 +26,12 @@ fn class(action: &Action) -> &'static str {
     }
 }
 
-/// A line for each action.
+/// A line for each action, with the keys as they are here.
 #[must_use]
-pub fn text() -> String {
+pub fn text(keymap: &Keymap) -> String {
     let mut text = String::new();
     for action in ACTIONS {
-        let (keys, line, place) = (keys(action).join(" "), line_of(action.id), place(action));
+        let (keys, line, place) = (keys(keymap, action).join(" "), line_of(action.id), place(action));
         let place = if place.is_empty() { place } else { format!(" (in {place})") };
         // Writing to a text does not fail.
         let _ = writeln!(text, "{keys:<16} {line:<12} {}{place}", action.sentence);
@@ -38,12 +39,13 @@ pub fn text() -> String {
     text
 }
 
-/// A table in Markdown.
+/// A table in Markdown, with the keys as they are without a file of settings.
 #[must_use]
 pub fn markdown() -> String {
+    let keymap = Keymap::default();
     let mut text = String::from("| key | command | what it does | where | class |\n|---|---|---|---|---|\n");
     for action in ACTIONS {
-        let keys: Vec<String> = keys(action).iter().map(|key| format!("`{key}`")).collect();
+        let keys: Vec<String> = keys(&keymap, action).iter().map(|key| format!("`{key}`")).collect();
         let (keys, line) = (keys.join(" "), line_of(action.id));
         let line = if line == ":" { line } else { format!("`{line}`") };
         let _ = writeln!(text, "| {keys} | {line} | {} | {} | {} |", action.sentence, place(action), class(action));
@@ -64,9 +66,8 @@ mod tests {
 
     #[test]
     fn the_text_has_a_line_for_each_action() {
-        assert_eq!(text().lines().count(), ACTIONS.len());
-        assert!(
-            text().lines().any(|line| line.starts_with("K ") && line.contains(":kill") && line.contains("SIGKILL"))
-        );
+        let text = text(&Keymap::default());
+        assert_eq!(text.lines().count(), ACTIONS.len());
+        assert!(text.lines().any(|line| line.starts_with("K ") && line.contains(":kill") && line.contains("SIGKILL")));
     }
 }

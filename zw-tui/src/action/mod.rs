@@ -2,6 +2,7 @@
 
 pub mod command;
 pub mod fault_command;
+pub mod keymap;
 mod load_command;
 pub mod manual;
 pub mod perform;

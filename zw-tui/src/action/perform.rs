@@ -11,13 +11,16 @@ use crate::model::composer::Composer;
 use crate::model::diff::{DiffReport, DiffView};
 use crate::model::events::Event;
 use crate::model::message::Effect;
-use crate::model::overlay::{HISTORY_MAX, Input, Overlay, Printed};
+use crate::model::overlay::{HISTORY_MAX, Input, Overlay, Printed, Question};
+use crate::model::permission::{consequence, need_of, need_of_command, only_begins};
 use crate::model::select::{Face, node_absence, node_face, printable};
 use crate::model::text::TextPage;
 use crate::model::time::{RecordOrder, Seen, Travel};
 use crate::model::verdict::judge;
 use crate::model::{Node, Pane, State, deletion, faults, feed, load, scenario, search, sessions, time, write, yank};
+use crate::motion::Motion;
 use crate::supervisor::Order;
+use crate::theme;
 use std::time::Duration;
 
 /// Rows of a page, as far as the model knows; the screen may show more or fewer.
@@ -30,6 +33,31 @@ pub fn perform(state: &mut State, now: Duration, id: Id) -> Vec<Effect> {
         say(state, now, reason, true);
         return Vec::new();
     }
+    if state.permission.asks(need_of(id)) && !only_begins(id) {
+        ask(state, now, Command::Action(id), None);
+        return Vec::new();
+    }
+    unasked(state, now, id)
+}
+
+/// Asks before something is done.
+pub fn ask(state: &mut State, now: Duration, command: Command, form: Option<Box<Composer>>) {
+    let lines = consequence(state, &command);
+    state.overlay = Some(Overlay::Confirm(Question { lines, command, asked: now, form }));
+}
+
+/// Does what was asked for and answered with yes.
+pub fn confirmed(state: &mut State, now: Duration, question: Question) -> Vec<Effect> {
+    state.version += 1;
+    state.overlay =
+        question.form.map(|form| Overlay::Write(Box::new(Composer { is_sent: true, error: None, ..*form })));
+    match question.command {
+        Command::Action(id) => unasked(state, now, id),
+        command => carry_out(state, now, command),
+    }
+}
+
+fn unasked(state: &mut State, now: Duration, id: Id) -> Vec<Effect> {
     match id {
         Id::Kill => on_targets(state, now, Act::Kill),
         Id::Stop => on_targets(state, now, Act::Stop),
@@ -81,6 +109,17 @@ pub fn perform(state: &mut State, now: Duration, id: Id) -> Vec<Effect> {
         Id::Record => vec![Effect::Record(RecordOrder::Toggle)],
         Id::Suspend => vec![Effect::Suspend],
         Id::Repaint => vec![Effect::Repaint],
+        Id::Dump => vec![Effect::Dump],
+        Id::Theme => {
+            let others = theme::Name::ALL.map(theme::Name::text).join(", ");
+            say(state, now, format!("theme {}; there are {others}", state.theme), true);
+            Vec::new()
+        }
+        Id::Motion => {
+            let others = Motion::ALL.map(Motion::text).join(", ");
+            say(state, now, format!("motion {}; there are {others}", state.flow.motion), true);
+            Vec::new()
+        }
         Id::Mouse => {
             state.mouse = !state.mouse;
             let text =
@@ -352,9 +391,18 @@ fn run_line(state: &mut State, now: Duration, line: &str) -> Vec<Effect> {
 /// Runs a line of the command line; the error stays for the person to mend.
 pub fn run_command(state: &mut State, now: Duration, line: &str) -> Result<Vec<Effect>, String> {
     let command = command::parse(line, state, now)?;
-    let concerns_now =
-        !matches!(command, Command::Action(_) | Command::Travel(_) | Command::Record(_) | Command::Break(_));
-    if concerns_now {
+    let need = need_of_command(&command);
+    state.permission.check(need)?;
+    let is_timeless = matches!(
+        command,
+        Command::Action(_)
+            | Command::Travel(_)
+            | Command::Record(_)
+            | Command::Break(_)
+            | Command::Theme(_)
+            | Command::Motion(_)
+    );
+    if !is_timeless {
         state.time.check_now()?;
     }
     if let Command::Delete { node, path, .. } = &command {
@@ -377,14 +425,33 @@ pub fn run_command(state: &mut State, now: Duration, line: &str) -> Result<Vec<E
         state.history.push(line.to_owned());
     }
     state.overlay = None;
-    Ok(carry_out(state, now, command))
+    state.version += 1;
+    Ok(match command {
+        Command::Action(id) => perform(state, now, id),
+        // A deletion asks in its own words.
+        command if state.permission.asks(need) && !matches!(command, Command::Delete { .. }) => {
+            ask(state, now, command, None);
+            Vec::new()
+        }
+        command => carry_out(state, now, command),
+    })
 }
 
-/// Carries out what was understood.
+/// Carries a command out that was understood, and answered with yes where that is asked.
 pub fn carry_out(state: &mut State, now: Duration, command: Command) -> Vec<Effect> {
     state.version += 1;
     match command {
         Command::Action(id) => perform(state, now, id),
+        Command::Theme(name) => {
+            state.theme = name;
+            say(state, now, format!("theme {name}"), true);
+            vec![Effect::SetTheme(name)]
+        }
+        Command::Motion(motion) => {
+            state.flow.motion = motion;
+            say(state, now, format!("motion {motion}"), true);
+            Vec::new()
+        }
         Command::Travel(travel) => vec![Effect::Travel(travel)],
         Command::Record(order) => vec![Effect::Record(order)],
         Command::Fault(trouble, lasts) => faults::begin(state, now, trouble, lasts),

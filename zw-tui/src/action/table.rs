@@ -6,11 +6,12 @@
 use crate::key::{Code, Key};
 use crate::member::Member;
 use crate::model::acts::Act;
-use crate::model::flow::Motion;
+use crate::model::permission::need_of;
 use crate::model::sort::SortBy;
 use crate::model::time::Seen;
 use crate::model::yank::Yank;
 use crate::model::{Desired, Pane, State, deletion, search};
+use crate::motion::Motion;
 
 /// An action.
 #[derive(Clone, Copy, Debug)]
@@ -125,6 +126,10 @@ pub enum Id {
     Undo,
     Write,
     Delete,
+    Info,
+    Theme,
+    Motion,
+    Dump,
     Load,
     LoadPage,
     Scenarios,
@@ -389,6 +394,10 @@ pub const ACTIONS: &[Action] = &[
     ),
     look(Id::Mouse, &[key('m')], "", "Take or give back the mouse, to select text with it", "mouse"),
     look(Id::Repaint, &[Key::ctrl('l')], "", "Paint the screen again", "repaint"),
+    look(Id::Dump, &[Key::ctrl('s')], "", "Write the screen to a file, as text", "dump"),
+    look(Id::Info, &[], "", "Show versions, paths, settings and what the terminal can do", "info"),
+    look(Id::Theme, &[], "", "Say which colours are in use; theme dark takes others", "theme"),
+    look(Id::Motion, &[], "", "Say how much moves; motion off stops it", "motion"),
     act(
         Id::Suspend,
         Class::Leave,
@@ -407,26 +416,6 @@ pub const ACTIONS: &[Action] = &[
     ),
 ];
 
-impl Action {
-    /// Its keys, as a person types them.
-    #[must_use]
-    pub fn key_names(&self) -> Vec<String> {
-        let first = match self.scope {
-            Scope::After(first) => first.to_string(),
-            Scope::Everywhere | Scope::In(_) => String::new(),
-        };
-        self.keys.iter().map(|key| format!("{first}{key}")).collect()
-    }
-}
-
-/// The action of a key in a pane.
-#[must_use]
-pub fn lookup(key: Key, focus: Pane) -> Option<&'static Action> {
-    let in_scope =
-        |scope: Scope| ACTIONS.iter().find(move |action| action.scope == scope && action.keys.contains(&key));
-    in_scope(Scope::In(focus)).or_else(|| in_scope(Scope::Everywhere))
-}
-
 /// The action with this id.
 #[must_use]
 pub fn by_id(id: Id) -> Option<&'static Action> {
@@ -442,6 +431,7 @@ pub fn enabled(id: Id, state: &State) -> Result<(), String> {
         let is_look = by_id(id).is_some_and(|action| action.class == Class::Look);
         return if is_look { Ok(()) } else { Err("the console is leaving".into()) };
     }
+    state.permission.check(need_of(id))?;
     let acts = by_id(id).is_some_and(|action| matches!(action.class, Class::Fault | Class::Data));
     if acts || matches!(id, Id::Output | Id::Refresh) {
         state.time.check_now()?;
@@ -469,15 +459,21 @@ pub fn enabled(id: Id, state: &State) -> Result<(), String> {
         Id::Mark | Id::MarkRange if !matches!(state.focus(), Pane::Nodes | Pane::Brokers) => {
             Err("marks are for nodes and brokers: 1 or 2 goes there".into())
         }
+        Id::Output if state.permission.is_attached => {
+            Err("attached: this console did not start the processes, so it has not what they print".into())
+        }
         Id::Heal if state.faults.active().is_empty() => Err("there are no faults".into()),
         Id::Undo if state.undo.is_empty() => Err("nothing to undo".into()),
+        Id::Election if state.permission.is_attached => {
+            Err("attached: only the console that started the nodes reads their traces".into())
+        }
         Id::Delete => match state.tree.selected_znode() {
             Some(path) => deletion::check(&path),
             None => Err("no znode is selected".into()),
         },
         Id::Election if state.elections.is_empty() => Err("no election was seen yet".into()),
         Id::Slower | Id::Faster | Id::RealTime if state.flow.motion != Motion::Full => {
-            Err("nothing moves: start the console with --motion full".into())
+            Err("nothing moves: motion full changes that".into())
         }
         Id::Write | Id::Load | Id::Scenarios if state.nodes.is_empty() => Err("there is no node".into()),
         Id::Diff if state.nodes.len() < 2 => Err("there is only one node".into()),
@@ -506,9 +502,10 @@ pub fn hints(state: &State) -> impl Iterator<Item = &'static Action> {
         Scope::In(pane) => pane == focus,
         Scope::After(_) => false,
     });
+    let has_key = |action: &&Action| !action.hint.is_empty() && !state.keymap.keys(action.id).is_empty();
     // In the past they go back to now, and that has a hint of its own.
     let is_said = |id: Id| matches!(id, Id::Quit | Id::Freeze) && matches!(state.time.seen, Seen::Frozen | Seen::Past);
-    here.filter(move |action| !action.hint.is_empty() && enabled(action.id, state).is_ok() && !is_said(action.id))
+    here.filter(has_key).filter(move |action| enabled(action.id, state).is_ok() && !is_said(action.id))
 }
 
 #[cfg(test)]
@@ -554,15 +551,6 @@ mod tests {
             assert!(action.sentence.len() <= 80 && action.hint.len() <= 14, "{:?}", action.id);
             assert!(!commands.contains(&action.command), "{:?} is there twice", action.command);
             commands.push(action.command);
-            let focus = match action.scope {
-                Scope::In(pane) => pane,
-                // Enter and f mean something of their own in the events.
-                Scope::Everywhere => Pane::Timeline,
-                Scope::After(_) => continue,
-            };
-            for key in action.keys {
-                assert!(lookup(*key, focus).is_some_and(|found| found.id == action.id), "{key}");
-            }
         }
     }
 

@@ -53,33 +53,44 @@ impl Cluster {
         for (broker, address) in brokers.iter().enumerate() {
             tokio::spawn(brokers::poll(broker, address.clone(), messages.clone()));
         }
-        let (mut readers, mut writers, mut faults) = (Vec::new(), Vec::new(), Vec::new());
-        for (node, address) in addresses.iter().enumerate() {
-            tokio::spawn(poll::poll(node, address.clone(), messages.clone()));
-            let (reader, questions) = channel(QUESTIONS_MAX);
-            tokio::spawn(ask::read(node, address.clone(), questions, messages.clone()));
-            readers.push(reader);
-            let (writer, writes) = channel(QUESTIONS_MAX);
-            tokio::spawn(write::write(node, address.clone(), writes, messages.clone()));
-            writers.push(writer);
-            let (keeper, wanted) = watch::channel(Wanted::nothing());
-            tokio::spawn(faults::keep(node, address.clone(), wanted, messages.clone()));
-            faults.push(keeper);
-        }
-        let (wants_frequent, wanted) = watch::channel(false);
-        trace::start(addresses, &wanted, messages.clone());
-        Cluster {
+        let (wants_frequent, _) = watch::channel(false);
+        let (readers, writers, faults) = (Vec::new(), Vec::new(), Vec::new());
+        let mut cluster = Cluster {
             readers,
             writers,
             faults,
             wants_frequent,
             messages,
-            nodes: addresses.to_vec(),
+            nodes: Vec::new(),
             brokers: brokers.to_vec(),
             load: Mutex::new(watch::Sender::new(true)),
             runtime: Handle::current(),
             diff: None,
-        }
+        };
+        addresses.iter().for_each(|address| cluster.dial(address));
+        cluster
+    }
+
+    /// Reads the traces of the nodes known by now.
+    pub fn read_traces(&self) {
+        let _inside = self.runtime.enter();
+        trace::start(&self.nodes, &self.wants_frequent.subscribe(), self.messages.clone());
+    }
+
+    /// Starts the tasks of one more node; they have the next number.
+    fn dial(&mut self, address: &str) {
+        self.nodes.push(address.to_owned());
+        let (node, address, messages) = (self.readers.len(), address.to_owned(), &self.messages);
+        self.runtime.spawn(poll::poll(node, address.clone(), messages.clone()));
+        let (reader, questions) = channel(QUESTIONS_MAX);
+        self.runtime.spawn(ask::read(node, address.clone(), questions, messages.clone()));
+        self.readers.push(reader);
+        let (writer, writes) = channel(QUESTIONS_MAX);
+        self.runtime.spawn(write::write(node, address.clone(), writes, messages.clone()));
+        self.writers.push(writer);
+        let (keeper, wanted) = watch::channel(Wanted::nothing());
+        self.runtime.spawn(faults::keep(node, address, wanted, messages.clone()));
+        self.faults.push(keeper);
     }
 
     /// Whether the frequent events of the nodes' traces are wanted from now on.
@@ -89,6 +100,10 @@ impl Cluster {
 
     /// Carries a question or a write out. Never waits.
     pub fn perform(&mut self, effect: Effect) {
+        if let Effect::Dial { line, address } = &effect {
+            debug_assert_eq!(*line, self.readers.len(), "the model counts the addresses");
+            return self.dial(address);
+        }
         if let Effect::Redial { node } = effect {
             // A full queue has been failing for long: its connection is made anew in any case.
             for queue in [self.readers.get(node), self.writers.get(node)].into_iter().flatten() {

@@ -33,10 +33,12 @@ async fn conversation(node: usize, address: &str, messages: &Sender<Msg>) -> Res
 
 /// Why a node is silent, short enough for its line.
 pub(super) fn reason(error: &ClientError) -> String {
-    match error {
+    let words = match error {
         ClientError::NotConnected { tried } => {
             tried.first().map_or_else(|| error.to_string(), |(_, reason)| reason.clone())
         }
         error => error.to_string(),
-    }
+    };
+    // The system's number for what the words say already.
+    words.split_once(" (os error").map_or(words.clone(), |(words, _)| words.to_owned())
 }

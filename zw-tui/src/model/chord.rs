@@ -36,7 +36,7 @@ impl Chord {
 
 /// The second key.
 pub(super) fn second(state: &mut State, now: Duration, key: Key, chord: Chord) -> Vec<Effect> {
-    match chord.actions().find(|action| action.keys.contains(&key)) {
+    match chord.actions().find(|action| state.keymap.keys(action.id).contains(&key)) {
         Some(action) => perform::perform(state, now, action.id),
         None if key == Key::plain(Code::Esc) => Vec::new(),
         None => {

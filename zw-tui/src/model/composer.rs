@@ -3,6 +3,7 @@
 use super::State;
 use super::message::Effect;
 use super::overlay::{Input, Overlay};
+use super::permission::Need;
 use super::write::{self, Mode, WriteOrder};
 use crate::action::command::{Command, check_path};
 use crate::action::perform;
@@ -192,6 +193,10 @@ fn submit(state: &mut State, now: Duration, form: &mut Composer) -> Vec<Effect> 
     if form.mode.is_none() {
         let command = Command::Delete { node: order.node, path: order.path, below: None };
         return perform::carry_out(state, now, command);
+    }
+    if state.permission.asks(Need::Writes) {
+        perform::ask(state, now, Command::Write(order), Some(Box::new(form.clone())));
+        return Vec::new();
     }
     (form.is_sent, form.error) = (true, None);
     write::send(state, now, order)

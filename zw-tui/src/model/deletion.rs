@@ -42,14 +42,14 @@ pub fn ask(state: &mut State, now: Duration, node: usize, path: String, trigger:
     let title = format!("Delete {}", printable(path.as_bytes(), PATH_SHOWN));
     let mut asked = Confirm::new(now, title, Vec::new(), command, trigger);
     asked.waits = Some("counting what is below it; Esc cancels".into());
-    state.overlay = Some(Overlay::Confirm(Box::new(asked)));
+    state.overlay = Some(Overlay::Delete(Box::new(asked)));
     state.version += 1;
     vec![Effect::Count { node, path }]
 }
 
 /// The count came in: now the question can be answered.
 pub fn on_counted(state: &mut State, path: &str, result: Result<u64, String>) -> Vec<Effect> {
-    let Some(Overlay::Confirm(asked)) = &mut state.overlay else { return Vec::new() };
+    let Some(Overlay::Delete(asked)) = &mut state.overlay else { return Vec::new() };
     let Command::Delete { node, path: asked_about, below } = &mut asked.command else { return Vec::new() };
     if asked_about != path {
         return Vec::new();
@@ -63,7 +63,11 @@ pub fn on_counted(state: &mut State, path: &str, result: Result<u64, String>) ->
         Ok(count) => {
             *below = Some(count);
             asked.waits = None;
-            let via = state.nodes.get(*node).map_or_else(String::new, |node| format!(" through {}", node.member));
+            let through = |node: &super::Node| match state.permission.is_attached {
+                true => format!(" through {} at {}", node.member, node.address),
+                false => format!(" through {}", node.member),
+            };
+            let via = state.nodes.get(*node).map_or_else(String::new, through);
             let shown = printable(path.as_bytes(), PATH_SHOWN);
             let what = match count {
                 0 => format!("{shown}{via}; nothing is below it."),
@@ -87,7 +91,24 @@ pub fn in_confirm(state: &mut State, now: Duration, key: Key, mut asked: Box<Con
             Vec::new()
         }
         Answer::Open => {
-            state.overlay = Some(Overlay::Confirm(asked));
+            state.overlay = Some(Overlay::Delete(asked));
+            Vec::new()
+        }
+    }
+}
+
+/// A line, while a question is open, in a console without a screen.
+pub(super) fn on_line(state: &mut State, now: Duration, line: &str, asked: Box<Confirm>) -> Vec<Effect> {
+    let is_yes = asked.needs_name.as_deref().map_or(matches!(line, "y" | "yes"), |name| name == line);
+    match &asked.waits {
+        Some(reason) if line == "y" => {
+            say(state, now, reason.clone(), true);
+            state.overlay = Some(Overlay::Delete(asked));
+            Vec::new()
+        }
+        None if is_yes => perform::execute_confirmed(state, now, asked.command),
+        _ => {
+            say(state, now, "not done".into(), true);
             Vec::new()
         }
     }

@@ -152,6 +152,15 @@ impl Trouble {
         demands
     }
 
+    /// The nodes that must be asked for it.
+    #[must_use]
+    pub fn nodes(&self) -> Vec<usize> {
+        let mut nodes: Vec<usize> = self.demands().into_iter().map(|(node, ..)| node).collect();
+        nodes.sort_unstable();
+        nodes.dedup();
+        nodes
+    }
+
     fn concerns(&self, node: usize) -> bool {
         self.words_of(node, "").is_some()
     }

@@ -7,6 +7,7 @@
 use super::collector::Portion;
 use super::transaction::{Lane, Row, Transaction};
 use super::{Desired, State};
+use crate::motion::Motion;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -27,18 +28,6 @@ const SAMPLES_MAX: usize = 200;
 const SEEN_MAX: usize = 2 * super::collector::TRACKED_MAX;
 /// With fewer of them there is no percentile.
 const SAMPLES_MIN: usize = 20;
-
-/// What moves on the screen.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
-pub enum Motion {
-    /// Nothing; a write appears when it has ended.
-    Off,
-    /// Nothing; a write's messages appear at once, with their times.
-    #[default]
-    Reduced,
-    /// A write's messages travel, as much slower as the lens says.
-    Full,
-}
 
 /// The view.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -217,16 +206,16 @@ pub fn take(state: &mut State, now: Duration, portion: Portion) {
         if let Some(shown) = flow.shown.as_mut().filter(|shown| is_same(&shown.transaction, &transaction)) {
             shown.transaction = transaction;
             is_changed = true;
-        } else if flow.motion == Motion::Off && transaction.ended.is_none() {
+            continue;
+        }
+        if flow.motion == Motion::Off && transaction.ended.is_none() {
             // It is shown when it has ended.
-        } else if flow
-            .next
-            .as_ref()
-            .is_none_or(|next| is_same(next, &transaction) || weight(&transaction, nodes) >= weight(next, nodes))
-        {
-            if !flow.seen.contains(&name_of(&transaction)) {
-                flow.next = Some(transaction);
-            }
+            continue;
+        }
+        let is_better =
+            |next: &Transaction| is_same(next, &transaction) || weight(&transaction, nodes) >= weight(next, nodes);
+        if flow.next.as_ref().is_none_or(is_better) && !flow.seen.contains(&name_of(&transaction)) {
+            flow.next = Some(transaction);
         }
     }
     is_changed |= advance(state, now);

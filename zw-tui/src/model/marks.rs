@@ -91,7 +91,7 @@ impl Life {
             Observed::Unborn => Life::Unborn,
             Observed::Exited(..) | Observed::Failed(_) => Life::Gone,
             _ if process.desired == Desired::Paused => Life::Paused,
-            Observed::Starting(_) | Observed::Running(_) | Observed::Stopping(_) => Life::Runs,
+            Observed::Foreign | Observed::Starting(_) | Observed::Running(_) | Observed::Stopping(_) => Life::Runs,
         }
     }
 }

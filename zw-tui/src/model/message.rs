@@ -12,6 +12,7 @@ use super::write::WriteOrder;
 use crate::key::Key;
 use crate::member::Member;
 use crate::supervisor::{Order, Report};
+use crate::theme;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -105,6 +106,10 @@ pub enum Msg {
     },
     /// What the nodes' traces told.
     Trace(Box<Portion>),
+    /// A line for the command line, from a console without a screen.
+    Line(String),
+    /// The screen was written to a file, or not.
+    Dumped(Result<String, String>),
     /// What a child printed.
     Output {
         /// Whose.
@@ -360,6 +365,13 @@ pub enum Effect {
         /// The text.
         text: String,
     },
+    /// Ask one more address, by tasks of this number.
+    Dial {
+        /// The number: the next.
+        line: usize,
+        /// `host:port`.
+        address: String,
+    },
     /// Show another time. The session does it.
     Travel(Travel),
     /// Begin or end a recording. The session does it.
@@ -368,12 +380,90 @@ pub enum Effect {
     Tape(TapeOrder),
     /// Take or give back the mouse.
     SetMouse(bool),
+    /// Draw in these colours.
+    SetTheme(theme::Name),
+    /// Write the screen to a file, as text.
+    Dump,
     /// Paint the whole screen again.
     Repaint,
     /// Break on purpose, for a test.
     Break(Breakage),
     /// Give the terminal back and stop until somebody continues us.
     Suspend,
+}
+
+impl Msg {
+    /// The node that it is about, if it is about one.
+    pub(super) fn node_mut(&mut self) -> Option<&mut usize> {
+        match self {
+            Msg::Status { node, .. }
+            | Msg::Silent { node, .. }
+            | Msg::Children { node, .. }
+            | Msg::Value { node, .. }
+            | Msg::Written { node, .. }
+            | Msg::Counted { node, .. }
+            | Msg::Deleted { node, .. }
+            | Msg::Faults { node, .. }
+            | Msg::Sessions { node, .. } => Some(node),
+            Msg::Key(_)
+            | Msg::Paste(_)
+            | Msg::Click(..)
+            | Msg::Wheel(..)
+            | Msg::Supervisor(_)
+            | Msg::Line(_)
+            | Msg::Dumped(_)
+            | Msg::Copied { .. }
+            | Msg::Output { .. }
+            | Msg::Leave
+            | Msg::Tick
+            | Msg::Load { .. }
+            | Msg::Feed { .. }
+            | Msg::Pages(_)
+            // Only of a console that started the nodes, whose numbers are those of the tasks.
+            | Msg::Trace(_)
+            | Msg::Broker { .. }
+            | Msg::Diff { .. }
+            | Msg::Cost(_)
+            | Msg::View(_)
+            | Msg::Recording(_)
+            | Msg::Note(_) => None,
+        }
+    }
+}
+
+impl Effect {
+    /// The node that it is for, if it is for one.
+    pub(super) fn node_mut(&mut self) -> Option<&mut usize> {
+        match self {
+            Effect::Children { node, .. }
+            | Effect::Value { node, .. }
+            | Effect::Write(WriteOrder { node, .. })
+            | Effect::Count { node, .. }
+            | Effect::Delete { node, .. }
+            | Effect::Faults { node, .. }
+            | Effect::Sessions { node }
+            | Effect::Redial { node } => Some(node),
+            Effect::Supervise(_)
+            | Effect::Output { .. }
+            | Effect::Dial { .. }
+            | Effect::SetMouse(_)
+            | Effect::SetTheme(_)
+            | Effect::Dump
+            | Effect::Copy { .. }
+            | Effect::Travel(_)
+            | Effect::Record(_)
+            | Effect::Tape(_)
+            | Effect::Load { .. }
+            | Effect::StopLoad
+            | Effect::Feed { .. }
+            | Effect::Pages { .. }
+            // Of two nodes; translated by itself.
+            | Effect::Diff { .. }
+            | Effect::Repaint
+            | Effect::Break(_)
+            | Effect::Suspend => None,
+        }
+    }
 }
 
 /// How the console breaks on purpose; only with `ZW_TEST_HOOKS=1`.

@@ -7,8 +7,10 @@
 //!
 //! All times are since the start of the console.
 
+pub mod about;
 pub mod acts;
 pub mod agreement;
+pub mod attached;
 pub mod broker;
 pub mod causes;
 pub mod chord;
@@ -34,6 +36,7 @@ pub mod message;
 pub mod overlay;
 pub mod page;
 pub mod patch;
+pub mod permission;
 pub mod reigns;
 pub mod replication;
 pub mod scenario;
@@ -56,8 +59,11 @@ pub mod verdict;
 pub mod write;
 pub mod yank;
 
+use crate::action::keymap::Keymap;
 use crate::member::Member;
 use crate::supervisor::{Asked, Exit};
+use crate::theme;
+use about::About;
 use agreement::Agreement;
 use broker::BrokerSight;
 use causes::Causes;
@@ -74,6 +80,7 @@ use marked::Marked;
 use marks::Marks;
 use measured::Measured;
 use overlay::{Overlay, Toast};
+use permission::Permission;
 use replication::Divergence;
 use scenario::Scenarios;
 use search::Search;
@@ -161,6 +168,16 @@ pub struct State {
     pub undo: VecDeque<acts::Undo>,
     /// Whether the mouse is ours.
     pub mouse: bool,
+    /// Which colours are wanted.
+    pub theme: theme::Name,
+    /// Which keys do what.
+    pub keymap: Keymap,
+    /// What the person may do.
+    pub permission: Permission,
+    /// The addresses that are asked, by the number of their tasks, if the console did not start the ensemble.
+    pub lines: Vec<String>,
+    /// What the console is and where it keeps things.
+    pub about: About,
     /// Whether tests may break the console on purpose.
     pub has_test_hooks: bool,
     /// Since when the console is leaving.
@@ -234,6 +251,8 @@ pub struct Node {
     pub member: Member,
     /// `host:port`.
     pub address: String,
+    /// The number of the tasks that talk to it; none if there are none.
+    pub line: Option<usize>,
     /// The process.
     pub process: Process,
     /// What it says.
@@ -244,6 +263,21 @@ pub struct Node {
     pub diverged: Option<Divergence>,
     /// Entries of its log that the ensemble went on without.
     pub forked: u64,
+}
+
+impl Node {
+    fn new(member: Member, address: String) -> Node {
+        Node {
+            member,
+            address,
+            line: Some(member.index()),
+            process: Process::new(),
+            sight: Sight::default(),
+            past: History::default(),
+            diverged: None,
+            forked: 0,
+        }
+    }
 }
 
 /// A broker.
@@ -290,6 +324,8 @@ pub enum Desired {
 /// What the supervisor sees.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Observed {
+    /// Somebody else's: it is known only by what it answers.
+    Foreign,
     /// Not started yet.
     Unborn,
     /// Spawned, and has not said that it listens.
@@ -354,14 +390,20 @@ impl Process {
     pub fn pid(&self) -> Option<u32> {
         match self.observed {
             Observed::Starting(pid) | Observed::Running(pid) | Observed::Stopping(pid) => Some(pid),
-            Observed::Unborn | Observed::Exited(..) | Observed::Failed(_) => None,
+            Observed::Foreign | Observed::Unborn | Observed::Exited(..) | Observed::Failed(_) => None,
         }
+    }
+
+    /// Whether it lives, as far as is known.
+    #[must_use]
+    pub fn lives(&self) -> bool {
+        self.pid().is_some() || self.observed == Observed::Foreign
     }
 
     /// Whether it lives and is not paused, so that it could do its work.
     #[must_use]
     pub fn can_work(&self) -> bool {
-        self.pid().is_some() && self.desired != Desired::Paused
+        self.lives() && self.desired != Desired::Paused
     }
 }
 
@@ -370,15 +412,8 @@ impl State {
     #[must_use]
     pub fn new(node_addresses: Vec<String>, broker_addresses: Vec<String>) -> State {
         let elections = Elections::new(node_addresses.len());
-        let nodes = node_addresses.into_iter().zip(1..).map(|(address, number)| Node {
-            member: Member::Node(number),
-            address,
-            process: Process::new(),
-            sight: Sight::default(),
-            past: History::default(),
-            diverged: None,
-            forked: 0,
-        });
+        let nodes =
+            node_addresses.into_iter().zip(1..).map(|(address, number)| Node::new(Member::Node(number), address));
         let brokers = broker_addresses.into_iter().zip(1..).map(|(address, number)| Broker {
             member: Member::Broker(number),
             address,
@@ -426,6 +461,11 @@ impl State {
             history: Vec::new(),
             undo: VecDeque::new(),
             mouse: true,
+            theme: theme::Name::default(),
+            keymap: Keymap::default(),
+            permission: Permission::ALL,
+            lines: Vec::new(),
+            about: About::default(),
             has_test_hooks: false,
             leaving: None,
             stopped: None,

@@ -3,6 +3,8 @@
 use super::composer::Composer;
 use super::confirm::Confirm;
 use super::text::TextPage;
+use crate::action::command::Command;
+use crate::action::table::Id;
 use crate::key::{Code, Key};
 use crate::member::Member;
 use serde::{Deserialize, Serialize};
@@ -16,7 +18,7 @@ pub const TOAST_TIME: Duration = Duration::from_secs(4);
 pub const HISTORY_MAX: usize = 100;
 
 /// The overlay.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Overlay {
     /// All actions, to read and to run.
     Help {
@@ -50,8 +52,8 @@ pub enum Overlay {
     },
     /// What a child printed.
     Output(Printed),
-    /// A question before an act that cannot be taken back.
-    Confirm(Box<Confirm>),
+    /// A question before znodes are deleted.
+    Delete(Box<Confirm>),
     /// How a leader was elected.
     Election {
         /// How many elections before the newest.
@@ -59,7 +61,30 @@ pub enum Overlay {
         /// The first line that is shown, if they do not all fit.
         top: usize,
     },
+    /// Something is about to be done that cannot be taken back, or that concerns others.
+    Confirm(Question),
 }
+
+/// A question before something is done. Its answer is no, unless the key for yes is pressed, which never asks.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Question {
+    /// What would be done, and to whom.
+    pub lines: Vec<String>,
+    /// It. A recording has only the words.
+    #[serde(skip, default = "nothing")]
+    pub command: Command,
+    /// Since when it is asked.
+    pub asked: Duration,
+    /// The form that it came from, to go back to.
+    pub form: Option<Box<Composer>>,
+}
+
+fn nothing() -> Command {
+    Command::Action(Id::Back)
+}
+
+/// How long a new question takes no answer: a key that was held down is none.
+pub const QUESTION_DEAF: Duration = Duration::from_millis(300);
 
 /// What a child printed, as far as it is kept, and where it is read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

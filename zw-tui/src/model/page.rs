@@ -5,7 +5,7 @@ use super::events::{Level, Source};
 use super::select::{clock, node_face, percentile, printable, process_words, seconds, short};
 use super::sight::Freshness;
 use super::tree::Value;
-use super::{Broker, Desired, Node, Pane, Process, State, value};
+use super::{Broker, Desired, Node, Observed, Pane, Process, State, value};
 use crate::member::Member;
 use std::time::Duration;
 use zw_core::wire::admin::{PeerStatus, Status};
@@ -99,6 +99,9 @@ fn of_process(address: &str, process: &Process, now: Duration) -> Vec<Line> {
         None => ("runs".into(), Level::Info),
     };
     let since = clock(process.desired_since);
+    if process.observed == Observed::Foreign {
+        return vec![plain(format!("address   {address}  (not started by this console)"))];
+    }
     let pid = process.pid().map_or_else(String::new, |pid| format!("  pid {pid}"));
     let starts = if process.starts > 1 { format!("  started {} times", process.starts) } else { String::new() };
     vec![
@@ -143,18 +146,22 @@ fn of_node(state: &State, node: &Node, now: Duration) -> Vec<Line> {
         lines.push((format!("faults    {words}"), Level::Warning));
     }
     let Some(status) = node.sight.status.as_deref() else {
-        lines.push(plain("It has not answered yet."));
+        let why = node.sight.silence.as_ref().map_or_else(String::new, |reason| format!(": {reason}"));
+        lines.push(plain(format!("It has not answered yet{why}")));
         return lines;
     };
     match node.sight.freshness(now) {
         Freshness::Stale(age) => lines.push((format!("What it said {} ago:", seconds(age)), Level::Warning)),
-        _ if node.process.pid().is_none() => lines.push((String::from("What it said last:"), Level::Warning)),
+        _ if !node.process.lives() => lines.push((String::from("What it said last:"), Level::Warning)),
         _ => lines.push(plain("")),
     }
     let leader = if status.leader.0 == 0 { "none".to_owned() } else { format!("n{}", status.leader) };
     let word = node_face(state, node, now).word();
     lines.push(plain(format!("role      {word}  epoch {}  leader {leader}", status.epoch)));
     lines.extend(of_status(status).into_iter().map(plain));
+    if node.process.observed == Observed::Foreign {
+        lines.push(plain(format!("process   pid {} on its host", status.pid)));
+    }
     if let Some((writes, reads)) = node.sight.rates() {
         lines.push(plain(format!("rates     {} writes/s applied, {} reads/s answered", short(writes), short(reads))));
     }

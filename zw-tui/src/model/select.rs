@@ -137,7 +137,10 @@ pub fn node_line(state: &State, node: &Node, verdict: &Verdict, now: Duration) -
         commit: text(node.sight.current(now).map(|status| percentile(status.write_p99_us))),
         trend,
         memory: text(status.map(|status| format!("{}M", status.rss_bytes >> 20))),
-        pid: pid(&node.process),
+        pid: match (&node.process.observed, status) {
+            (Observed::Foreign, Some(status)) => status.pid.to_string(),
+            _ => pid(&node.process),
+        },
         state,
         is_bad,
     }
@@ -160,7 +163,7 @@ fn trend(state: &State, node: &Node, now: Duration) -> (Vec<Option<u64>>, u64) {
 /// What a node is.
 #[must_use]
 pub fn node_face(state: &State, node: &Node, now: Duration) -> Face {
-    if node.process.pid().is_none() {
+    if !node.process.lives() {
         return match &node.process.observed {
             Observed::Unborn => Face::Unknown,
             _ if node.process.failure().is_some() => Face::Failed,
@@ -187,7 +190,9 @@ pub fn node_absence(node: &Node) -> Option<String> {
     match &node.process.observed {
         _ if node.process.failure().is_some() => Some(format!("{} failed", node.member)),
         Observed::Exited(..) | Observed::Failed(_) => Some(format!("{} is down", node.member)),
-        Observed::Unborn | Observed::Starting(_) | Observed::Running(_) | Observed::Stopping(_) => None,
+        Observed::Foreign | Observed::Unborn | Observed::Starting(_) | Observed::Running(_) | Observed::Stopping(_) => {
+            None
+        }
     }
 }
 
@@ -196,6 +201,11 @@ fn node_words(state: &State, node: &Node, now: Duration) -> (String, bool) {
         return words;
     }
     match node.sight.freshness(now) {
+        Freshness::Never if node.process.observed == Observed::Foreign => match &node.sight.silence {
+            Some(reason) if node.line.is_none() => (reason.clone(), false),
+            Some(reason) => (format!("no answer: {reason}"), true),
+            None => ("connecting".into(), false),
+        },
         Freshness::Never => ("starting".into(), false),
         Freshness::Stale(age) => (format!("no answer {}", seconds(age)), true),
         Freshness::Late | Freshness::Fresh => {
@@ -243,7 +253,7 @@ pub fn process_words(process: &Process, now: Duration) -> Option<(String, bool)>
             Some((format!("paused +{} (you)", seconds(now.saturating_sub(process.desired_since))), true))
         }
         Observed::Starting(_) => Some(("starting".into(), false)),
-        Observed::Running(_) => None,
+        Observed::Running(_) | Observed::Foreign => None,
     }
 }
 
@@ -272,7 +282,7 @@ pub fn broker_face(process: &Process) -> Face {
         Observed::Exited(..) | Observed::Failed(_) if process.failure().is_some() => Face::Failed,
         Observed::Exited(..) | Observed::Failed(_) => Face::Down,
         _ if process.desired == Desired::Paused => Face::Paused,
-        Observed::Running(_) => Face::Up,
+        Observed::Running(_) | Observed::Foreign => Face::Up,
         Observed::Unborn | Observed::Starting(_) | Observed::Stopping(_) => Face::Unknown,
     }
 }

@@ -170,6 +170,8 @@ impl Session {
                 Effect::Travel(_)
                     | Effect::Record(_)
                     | Effect::SetMouse(_)
+                    | Effect::SetTheme(_)
+                    | Effect::Dump
                     | Effect::Repaint
                     | Effect::Suspend
                     | Effect::Break(_)

@@ -1,5 +1,6 @@
 //! The texts that lie over the panes: each is a list of lines, made anew from the state whenever it is drawn.
 
+use super::about;
 use super::events::Level;
 use super::page::{self, Line};
 use super::select::fault_lines;
@@ -18,6 +19,8 @@ pub enum TextPage {
     Faults,
     /// All that is known of the selected child.
     Describe,
+    /// What the console is and where it keeps things.
+    Info,
     /// The load, and what it has come to.
     Load,
     /// The steps of a scenario.
@@ -29,7 +32,8 @@ pub enum TextPage {
 }
 
 impl TextPage {
-    const ALL: [TextPage; 7] = [
+    const ALL: [TextPage; 8] = [
+        TextPage::Info,
         TextPage::Why,
         TextPage::Faults,
         TextPage::Describe,
@@ -46,6 +50,7 @@ impl TextPage {
             TextPage::Why => Id::Why,
             TextPage::Faults => Id::Faults,
             TextPage::Describe => Id::Describe,
+            TextPage::Info => Id::Info,
             TextPage::Load => Id::LoadPage,
             TextPage::Scenario => Id::ScenarioPage,
             TextPage::Diff => Id::Diff,
@@ -65,6 +70,7 @@ impl TextPage {
         match self {
             TextPage::Why => format!("Why {}", judge(state, now).word.text()),
             TextPage::Faults => format!("Faults: {}", state.faults.active().len()),
+            TextPage::Info => "The console".to_owned(),
             TextPage::Load => "Load".into(),
             TextPage::Scenario => scenario::title(state),
             TextPage::Diff => state.diff.as_ref().map_or_else(String::new, diff::title),
@@ -80,7 +86,7 @@ impl TextPage {
             TextPage::Load => "B begins or ends  ",
             TextPage::Scenario => "X ends it, or shows all  ",
             TextPage::Faults => "H heals all  U the newest  ",
-            TextPage::Why | TextPage::Describe | TextPage::Diff | TextPage::Sessions => "",
+            TextPage::Why | TextPage::Describe | TextPage::Diff | TextPage::Sessions | TextPage::Info => "",
         }
     }
 
@@ -103,6 +109,7 @@ impl TextPage {
             }
             TextPage::Sessions => (sessions::lines(state, now), "No node was asked yet."),
             TextPage::Describe => (page::lines(state, now), "Nothing is selected."),
+            TextPage::Info => (about::lines(state), "Nothing is known."),
             TextPage::Load => (load::lines(state), "None yet. B begins one; :load 200/s 60s random says which."),
             TextPage::Scenario => (scenario::lines(state, now), "None yet. X chooses one."),
         };

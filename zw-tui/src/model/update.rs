@@ -4,18 +4,18 @@ use super::acts::say;
 use super::broker::BrokerSight;
 use super::events::{Event, Level, Source};
 use super::message::{Effect, Msg, Recording};
-use super::overlay::{Input, Overlay};
+use super::overlay::{Input, Overlay, QUESTION_DEAF, Question};
 use super::select::{self, printable};
 use super::sight::Turn;
 use super::text::TextPage;
 use super::time::Travel;
 use super::{
-    Desired, Observed, Pane, State, broker, causes, chord, composer, deletion, faults, feed, flow, load, marks,
-    measured, scenario, search, sessions, write,
+    Desired, Observed, Pane, State, attached, broker, causes, chord, composer, deletion, faults, feed, flow, load,
+    marks, measured, scenario, search, sessions, write,
 };
 use crate::action::command::completed;
-use crate::action::table::{ACTIONS, Action, Id, lookup};
-use crate::action::{perform, table};
+use crate::action::perform;
+use crate::action::table::{ACTIONS, Action, Id};
 use crate::key::{Code, Key};
 use crate::member::Member;
 use crate::supervisor::{Asked, Change, Report};
@@ -32,12 +32,16 @@ const ELECTION_LINES_MAX: usize = 500;
 /// Changes the state by a message that came at `now`.
 pub fn update(state: &mut State, now: Duration, message: Msg) -> Vec<Effect> {
     expire(state, now);
-    scenario::observe(state, &message);
-    // Keys alone do not drive it: in the past they only change how that is looked at.
-    let is_input = message.is_input();
-    let mut effects = take(state, now, message);
-    if !is_input {
-        effects.append(&mut scenario::advance(state, now));
+    let (message, mut effects) = attached::arriving(state, now, message);
+    if let Some(message) = message {
+        scenario::observe(state, &message);
+        // Keys alone do not drive it: in the past they only change how that is looked at.
+        let is_input = message.is_input();
+        let mut wanted = take(state, now, message);
+        if !is_input {
+            wanted.append(&mut scenario::advance(state, now));
+        }
+        effects.extend(attached::leaving(state, now, wanted));
     }
     marks::notice(state, now);
     effects
@@ -87,6 +91,13 @@ fn take(state: &mut State, now: Duration, message: Msg) -> Vec<Effect> {
                 Ok(way) => say(state, now, format!("copied {what}: {way}"), true),
                 Err(reason) => say(state, now, format!("{what} is not copied: {reason}"), false),
             }
+            Vec::new()
+        }
+        Msg::Line(line) => on_line(state, now, &line),
+        Msg::Dumped(result) => {
+            let is_done = result.is_ok();
+            let text = result.map_or_else(|reason| reason, |path| format!("the screen is in {path}"));
+            say(state, now, text, is_done);
             Vec::new()
         }
         Msg::Load { run, report } => {
@@ -181,7 +192,7 @@ fn on_key(state: &mut State, now: Duration, key: Key) -> Vec<Effect> {
     if state.toast.as_ref().is_some_and(|toast| toast.until.is_none()) {
         state.toast = None;
     }
-    let leaves = lookup(key, state.focus()).filter(|action| matches!(action.id, Id::Leave | Id::Suspend));
+    let leaves = state.keymap.lookup(key, state.focus()).filter(|action| matches!(action.id, Id::Leave | Id::Suspend));
     if leaves.is_none() {
         if let Some(typing) = state.search.typing.take() {
             return search::in_line(state, now, key, typing);
@@ -193,11 +204,12 @@ fn on_key(state: &mut State, now: Duration, key: Key) -> Vec<Effect> {
     (state.search.typing, state.chord) = (None, None);
     match (state.overlay.take(), leaves) {
         (_, Some(action)) => perform::perform(state, now, action.id),
-        (None, None) => match lookup(key, state.focus()) {
+        (None, None) => match state.keymap.lookup(key, state.focus()) {
             Some(action) => perform::perform(state, now, action.id),
             None => Vec::new(),
         },
-        (Some(Overlay::Confirm(asked)), None) => deletion::in_confirm(state, now, key, asked),
+        (Some(Overlay::Delete(asked)), None) => deletion::in_confirm(state, now, key, asked),
+        (Some(Overlay::Confirm(question)), None) => in_question(state, now, key, question),
         (Some(_), None) if key == Key::plain(Code::Esc) => Vec::new(),
         (Some(Overlay::Help { filter, cursor }), None) => in_help(state, now, key, filter, cursor),
         (Some(Overlay::Command { input, recalled, .. }), None) => in_command(state, now, key, input, recalled),
@@ -210,7 +222,7 @@ fn on_key(state: &mut State, now: Duration, key: Key) -> Vec<Effect> {
 /// In a text that lies over the panes: movements scroll it, q and the key that opened it close it; any other action is
 /// done, and the text stays unless something else comes in its place.
 fn in_text(state: &mut State, now: Duration, key: Key, mut text: Overlay) -> Vec<Effect> {
-    let id = lookup(key, Pane::Events).map(|action| action.id);
+    let id = state.keymap.lookup(key, Pane::Events).map(|action| action.id);
     let is_closed = match (&mut text, id) {
         (_, Some(Id::Quit))
         | (Overlay::Output(_), Some(Id::Output))
@@ -265,10 +277,49 @@ fn in_text(state: &mut State, now: Duration, key: Key, mut text: Overlay) -> Vec
     Vec::new()
 }
 
+/// Only one key says yes; all that could come from a key held down says nothing, and the rest says no.
+fn in_question(state: &mut State, now: Duration, key: Key, question: Question) -> Vec<Effect> {
+    let says_no = matches!(key.code, Code::Esc | Code::Enter | Code::Char('n' | 'q'));
+    if now < question.asked + QUESTION_DEAF || (key != Key::char('y') && !says_no) {
+        state.overlay = Some(Overlay::Confirm(question));
+        return Vec::new();
+    }
+    if key == Key::char('y') {
+        return perform::confirmed(state, now, question);
+    }
+    state.overlay = question.form.map(Overlay::Write);
+    say(state, now, "not done".into(), true);
+    Vec::new()
+}
+
+/// A line that was typed without a screen: a command, or the answer to a question.
+fn on_line(state: &mut State, now: Duration, line: &str) -> Vec<Effect> {
+    let line = line.trim();
+    state.toast = None;
+    match state.overlay.take() {
+        Some(Overlay::Confirm(question)) if matches!(line, "y" | "yes") => {
+            return perform::confirmed(state, now, question);
+        }
+        Some(Overlay::Confirm(_)) => {
+            say(state, now, "not done".into(), true);
+            return Vec::new();
+        }
+        Some(Overlay::Delete(asked)) => return deletion::on_line(state, now, line, asked),
+        _ => {}
+    }
+    match perform::run_command(state, now, line.strip_prefix(':').unwrap_or(line)) {
+        Ok(effects) => effects,
+        Err(reason) => {
+            say(state, now, reason, false);
+            Vec::new()
+        }
+    }
+}
+
 /// In the list of scenarios: Enter runs the selected one.
 fn in_scenarios(state: &mut State, now: Duration, key: Key, cursor: usize) -> Vec<Effect> {
     let names: Vec<&str> = scenario::list_lines(state).iter().map(|(name, ..)| *name).collect();
-    let id = lookup(key, Pane::Events).map(|action| action.id);
+    let id = state.keymap.lookup(key, Pane::Events).map(|action| action.id);
     let cursor = match id {
         Some(Id::Quit | Id::Scenarios) => return Vec::new(),
         _ if key.code == Code::Enter => {
@@ -283,17 +334,17 @@ fn in_scenarios(state: &mut State, now: Duration, key: Key, cursor: usize) -> Ve
 
 /// The actions that the help shows with this filter.
 #[must_use]
-pub fn help_lines(filter: &str) -> Vec<&'static Action> {
+pub fn help_lines(state: &State, filter: &str) -> Vec<&'static Action> {
     let filter = filter.to_lowercase();
     let matches = |action: &&Action| {
-        let keys = action.key_names().iter().any(|name| name.to_lowercase() == filter);
+        let keys = state.keymap.names(action).iter().any(|name| name.to_lowercase() == filter);
         keys || action.sentence.to_lowercase().contains(&filter) || action.command.contains(&filter)
     };
     ACTIONS.iter().filter(matches).collect()
 }
 
 fn in_help(state: &mut State, now: Duration, key: Key, mut filter: Input, mut cursor: usize) -> Vec<Effect> {
-    let lines = help_lines(filter.text());
+    let lines = help_lines(state, filter.text());
     match key {
         Key { code: Code::Enter, .. } => {
             return lines.get(cursor).map_or_else(Vec::new, |action| perform::perform(state, now, action.id));
@@ -478,7 +529,7 @@ fn on_report(state: &mut State, now: Duration, report: Report) -> Vec<Effect> {
 fn on_status(state: &mut State, now: Duration, index: usize, status: Box<Status>, round_trip: Duration) -> Vec<Effect> {
     let Some(node) = state.nodes.get_mut(index) else { return Vec::new() };
     // An answer that was under way when the process ended speaks of nobody any more.
-    if node.process.pid().is_none() {
+    if !node.process.lives() {
         return Vec::new();
     }
     let member = node.member;
@@ -553,10 +604,4 @@ fn on_silent(state: &mut State, now: Duration, index: usize, reason: String) -> 
     }
     measured::look(state, now);
     output_again(state).into_iter().collect()
-}
-
-/// The hints that fit a line, as key and word.
-#[must_use]
-pub fn hint_words(state: &State) -> Vec<(String, &'static str)> {
-    table::hints(state).map(|action| (action.keys[0].to_string(), action.hint)).collect()
 }

@@ -210,7 +210,7 @@ fn complaint(state: &State, node: &Node, now: Duration, committed: Zxid) -> Opti
         Observed::Unborn => return Some(format!("{name} is not started yet")),
         Observed::Exited(exit, _) => return Some(format!("{name} is down ({exit}): R revives it")),
         Observed::Stopping(_) => return Some(format!("{name} is stopping")),
-        Observed::Failed(_) | Observed::Starting(_) | Observed::Running(_) => {}
+        Observed::Failed(_) | Observed::Starting(_) | Observed::Running(_) | Observed::Foreign => {}
     }
     if process.desired == Desired::Paused {
         return Some(format!("{name} is paused by you: P resumes it"));
@@ -218,7 +218,10 @@ fn complaint(state: &State, node: &Node, now: Duration, committed: Zxid) -> Opti
     let Some(status) = node.sight.current(now) else {
         let reason = node.sight.silence.as_deref().unwrap_or("no answer yet");
         return Some(match node.sight.freshness(now) {
-            Freshness::Never => format!("{name} has not answered yet"),
+            Freshness::Never => match &node.sight.silence {
+                Some(reason) if process.observed == Observed::Foreign => format!("{name} does not answer: {reason}"),
+                _ => format!("{name} has not answered yet"),
+            },
             _ => format!("{name} does not answer: {reason}"),
         });
     };

@@ -121,9 +121,19 @@ impl Canvas<'_> {
         inside_frame(area)
     }
 
+    /// Draws a frame in the look of a role.
+    pub fn outline(&mut self, area: Rect, role: Role) {
+        Block::bordered()
+            .border_set(self.theme.border())
+            .border_style(self.theme.style(role))
+            .render(area.intersection(self.buffer.area), self.buffer);
+    }
+
     /// Empties an area.
     pub fn clear(&mut self, area: Rect) {
-        Clear.render(area.intersection(self.buffer.area), self.buffer);
+        let area = area.intersection(self.buffer.area);
+        Clear.render(area, self.buffer);
+        self.buffer.set_style(area, self.theme.base());
     }
 }
 
@@ -187,7 +197,7 @@ mod tests {
 
     #[test]
     fn texts_fit_exactly() {
-        let theme = Theme { color: false, ascii: false };
+        let theme = Theme::basic(false, false);
         assert_eq!(fit("ab", 4, &theme), "ab  ");
         assert_eq!(fit("abcdef", 4, &theme), "abc…");
         assert_eq!(fit("日本語", 4, &theme), "日… ");

@@ -5,10 +5,11 @@ use super::canvas::{Canvas, Text};
 use super::open;
 use crate::layout::Place;
 use crate::model::causes::time;
-use crate::model::flow::{Hindrance, Motion, Shown};
+use crate::model::flow::{Hindrance, Shown};
 use crate::model::select::{Face, node_face, printable, short};
 use crate::model::transaction::{Lane, MessageKind, Row, Tally, quorum};
 use crate::model::{Pane, State};
+use crate::motion::Motion;
 use crate::theme::Role;
 use ratatui::layout::Rect;
 use std::time::Duration;
@@ -78,7 +79,9 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, state: &State, now: Duration, place:
 }
 
 fn nothing(canvas: &mut Canvas<'_>, state: &State, inner: Rect) {
-    let words = if state.nodes.iter().all(|node| node.sight.status.is_none()) {
+    let words = if state.permission.is_attached {
+        "Attached: only the console that started the nodes reads their traces."
+    } else if state.nodes.iter().all(|node| node.sight.status.is_none()) {
         "No node has answered yet."
     } else {
         "No write was seen yet. W writes a znode: its messages show here."

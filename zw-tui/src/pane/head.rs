@@ -22,7 +22,12 @@ pub(super) fn title(canvas: &mut Canvas<'_>, state: &State, now: Duration, area:
     text.add(" ZooWeeper", Role::Strong);
     let counted = |count: usize, kind: &str| format!("{count} {kind}{}", if count == 1 { "" } else { "s" });
     let brokers = if brokers > 0 { format!(" + {}", counted(brokers, "broker")) } else { String::new() };
-    text.add(format!("  local ensemble, {}{brokers}", counted(nodes, "node")), Role::Text);
+    let kind = if state.permission.is_attached { "attached" } else { "local ensemble" };
+    if let Some(words) = state.permission.words() {
+        let role = if state.permission.is_dangerous() { Role::Bad } else { Role::Strong };
+        text.add(format!("  {words}"), role);
+    }
+    text.add(format!("  {kind}, {}{brokers}", counted(nodes, "node")), Role::Text);
     canvas.line(area, 0, &text);
     let mouse = if state.mouse { "" } else { "mouse off  " };
     let recorded = state.time.recorded.map_or_else(String::new, |count| format!("rec {}  ", bytes(count)));
@@ -144,7 +149,9 @@ pub(super) fn prompt(canvas: &mut Canvas<'_>, state: &State, now: Duration, area
         let keys = Text::of("Enter keeps it, then n and N; Esc ends it ", Role::Dim);
         canvas.line_right(area, 0, &keys, text.width() + 2);
     } else if let Some(chord) = state.chord.filter(|chord| chord.is_shown(now)) {
-        let follow = chord.actions().map(|action| format!("{} {}", action.keys[0], action.hint));
+        let follow = chord
+            .actions()
+            .filter_map(|action| Some(format!("{} {}", state.keymap.keys(action.id).first()?, action.hint)));
         let strip = format!("{} ...  {}", chord.first, follow.collect::<Vec<_>>().join("   "));
         rows_up(canvas, &strip, Role::Key, Rect { height: body.height + area.height, ..body });
     } else if let Some(toast) = &state.toast {
@@ -175,7 +182,8 @@ pub(super) fn hints(canvas: &mut Canvas<'_>, state: &State, area: Rect) {
     let mut row = 0;
     let mut text = Text::of(" ", Role::Text);
     let panes = if area.height > 1 { Some(("1-8".to_owned(), "pane")) } else { None };
-    let hints = table::hints(state).map(|action| (action.keys[0].to_string(), action.hint));
+    let first = |id| state.keymap.keys(id).first().map(ToString::to_string).unwrap_or_default();
+    let hints = table::hints(state).map(|action| (first(action.id), action.hint));
     for (key, word) in hints.chain(panes) {
         let piece = Text::of(key, Role::Key).with(format!(" {word}  "), Role::Dim);
         if text.width() + piece.width() > width + 2 {

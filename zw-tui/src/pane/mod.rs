@@ -34,9 +34,15 @@ pub fn draw(state: &State, theme: &Theme, now: Duration, buffer: &mut Buffer) {
     if area.is_empty() {
         return;
     }
+    buffer.set_style(area, theme.base());
     let verdict = judge(state, now);
     let layout = arrange(area, state);
     let mut canvas = Canvas { buffer, theme };
+    let inside = layout::inside_warning(area, state);
+    if inside != area {
+        canvas.outline(area, Role::Bad);
+    }
+    let area = inside;
     if layout.tier <= Tier::Tiny {
         tiny::draw(&mut canvas, state, &verdict, now, area);
         if let (Tier::Tiny, Some(overlay)) = (layout.tier, &state.overlay) {

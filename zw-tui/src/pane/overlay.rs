@@ -7,7 +7,7 @@ use crate::action::table::{Class, enabled};
 use crate::layout::first_shown;
 use crate::model::State;
 use crate::model::events::Level;
-use crate::model::overlay::{Input, Overlay, Printed};
+use crate::model::overlay::{Input, Overlay, Printed, Question};
 use crate::model::page::Line;
 use crate::model::scenario::{Verdict, list_lines};
 use crate::model::select::printable;
@@ -25,6 +25,8 @@ const OUTPUT_BYTES_MAX: usize = 1_024;
 const LINE_ROWS_MAX: usize = 24;
 /// Wider lines are hard to read.
 const TEXT_WIDTH_MAX: u16 = 120;
+/// Of a question.
+const QUESTION_WIDTH: u16 = 70;
 
 pub(super) fn draw(canvas: &mut Canvas<'_>, state: &State, now: Duration, overlay: &Overlay, body: Rect) {
     match overlay {
@@ -33,8 +35,9 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, state: &State, now: Duration, overla
         Overlay::Scenarios { cursor } => scenarios(canvas, state, *cursor, body),
         Overlay::Text { page, top } => text(canvas, state, now, *page, *top, body),
         Overlay::Output(printed) => output(canvas, state, printed, body),
-        Overlay::Confirm(asked) => confirm::draw(canvas, asked, body),
+        Overlay::Delete(asked) => confirm::draw(canvas, asked, body),
         Overlay::Election { back, top } => super::election::draw(canvas, state, now, *back, *top, body),
+        Overlay::Confirm(asked) => question(canvas, asked, body),
         // Drawn in the prompt's row.
         Overlay::Command { .. } => {}
     }
@@ -56,10 +59,10 @@ fn help(canvas: &mut Canvas<'_>, state: &State, filter: &Input, cursor: usize, b
     text.append(input_text(filter, usize::from(inner.width).saturating_sub(9), true));
     canvas.line(inner, 0, &text);
     let list = Rect { y: inner.y + 1, height: inner.height.saturating_sub(1), ..inner };
-    let lines = help_lines(filter.text());
+    let lines = help_lines(state, filter.text());
     let first = first_shown(cursor, lines.len(), usize::from(list.height));
     for (row, (index, action)) in (0..list.height).zip(lines.iter().enumerate().skip(first)) {
-        let names = action.key_names();
+        let names = state.keymap.names(action);
         let able = enabled(action.id, state);
         let role = if able.is_ok() { Role::Text } else { Role::Dim };
         let acts = matches!(action.class, Class::Fault | Class::Data);
@@ -175,6 +178,24 @@ fn output(canvas: &mut Canvas<'_>, state: &State, printed: &Printed, body: Rect)
         text.add_found(&shown, role, state.search.in_text.as_ref());
         canvas.line(inner, row, &text);
     }
+}
+
+fn question(canvas: &mut Canvas<'_>, question: &Question, body: Rect) {
+    let width = QUESTION_WIDTH.min(body.width);
+    let room = usize::from(width).saturating_sub(4);
+    let printed = question.lines.iter().map(|line| printable(line.as_bytes(), OUTPUT_BYTES_MAX));
+    let lines: Vec<String> = printed.flat_map(|line| wrap(&line, room, LINE_ROWS_MAX)).collect();
+    let height = u16::try_from(lines.len() + 4).unwrap_or(u16::MAX);
+    let title = Text::of(" Really? ", Role::Bad);
+    let inner = modal(canvas, body, width, height, &title, &Text::new());
+    // What the answers are is never cut off.
+    let shown = inner.height.saturating_sub(1);
+    for (row, line) in (0..shown).zip(lines) {
+        canvas.line(inner, row, &Text::of(format!(" {line}"), Role::Strong));
+    }
+    let keys = Text::of(" y", Role::Key).with(" does it   ", Role::Text);
+    let keys = keys.with("n", Role::Key).with(" or Enter leaves it", Role::Text);
+    canvas.line(inner, shown, &keys);
 }
 
 pub(super) fn level_role(level: Level) -> Role {

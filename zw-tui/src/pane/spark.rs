@@ -54,7 +54,7 @@ mod tests {
 
     #[test]
     fn a_zero_is_drawn_and_what_is_unknown_is_not() {
-        let (ascii, unicode) = (Theme { color: false, ascii: true }, Theme { color: false, ascii: false });
+        let (ascii, unicode) = (Theme::basic(false, true), Theme::basic(false, false));
         let cells = [None, Some(0), Some(1), Some(50), Some(100), Some(1_000)];
         assert_eq!(spark(&cells, 100, &ascii), " .:=##");
         assert_eq!(spark(&cells, 100, &unicode), " ▁▂▅██");

@@ -4,6 +4,7 @@ use super::canvas::{Canvas, Text};
 use super::head::word_role;
 use crate::layout::{Tier, tier};
 use crate::model::State;
+use crate::model::permission::Need;
 use crate::model::select::{broker_face, node_face, or_dash};
 use crate::model::verdict::Verdict;
 use crate::theme::Role;
@@ -36,7 +37,8 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, state: &State, verdict: &Verdict, no
         glyphs.add(&broker.member.to_string(), canvas.theme.glyph(face), Role::Face(face));
     }
     lines.extend(glyphs.lines.into_iter().filter(|line| line.width() > 0));
-    lines.push(Text::of("? : K P R q", Role::Dim));
+    let acts = if state.permission.check(Need::Processes).is_ok() { "K P R " } else { "" };
+    lines.push(Text::of(format!("? : {acts}q"), Role::Dim));
     for (row, line) in (0..area.height).zip(&lines) {
         canvas.line(area, row, line);
     }

@@ -190,12 +190,12 @@ pub struct Supervisor {
 }
 
 impl Supervisor {
-    /// Takes the run file, ends what an earlier console left behind, and waits for orders. `report` must not block.
+    /// Takes the run file (none if there is nothing to start), ends what an earlier console left behind, and waits for orders. `report` must not block.
     ///
     /// # Errors
     /// Another console owns the directory, or it cannot be written.
     pub fn start(
-        run_file: RunFile,
+        run_file: impl Into<Option<RunFile>>,
         plans: Vec<ChildPlan>,
         report: impl Fn(Report) + Send + 'static,
     ) -> Result<Supervisor, SupervisorError> {
@@ -205,7 +205,7 @@ impl Supervisor {
             plans.iter().map(|plan| (plan.member, Output::new(plan.log.clone()))).collect();
         let outputs = Arc::new(outputs);
         let thread = thread::Thread::new(
-            run_file,
+            run_file.into(),
             plans,
             thread::Links {
                 report: Box::new(report),

@@ -1,8 +1,8 @@
 //! What a child prints: kept in a log file of bounded size and, its last lines, in memory for the screen.
 
+use crate::log_file::LogFile;
 use std::collections::VecDeque;
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -10,8 +10,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub(super) const LINES_MAX: usize = 1_000;
 /// Longest line; what follows is taken as the next line.
 pub(super) const LINE_BYTES_MAX: usize = 4 * 1_024;
-/// Size at which a log file becomes `*.old` and a new one begins.
-pub(super) const LOG_BYTES_MAX: u64 = 8 * 1_024 * 1_024;
 /// How the line begins that Rust prints below each panic: it says nothing of the reason.
 const PANIC_NOTE: &str = "note: ";
 
@@ -81,7 +79,8 @@ impl Output {
     /// Reads `from` to its end, line by line, into the file and the memory. A file that cannot be written costs the
     /// file, not the child.
     pub(crate) fn pump(&self, from: impl Read) {
-        let mut file = LogFile::open(&self.log);
+        let complain = |error: io::Error| tracing::warn!(path = %self.log.display(), %error, "no log of a child");
+        let mut file = LogFile::open(&self.log).map_err(complain).ok();
         each_line(from, |line| {
             if let Some(log) = &mut file
                 && let Err(error) = log.write_line(line)
@@ -112,36 +111,6 @@ pub(crate) fn each_line(from: impl Read, mut each: impl FnMut(&[u8])) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(_) => return,
         }
-    }
-}
-
-struct LogFile {
-    path: PathBuf,
-    file: File,
-    bytes: u64,
-}
-
-impl LogFile {
-    fn open(path: &Path) -> Option<LogFile> {
-        let open = || -> io::Result<LogFile> {
-            let file = File::options().create(true).append(true).open(path)?;
-            let bytes = file.metadata()?.len();
-            Ok(LogFile { path: path.to_owned(), file, bytes })
-        };
-        open().map_err(|error| tracing::warn!(path = %path.display(), %error, "no log of a child")).ok()
-    }
-
-    fn write_line(&mut self, line: &[u8]) -> io::Result<()> {
-        if self.bytes >= LOG_BYTES_MAX {
-            std::fs::rename(&self.path, self.path.with_extension("log.old"))?;
-            self.file = File::options().create(true).append(true).open(&self.path)?;
-            self.bytes = 0;
-        }
-        let mut record = line.to_vec();
-        record.push(b'\n');
-        self.file.write_all(&record)?;
-        self.bytes += record.len() as u64;
-        Ok(())
     }
 }
 

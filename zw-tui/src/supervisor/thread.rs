@@ -45,7 +45,7 @@ struct Leaving {
 }
 
 pub(super) struct Thread {
-    run_file: RunFile,
+    run_file: Option<RunFile>,
     plans: BTreeMap<Member, ChildPlan>,
     children: BTreeMap<Member, Child>,
     lives: u64,
@@ -54,7 +54,7 @@ pub(super) struct Thread {
 }
 
 impl Thread {
-    pub(super) fn new(run_file: RunFile, plans: Vec<ChildPlan>, links: Links) -> Thread {
+    pub(super) fn new(run_file: Option<RunFile>, plans: Vec<ChildPlan>, links: Links) -> Thread {
         let plans = plans.into_iter().map(|plan| (plan.member, plan)).collect();
         Thread { run_file, plans, children: BTreeMap::new(), lives: 0, leaving: None, links }
     }
@@ -133,7 +133,9 @@ impl Thread {
         match Child::spawn(plan, self.lives, output, &self.links.inbox) {
             Ok(child) => {
                 let pid = child.pid();
-                self.run_file.add(member, pid);
+                if let Some(run_file) = &mut self.run_file {
+                    run_file.add(member, pid);
+                }
                 self.children.insert(member, child);
                 Change::Spawned { pid }
             }
@@ -155,7 +157,9 @@ impl Thread {
             }
             Err(error) => Change::Failed(format!("cannot wait for {member}: {error}")),
         };
-        self.run_file.remove(member);
+        if let Some(run_file) = &mut self.run_file {
+            run_file.remove(member);
+        }
         self.report(member, change);
     }
 

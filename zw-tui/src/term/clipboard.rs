@@ -22,6 +22,12 @@ pub struct Clipboard {
 }
 
 impl Clipboard {
+    /// Of this process, with this directory for what is too long.
+    #[must_use]
+    pub fn of_process(directory: PathBuf) -> Clipboard {
+        Clipboard { in_tmux: std::env::var_os("TMUX").is_some(), directory, files: 0 }
+    }
+
     /// Copies a text; gives the way it went, for a person.
     ///
     /// # Errors
@@ -37,7 +43,8 @@ impl Clipboard {
 
     fn to_file(&mut self, text: &str) -> io::Result<String> {
         self.files += 1;
-        let path = self.directory.join(format!("copied-{}.txt", self.files));
+        let path = self.directory.join(format!("copied-{}-{}.txt", std::process::id(), self.files));
+        std::fs::create_dir_all(&self.directory)?;
         std::fs::write(&path, text)?;
         Ok(format!("{} bytes are too many for a clipboard: they are in {}", text.len(), path.display()))
     }
@@ -94,12 +101,13 @@ mod tests {
         let mut clipboard = Clipboard { in_tmux: false, directory: directory.path().to_owned(), files: 0 };
         let text = "x".repeat(TEXT_BYTES_MAX + 1);
         let words = clipboard.copy(&text).unwrap();
-        let path = directory.path().join("copied-1.txt");
+        let path = directory.path().join(format!("copied-{}-1.txt", std::process::id()));
         assert!(words.ends_with(&path.display().to_string()), "{words}");
         assert_eq!(std::fs::read_to_string(path).unwrap(), text);
         // No terminal was entered, so nothing is written, and that is no error.
         assert!(clipboard.copy("short").unwrap().contains("5 bytes"));
-        clipboard.directory = directory.path().join("missing");
+        std::fs::write(directory.path().join("file"), "").unwrap();
+        clipboard.directory = directory.path().join("file");
         assert!(clipboard.copy(&text).unwrap_err().contains("cannot write"));
     }
 }

@@ -8,6 +8,7 @@ use ratatui::backend::{Backend, CrosstermBackend};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use std::io;
+use unicode_width::UnicodeWidthStr;
 
 const BEGIN_UPDATE: &[u8] = b"\x1b[?2026h";
 const END_UPDATE: &[u8] = b"\x1b[?2026l";
@@ -45,6 +46,28 @@ impl Screen {
         *self = Screen::new(self.painted.area.width, self.painted.area.height);
     }
 
+    /// What is on the screen, as text.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let width = usize::from(self.painted.area.width).max(1);
+        let mut text = String::new();
+        for row in self.painted.content().chunks(width) {
+            // A wide character fills two cells, and the second is its own only in the buffer.
+            let mut covered = 0;
+            let mut line = String::new();
+            for cell in row {
+                if covered == 0 {
+                    line.push_str(cell.symbol());
+                    covered = cell.symbol().width().max(1);
+                }
+                covered -= 1;
+            }
+            text.push_str(line.trim_end());
+            text.push('\n');
+        }
+        text
+    }
+
     /// The bytes that turn what is on the screen into `next`; empty if nothing changed.
     ///
     /// # Errors
@@ -75,6 +98,13 @@ mod tests {
         let mut buffer = Buffer::empty(Rect::new(0, 0, 20, 2));
         buffer.set_string(0, 0, text, Style::new());
         buffer
+    }
+
+    #[test]
+    fn the_text_is_what_a_person_sees() {
+        let mut screen = Screen::new(20, 2);
+        screen.frame(buffer("日本 quorum")).unwrap();
+        assert_eq!(screen.text(), "日本 quorum\n\n");
     }
 
     #[test]

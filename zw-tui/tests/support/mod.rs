@@ -24,6 +24,8 @@ pub(crate) struct Console {
     received: Arc<AtomicUsize>,
     /// What came since somebody wanted to have it.
     recording: Arc<Mutex<Option<Vec<u8>>>>,
+    /// Bytes that begin a sequence for the terminal.
+    escapes: Arc<AtomicUsize>,
     reader: Option<JoinHandle<()>>,
     hangs_up: Arc<AtomicBool>,
     directory: tempfile::TempDir,
@@ -55,14 +57,23 @@ impl Console {
         let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_zw-tui"));
         command.args(arguments(base, nodes, brokers, &directory));
         command.args(flags);
-        Console::spawn(command, directory)
+        Console::spawn(command, directory, &[])
+    }
+
+    /// With these arguments and no ensemble of the harness's choice; `{data}` stands for the test's directory.
+    pub(crate) fn start_as(arguments: &[&str], environment: &[(&str, &str)]) -> Console {
+        let directory = tempfile::tempdir().unwrap();
+        let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_zw-tui"));
+        let data = directory.path().to_str().unwrap();
+        command.args(arguments.iter().map(|argument| argument.replace("{data}", data)));
+        Console::spawn(command, directory, environment)
     }
 
     /// Shows a recording.
     pub(crate) fn replay(file: &std::path::Path) -> Console {
         let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_zw-tui"));
         command.args(["replay".as_ref(), file.as_os_str()]);
-        Console::spawn(command, tempfile::tempdir().unwrap())
+        Console::spawn(command, tempfile::tempdir().unwrap(), &[])
     }
 
     /// Below a shell that ran `prefix`.
@@ -71,13 +82,17 @@ impl Console {
         let arguments = arguments(free_ports(u16::from(nodes)), nodes, brokers, &directory).join(" ");
         let mut command = CommandBuilder::new("sh");
         command.args(["-c", &format!("{prefix}{} {arguments}; :", env!("CARGO_BIN_EXE_zw-tui"))]);
-        Console::spawn(command, directory)
+        Console::spawn(command, directory, &[])
     }
 
-    fn spawn(mut command: CommandBuilder, directory: tempfile::TempDir) -> Console {
+    fn spawn(mut command: CommandBuilder, directory: tempfile::TempDir, environment: &[(&str, &str)]) -> Console {
         command.env("TERM", "xterm-256color");
         command.env("LANG", "C.UTF-8");
+        // What the person who runs the tests has set for themselves is none of their business.
+        command.env("XDG_CONFIG_HOME", directory.path().join("xdg"));
+        command.env("XDG_STATE_HOME", directory.path().join("xdg"));
         command.env("ZW_TEST_HOOKS", "1");
+        environment.iter().for_each(|(name, value)| command.env(name, value));
         // The message of a panic is to be read on the screen.
         command.env("RUST_BACKTRACE", "0");
         let size = PtySize { cols: SIZE.0, rows: SIZE.1, pixel_width: 0, pixel_height: 0 };
@@ -88,9 +103,11 @@ impl Console {
         let received = Arc::new(AtomicUsize::new(0));
         let mut reader = pair.master.try_clone_reader().unwrap();
         let hangs_up = Arc::new(AtomicBool::new(false));
+        let escapes = Arc::new(AtomicUsize::new(0));
         let (shown, counted, ends) = (Arc::clone(&screen), Arc::clone(&received), Arc::clone(&hangs_up));
         let recording = Arc::new(Mutex::new(None::<Vec<u8>>));
         let recorded = Arc::clone(&recording);
+        let escaped = Arc::clone(&escapes);
         let reader = std::thread::spawn(move || {
             let mut bytes = [0; 4_096];
             while let Ok(count @ 1..) = reader.read(&mut bytes) {
@@ -98,6 +115,8 @@ impl Console {
                 if let Some(recorded) = recorded.lock().unwrap().as_mut() {
                     recorded.extend_from_slice(&bytes[..count]);
                 }
+                let begun = bytes[..count].iter().filter(|byte| **byte == 0x1b).count();
+                escaped.fetch_add(begun, Ordering::SeqCst);
                 counted.fetch_add(count, Ordering::SeqCst);
                 if ends.load(Ordering::SeqCst) {
                     return;
@@ -106,7 +125,7 @@ impl Console {
         });
         let writer = pair.master.take_writer().unwrap();
         let (master, writer, reader) = (Some(pair.master), Some(writer), Some(reader));
-        Console { child, master, writer, screen, received, recording, reader, hangs_up, directory }
+        Console { child, master, writer, screen, received, recording, escapes, reader, hangs_up, directory }
     }
 
     pub(crate) fn pid(&self) -> Pid {
@@ -128,6 +147,21 @@ impl Console {
         let size = PtySize { cols: width, rows: height, pixel_width: 0, pixel_height: 0 };
         self.screen.lock().unwrap().screen_mut().set_size(cells(height), cells(width));
         self.master.as_ref().unwrap().resize(size).unwrap();
+    }
+
+    /// How many sequences for the terminal came.
+    pub(crate) fn escapes(&self) -> usize {
+        self.escapes.load(Ordering::SeqCst)
+    }
+
+    /// Whether a cell of the screen has a colour.
+    pub(crate) fn has_color(&self) -> bool {
+        let parser = self.screen.lock().unwrap();
+        let screen = parser.screen();
+        let (rows, columns) = screen.size();
+        let places = (0..rows.get()).flat_map(|row| (0..columns.get()).map(move |column| (row, column)));
+        let mut cells = places.filter_map(|(row, column)| screen.cell(row, column));
+        cells.any(|cell| cell.fgcolor() != vt100::Color::Default || cell.bgcolor() != vt100::Color::Default)
     }
 
     pub(crate) fn text(&self) -> String {
@@ -277,7 +311,7 @@ pub(crate) fn free_ports(count: u16) -> u16 {
     }
 }
 
-pub(crate) fn wait_until(what: &str, condition: impl Fn() -> bool) {
+pub(crate) fn wait_until(what: &str, condition: impl FnMut() -> bool) {
     wait_with(condition, || format!("{what} did not come true"));
 }
 
