@@ -20,8 +20,8 @@ use zw_tui::pane::draw;
 use zw_tui::supervisor::{Change, Report};
 use zw_tui::theme::Theme;
 
-const ASCII: Theme = Theme { color: false, ascii: true };
-const UNICODE: Theme = Theme { color: true, ascii: false };
+const ASCII: Theme = Theme::basic(false, true);
+const UNICODE: Theme = Theme::basic(true, false);
 const SIZES: [(u16, u16); 4] = [(160, 45), (80, 24), (40, 12), (20, 5)];
 
 /// A console of three nodes and a broker that run, in a script of messages at times.

@@ -16,7 +16,8 @@ const DEADLINE: Duration = Duration::from_secs(60);
 /// The digest of the selected node's tree, from its page.
 fn digest(console: &mut Console) -> String {
     console.type_keys("1d");
-    console.wait_for("digest ");
+    // The session, what the broker makes of itself, and /x.
+    console.wait_for("applied 1:7");
     let text = console.text();
     let digest = text.split("digest ").nth(1).unwrap().split_whitespace().next().unwrap().to_owned();
     console.type_keys("d");

@@ -333,7 +333,7 @@ pub const ACTIONS: &[Action] = &[
     look(Id::PreviousMatch, &[key('N')], "", "Go to the previous of what was found", "previousmatch"),
     in_pane(Pane::Events, look(Id::Follow, &[key('f')], "follow", "Follow the newest events, or stop", "follow")),
     look(Id::Mark, &[key(' ')], "mark", "Mark the selected member, or not: acts go to the marked ones", "mark"),
-    look(Id::MarkRange, &[key('v')], "", "Mark from here to where the cursor goes; again ends it", "range"),
+    look(Id::MarkRange, &[key('v')], "", "Mark from here to where the cursor goes; again ends it", "markrange"),
     look(Id::Chord('y'), &[key('y')], "yank", "Copy something of what is selected: a second key says what", "yank"),
     after(
         'y',
