@@ -34,14 +34,16 @@ impl Clipboard {
     /// The terminal is gone, or the file cannot be written; for a person.
     pub fn copy(&mut self, text: &str) -> Result<String, String> {
         if text.len() > TEXT_BYTES_MAX {
-            return self.to_file(text).map_err(|error| format!("cannot write {}: {error}", self.directory.display()));
+            return self
+                .write_file(text)
+                .map_err(|error| format!("cannot write {}: {error}", self.directory.display()));
         }
         guard::write_frame(&sequence(text, self.in_tmux)).map_err(|error| error.to_string())?;
         let through = if self.in_tmux { " through tmux" } else { "" };
         Ok(format!("{} bytes to the terminal's clipboard (OSC 52{through})", text.len()))
     }
 
-    fn to_file(&mut self, text: &str) -> io::Result<String> {
+    fn write_file(&mut self, text: &str) -> io::Result<String> {
         self.files += 1;
         let path = self.directory.join(format!("copied-{}-{}.txt", std::process::id(), self.files));
         std::fs::create_dir_all(&self.directory)?;
