@@ -120,7 +120,10 @@ impl Config {
                 several => format!("[{}]", several.join(", ")),
             };
             // Writing to a text does not fail.
-            let _ = writeln!(text, "# {} = {keys}  # {}", name(action), action.sentence);
+            let name = name(action);
+            // A name of two words is quoted.
+            let name = if name.contains(' ') { format!("\"{name}\"") } else { name.to_owned() };
+            let _ = writeln!(text, "# {name} = {keys}  # {}", action.sentence);
         }
         text
     }

@@ -218,6 +218,12 @@ impl Plain {
                 self.print("y does it, anything else leaves it");
                 self.state.overlay = Some(Overlay::Confirm(question));
             }
+            Some(Overlay::Delete(asked)) => {
+                for line in asked.words.iter().cloned().chain([asked.keys()]) {
+                    self.print(&printable(line.as_bytes(), LINE_BYTES_MAX));
+                }
+                self.state.overlay = Some(Overlay::Delete(asked));
+            }
             Some(Overlay::Command { input, .. }) if !input.text().is_empty() => {
                 let example = format!("complete the command, for example {}", input.text());
                 self.print(&example);
@@ -252,7 +258,7 @@ impl Plain {
                 let brokers = self.state.brokers.iter();
                 brokers.map(|broker| format!("{}  {}", broker.member, words(&broker.process))).collect()
             }
-            "tree" => self.state.tree.rows().iter().map(|row| row.path.clone()).collect(),
+            "tree" => self.state.tree.window(0, self.state.tree.count()).map(|row| row.path).collect(),
             "events" => self.state.events.iter().map(of_event).collect(),
             _ => return false,
         };

@@ -241,9 +241,11 @@ pub fn hit(layout: &Layout, state: &State, now: Duration, column: u16, row: u16)
     let item = match pane {
         Pane::Nodes => {
             let (head, rows) = if is_framed { (2, area.height.saturating_sub(3)) } else { (0, area.height) };
-            let first = first_shown(state.node, state.nodes.len(), usize::from(rows));
+            let order = state.node_order();
+            let at = order.iter().position(|node| *node == state.node).unwrap_or(0);
+            let first = first_shown(at, order.len(), usize::from(rows));
             let line = usize::from(row - area.y).checked_sub(head).filter(|line| *line < usize::from(rows));
-            line.map(|line| first + line).filter(|node| *node < state.nodes.len())
+            line.and_then(|line| order.get(first + line)).copied()
         }
         Pane::Brokers => {
             let line = if is_framed { usize::from(row - area.y).checked_sub(2) } else { None };
@@ -251,7 +253,7 @@ pub fn hit(layout: &Layout, state: &State, now: Duration, column: u16, row: u16)
         }
         Pane::Tree => {
             let list = tree_parts(area, is_framed).0;
-            let count = state.tree.rows().len();
+            let count = state.tree.count();
             let first = first_shown(state.tree.cursor(), count, usize::from(list.height));
             let item = list.contains(at).then(|| first + usize::from(row - list.y));
             item.filter(|item| *item < count)

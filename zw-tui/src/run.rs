@@ -20,6 +20,7 @@ use crate::pane;
 use crate::paths::Paths;
 use crate::recording::Recorder;
 use crate::supervisor::{Order, Supervisor};
+use crate::term::clipboard::Clipboard;
 use crate::term::screen::Screen;
 use crate::term::signals::{self, Signal};
 use crate::term::{guard, panic};
@@ -50,7 +51,7 @@ pub struct Console {
     pub signals: Receiver<Signal>,
     /// Writes what happens to a file.
     pub recorder: Recorder,
-    /// Where dumps of the screen go.
+    /// Where dumps of the screen go, and copied texts that are too long for a clipboard.
     pub paths: Paths,
     /// Whether the terminal is far away.
     pub is_remote: bool,
@@ -69,6 +70,7 @@ pub struct World {
 /// What only the loop knows.
 struct Loop {
     console: Console,
+    clipboard: Clipboard,
     began: Instant,
     screen: Screen,
     limiter: Limiter,
@@ -91,7 +93,9 @@ impl Console {
         let (width, height) = guard::size().unwrap_or(SIZE_UNKNOWN);
         let is_remote = self.is_remote;
         let mut typed = reader::start()?;
+        let clipboard = Clipboard::of_process(self.paths.state.clone());
         let mut main = Loop {
+            clipboard,
             console: self,
             began: Instant::now(),
             screen: Screen::new(width, height),
@@ -261,10 +265,16 @@ impl Loop {
                     self.on_message(Msg::Output { member, lines, total })?;
                 }
             }
+            Effect::Copy { what, text } => {
+                let result = self.clipboard.copy(&text);
+                self.on_message(Msg::Copied { what, result })?;
+            }
             Effect::Break(breakage) => self.break_on_purpose(breakage),
             Effect::Children { .. }
             | Effect::Value { .. }
-            | Effect::Write { .. }
+            | Effect::Write(_)
+            | Effect::Count { .. }
+            | Effect::Delete { .. }
             | Effect::Load { .. }
             | Effect::StopLoad
             | Effect::Feed { .. }

@@ -4,7 +4,6 @@
 
 mod strategies;
 
-use bytes::Bytes;
 use proptest::prelude::*;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -21,6 +20,7 @@ use zw_tui::model::session::Session;
 use zw_tui::model::tape::Tape;
 use zw_tui::model::update::update;
 use zw_tui::model::verdict::{Word, judge};
+use zw_tui::model::write::WriteOrder;
 use zw_tui::model::{Desired, Pane, State};
 use zw_tui::pane::draw;
 use zw_tui::supervisor::{Asked, Change, Exit, Order, Report};
@@ -47,13 +47,13 @@ proptest! {
             now += Duration::from_millis(millis);
             let before = state.version;
             for effect in update(&mut state, now, message) {
-                if let Effect::Children { node, .. } | Effect::Value { node, .. } | Effect::Write { node, .. } = effect {
+                if let Effect::Children { node, .. } | Effect::Value { node, .. } | Effect::Write(WriteOrder { node, .. }) = effect {
                     prop_assert!(node < NODES);
                 }
             }
             prop_assert!(state.version >= before);
             prop_assert!(state.node < NODES && state.broker < 2);
-            prop_assert!(state.tree.cursor() < state.tree.rows().len());
+            prop_assert!(state.tree.cursor() < state.tree.count());
             prop_assert!(state.events.iter().len() <= EVENTS_MAX && state.undo.len() <= 32);
         }
         for (width, height) in [(160, 45), (80, 24), (40, 12), (20, 5), (1, 1)] {
@@ -79,7 +79,7 @@ proptest! {
         // q leaves, which is what it is for; in the help one can type it.
         for key in text.chars().filter(|key| *key != 'q') {
             for effect in update(&mut state, Duration::ZERO, Msg::Key(Key::char(key))) {
-                prop_assert!(!matches!(effect, Effect::Supervise(_) | Effect::Write { .. }), "{} did {:?}", key, effect);
+                prop_assert!(!matches!(effect, Effect::Supervise(_) | Effect::Write(_) | Effect::Delete { .. } | Effect::Faults { .. }), "{} did {:?}", key, effect);
             }
         }
     }
@@ -451,7 +451,7 @@ fn a_write_through_a_node_that_is_down_says_so_and_who_would_take_it() {
     }
     update(&mut state, SECOND, Msg::Key(Key::plain(Code::Esc)));
     let effects = type_keys(&mut state, ":write n2 /x 7");
-    assert_eq!(effects, [Effect::Write { node: 1, path: "/x".into(), data: Bytes::from_static(b"7") }]);
+    assert_eq!(effects, [Effect::Write(WriteOrder::put(1, "/x", "7"))]);
 }
 
 #[test]
@@ -522,13 +522,14 @@ fn a_write_keeps_its_text_until_it_succeeded() {
     key(&mut state, Key::plain(Code::Enter));
     update(&mut state, SECOND, Msg::Paste("K\nq".into()));
     let effects = key(&mut state, Key::plain(Code::Enter));
-    assert_eq!(effects, [Effect::Write { node: 0, path: "/a".into(), data: Bytes::from_static(b"K\nq") }]);
+    assert_eq!(effects, [Effect::Write(WriteOrder::put(0, "/a", "K\nq"))]);
     assert_eq!(key(&mut state, Key::plain(Code::Enter)), [], "it is sent once");
-    let failure = WriteFailure { reason: "no quorum".into(), may_be_done: false };
+    let failure = WriteFailure { reason: "no quorum".into(), may_be_done: false, done: 0 };
     update(&mut state, SECOND, Msg::Written { node: 0, path: "/a".into(), result: Err(failure) });
     let again = key(&mut state, Key::plain(Code::Enter));
     assert_eq!(again, effects, "the text is still there");
-    let written = Written { created: true, version: 0, zxid: Zxid::ZERO, took: SECOND };
+    let (last, took) = ("/a".to_owned(), SECOND);
+    let written = Written { created: true, version: 0, zxid: Zxid::ZERO, took, last, count: 1 };
     update(&mut state, SECOND, Msg::Written { node: 0, path: "/a".into(), result: Ok(written) });
     assert_eq!(state.overlay, None);
 }

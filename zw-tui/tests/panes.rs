@@ -318,6 +318,7 @@ fn a_message_is_whole_at_any_width() {
     let failure = zw_tui::model::message::WriteFailure {
         reason: "no such znode: /missing; write that one first".into(),
         may_be_done: false,
+        done: 0,
     };
     toast.tell(Msg::Written { node: 0, path: "/missing/a".into(), result: Err(failure) });
     for (width, height) in [(160, 45), (80, 24), (64, 16), (50, 20), (40, 12), (34, 9), (20, 8)] {
@@ -332,7 +333,7 @@ fn a_message_is_whole_at_any_width() {
 fn write_form_and_its_failure() {
     let mut script = healthy();
     script.keys("W").keys("goals/7").key(Code::Enter).keys("58 Son").key(Code::Enter);
-    let failure = zw_tui::model::message::WriteFailure { reason: "no quorum".into(), may_be_done: false };
+    let failure = zw_tui::model::message::WriteFailure { reason: "no quorum".into(), may_be_done: false, done: 0 };
     script.tell(Msg::Written { node: 0, path: "/goals/7".into(), result: Err(failure) });
     insta::assert_snapshot!(script.screens(&ASCII));
 }
@@ -340,8 +341,14 @@ fn write_form_and_its_failure() {
 #[test]
 fn command_line_and_toast() {
     let mut script = healthy();
-    let written =
-        Written { created: true, version: 0, zxid: Zxid::new(Epoch(7), 9), took: Duration::from_micros(1_950) };
+    let written = Written {
+        created: true,
+        version: 0,
+        zxid: Zxid::new(Epoch(7), 9),
+        took: Duration::from_micros(1_950),
+        last: "/a".into(),
+        count: 1,
+    };
     script.tell(Msg::Written { node: 1, path: "/a".into(), result: Ok(written) });
     let toast = script.screens(&ASCII);
     script.keys(":kil n3").key(Code::Enter);

@@ -69,9 +69,9 @@ fn a_write_is_acknowledged_and_shown_in_the_tree() {
     console.wait_for("set /pty  v1");
     // The form, with a value that is pasted: no key in it acts, whatever it says.
     console.type_keys("1W");
-    console.wait_for("Write through n1");
+    console.wait_for("through ◂ n1 ▸");
     console.type_keys("form\r\x1b[200~K K\nq\x1b[201~");
-    console.wait_for("K K\\nq");
+    console.wait_for("K K ");
     console.type_keys("\r");
     console.wait_for("made /form");
     console.wait_for("HEALTHY  quorum 3/3");

@@ -15,6 +15,7 @@ use zw_tui::model::load::{LoadReport, Phase};
 use zw_tui::model::message::{Effect, Msg, Written};
 use zw_tui::model::scenario::{self, Outcome, Verdict};
 use zw_tui::model::update::update;
+use zw_tui::model::write::WriteOrder;
 use zw_tui::supervisor::{Asked, Change, Exit, Order, Report};
 
 /// What the pretended ensemble does wrong.
@@ -101,10 +102,11 @@ impl World {
                 self.orders.push(order);
                 self.obey(order);
             }
-            Effect::Write { node, path, .. } => {
+            Effect::Write(WriteOrder { node, path, .. }) => {
                 self.entries += 1;
                 let zxid = self.zxid();
-                let result = Ok(Written { created: true, version: 0, zxid, took: Duration::from_millis(2) });
+                let (last, took) = (path.clone(), Duration::from_millis(2));
+                let result = Ok(Written { created: true, version: 0, zxid, took, last, count: 1 });
                 self.tell(Msg::Written { node, path, result });
             }
             Effect::Value { node, path } => {

@@ -21,6 +21,7 @@ use zw_tui::model::permission::Permission;
 use zw_tui::model::select::{Face, node_face};
 use zw_tui::model::update::update;
 use zw_tui::model::verdict::{Word, judge};
+use zw_tui::model::write::WriteOrder;
 use zw_tui::model::{Pane, State};
 use zw_tui::pane::draw;
 use zw_tui::theme::{Depth, Name, Theme};
@@ -290,7 +291,7 @@ fn what_is_allowed_elsewhere_is_asked_first_and_only_one_key_says_yes() {
     assert_eq!(script.tell(Msg::Click(Pane::Nodes, Some(1))), []);
     assert_eq!(script.tell(Msg::Paste("y".into())), []);
     let effects = script.keys("y");
-    let is_write = matches!(&effects[..], [Effect::Write { node: 1, path, .. }] if path == "/goals/7");
+    let is_write = matches!(&effects[..], [Effect::Write(WriteOrder { node: 1, path, .. })] if path == "/goals/7");
     assert!(is_write && script.state.overlay.is_none(), "{effects:?}");
 }
 
@@ -331,7 +332,7 @@ fn the_form_of_a_write_elsewhere_is_kept_when_the_answer_is_no() {
     script.key(Code::Enter);
     script.after(QUESTION_DEAF);
     let effects = script.keys("y");
-    assert!(matches!(&effects[..], [Effect::Write { node: 0, .. }]), "{effects:?}");
+    assert!(matches!(&effects[..], [Effect::Write(WriteOrder { node: 0, .. })]), "{effects:?}");
     assert!(matches!(&script.state.overlay, Some(Overlay::Write(form)) if form.is_sent));
 }
 
@@ -421,7 +422,7 @@ fn lines_without_a_screen_are_commands_and_answers() {
     assert_eq!(script.state.overlay, None);
     script.tell(Msg::Line("write n2 /a x".into()));
     let effects = script.tell(Msg::Line(" yes ".into()));
-    assert!(matches!(&effects[..], [Effect::Write { node: 1, .. }]), "{effects:?}");
+    assert!(matches!(&effects[..], [Effect::Write(WriteOrder { node: 1, .. })]), "{effects:?}");
     script.tell(Msg::Line("kil n1".into()));
     assert!(script.state.toast.as_ref().is_some_and(|toast| toast.text.contains("did you mean kill")));
 }

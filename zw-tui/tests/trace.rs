@@ -13,6 +13,7 @@ use zw_tui::model::State;
 use zw_tui::model::message::{Effect, Msg};
 use zw_tui::model::transaction::{Lane, MessageKind, Tally};
 use zw_tui::model::update::update;
+use zw_tui::model::write::WriteOrder;
 use zw_tui::supervisor::{Asked, Change, Exit, Report};
 
 /// Far more than is ever needed: it only ends a test that has failed.
@@ -140,7 +141,7 @@ async fn a_write_through_a_follower_is_followed_and_an_election_is_told() {
     let follower = (leader + 1) % 3;
     let is_there = |state: &State| state.nodes.iter().all(|node| node.sight.status.is_some()).then_some(());
     console.wait_for("all nodes", is_there).await;
-    console.cluster.perform(Effect::Write { node: follower, path: "/flow".into(), data: "x".into() });
+    console.cluster.perform(Effect::Write(WriteOrder::put(follower, "/flow", "x")));
     let is_shown = |state: &State| {
         let write = &state.flow.shown.as_ref()?.transaction;
         let is_whole = write.words == "create /flow" && write.commits.len() == 2 && write.applied.len() == 3;

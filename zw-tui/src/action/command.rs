@@ -4,6 +4,7 @@ use super::fault_command::{self, Cure};
 use super::load_command;
 use super::table::{ACTIONS, Id, by_id};
 use super::time_command;
+use super::write_command;
 use crate::member::Member;
 use crate::model::State;
 use crate::model::acts::Act;
@@ -14,6 +15,7 @@ use crate::model::load::LoadPlan;
 use crate::model::message::Breakage;
 use crate::model::time::{RecordOrder, Travel};
 use crate::model::verdict::judge;
+use crate::model::write::WriteOrder;
 use crate::motion::Motion;
 use crate::nearest::nearest;
 use crate::theme;
@@ -25,14 +27,16 @@ use zw_core::ids::Epoch;
 pub enum Command {
     /// An act on these.
     Act(Act, Vec<Member>),
-    /// A write through a node, counted from 0.
-    Write {
-        /// Which node.
+    /// A write.
+    Write(WriteOrder),
+    /// A deletion of a subtree.
+    Delete {
+        /// Through which node, counted from 0.
         node: usize,
-        /// The znode.
+        /// The subtree's root.
         path: String,
-        /// Its data.
-        data: String,
+        /// Znodes below the root; none before they were counted.
+        below: Option<u64>,
     },
     /// A fault, and how long it lasts; none until it is healed.
     Fault(Trouble, Option<Duration>),
@@ -67,10 +71,17 @@ pub enum Command {
 }
 
 const ACTS: [Act; 5] = [Act::Kill, Act::Stop, Act::Pause, Act::Resume, Act::Revive];
-const ALIASES: [(&str, &str); 6] =
-    [("q", "quit"), ("q!", "quit"), ("exit", "quit"), ("h", "help"), ("set", "write"), ("start", "revive")];
-/// What a write looks like.
-const WRITE_USAGE: &str = "write [n2] /path data";
+const ALIASES: [(&str, &str); 7] = [
+    ("q", "quit"),
+    ("q!", "quit"),
+    ("exit", "quit"),
+    ("h", "help"),
+    ("set", "write"),
+    ("start", "revive"),
+    ("rm", "delete"),
+];
+/// Most words that are offered.
+const CANDIDATES_MAX: usize = 1_000;
 /// How much of what was typed is repeated in an answer.
 const REPEATED_CHARS_MAX: usize = 40;
 
@@ -83,6 +94,10 @@ pub fn parse(line: &str, state: &State, now: Duration) -> Result<Command, String
     let (verb, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
     let rest = rest.trim();
     let verb = ALIASES.iter().find(|(alias, _)| *alias == verb).map_or(verb, |(_, verb)| *verb);
+    let whole = line.split_whitespace().collect::<Vec<_>>().join(" ");
+    if let Some(action) = ACTIONS.iter().find(|action| action.command.contains(' ') && action.command == whole) {
+        return Ok(Command::Action(action.id));
+    }
     if let Some(act) = ACTS.into_iter().find(|act| act.verb() == verb) {
         return targets(verb, rest, state, now).map(|members| Command::Act(act, members));
     }
@@ -96,7 +111,10 @@ pub fn parse(line: &str, state: &State, now: Duration) -> Result<Command, String
         return load_command::parse(verb, rest, state, now);
     }
     if verb == "write" {
-        return write(rest, state, now);
+        return write_command::write(rest, state, now);
+    }
+    if verb == "delete" && !rest.is_empty() {
+        return write_command::delete(rest, state, now);
     }
     if verb == "diff" {
         return diff(rest, state, now).map(Command::Diff);
@@ -114,7 +132,14 @@ pub fn parse(line: &str, state: &State, now: Duration) -> Result<Command, String
     }
     match ACTIONS.iter().find(|action| !verb.is_empty() && action.command == verb) {
         Some(action) if rest.is_empty() => Ok(Command::Action(action.id)),
-        Some(_) => Err(format!("{verb} takes no arguments")),
+        Some(_) => {
+            let start = format!("{verb} ");
+            let seconds = ACTIONS.iter().filter_map(|action| action.command.strip_prefix(&start)).collect::<Vec<_>>();
+            match seconds.is_empty() {
+                true => Err(format!("{verb} takes no arguments")),
+                false => Err(format!("{verb} takes no {}, but {}", repeated(rest), seconds.join(", "))),
+            }
+        }
         None => Err(unknown(verb)),
     }
 }
@@ -201,37 +226,6 @@ fn leader(state: &State, now: Duration) -> Result<Member, String> {
     u8::try_from(leader.0).map(Member::Node).map_err(|_| "nobody leads now".to_owned())
 }
 
-/// `/path the data`, with `nK` before it for another node than the selected one.
-fn write(text: &str, state: &State, now: Duration) -> Result<Command, String> {
-    if text.is_empty() {
-        return Err(format!("a write needs a path: {WRITE_USAGE}, for example write /goals 7; the key W opens a form"));
-    }
-    let (mut node, mut text) = (state.node, text);
-    if !text.starts_with('/') {
-        let (word, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
-        node = through(word, text, state, now)?;
-        text = rest.trim_start();
-        if text.is_empty() {
-            return Err(format!("a write needs a path: write {word} /path data"));
-        }
-    }
-    let (path, data) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
-    check_path(path).map_err(|reason| format!("{reason}; {WRITE_USAGE}"))?;
-    Ok(Command::Write { node, path: path.to_owned(), data: data.to_owned() })
-}
-
-/// The node that `word` names, the first of `text`, which does not begin with a path.
-fn through(word: &str, text: &str, state: &State, now: Duration) -> Result<usize, String> {
-    let is_group = matches!(word, "leader" | "all" | "nodes" | "brokers") || word.contains(',');
-    if !is_group && word.parse::<Member>().is_err() {
-        return Err(format!("a path begins with /: write /{}", repeated(text).trim_matches('"')));
-    }
-    match targets("write", word, state, now)?[..] {
-        [member @ Member::Node(_)] => Ok(member.index()),
-        _ => Err(format!("write goes through one node, not through {}: {WRITE_USAGE}", repeated(word))),
-    }
-}
-
 /// Two nodes; one that is left out is the leader, and both that are the selected node and the leader.
 pub(super) fn diff(text: &str, state: &State, now: Duration) -> Result<[usize; 2], String> {
     const USAGE: &str = "diff n2 n5 compares two nodes, diff n2 one with the leader";
@@ -295,10 +289,12 @@ pub fn complete(line: &str, state: &State) -> Vec<String> {
         theme::Name::ALL.iter().map(ToString::to_string).collect()
     } else if head == "motion" {
         Motion::ALL.iter().map(ToString::to_string).collect()
+    } else if let Some(seconds) = seconds(head).filter(|_| !head.contains(' ')) {
+        seconds
     } else if head == "scenario" {
         load_command::scenario_names().collect()
     } else if last.starts_with('/') {
-        state.tree.rows().iter().map(|row| row.path.clone()).collect()
+        state.tree.beginning_with(last).take(CANDIDATES_MAX).collect()
     } else {
         let groups = ["leader", "all", "nodes", "brokers"].into_iter().map(str::to_owned);
         state.members().map(|member| member.to_string()).chain(groups).collect()
@@ -323,8 +319,17 @@ pub fn completed(line: &str, state: &State) -> Option<String> {
     (start + common > line.len() || candidates.len() == 1).then(|| format!("{}{word}{end}", &line[..start]))
 }
 
+/// The second words of verbs that have some.
+fn seconds(verb: &str) -> Option<Vec<String>> {
+    let start = format!("{verb} ");
+    let seconds = ACTIONS.iter().filter_map(|action| action.command.strip_prefix(&start));
+    let seconds: Vec<String> = seconds.map(str::to_owned).collect();
+    (!seconds.is_empty()).then_some(seconds)
+}
+
 fn verbs() -> impl Iterator<Item = &'static str> {
-    let actions = ACTIONS.iter().map(|action| action.command).filter(|command| !command.is_empty());
+    let actions =
+        ACTIONS.iter().map(|action| action.command).filter(|command| !command.is_empty() && !command.contains(' '));
     let others = fault_command::VERBS.into_iter().chain(load_command::VERBS);
     let others = others.filter(|verb| ACTIONS.iter().all(|action| action.command != *verb));
     actions.chain(ACTS.iter().map(|act| act.verb())).chain(others)
@@ -383,33 +388,6 @@ mod tests {
     }
 
     #[test]
-    fn writes_take_a_path_and_all_the_rest() {
-        let write = |node, path: &str, data: &str| Command::Write { node, path: path.into(), data: data.into() };
-        assert_eq!(parsed("write /a two words"), Ok(write(0, "/a", "two words")));
-        assert_eq!(parsed("write n2 /a x"), Ok(write(1, "/a", "x")));
-        assert_eq!(parsed("write /a"), Ok(write(0, "/a", "")));
-    }
-
-    #[test]
-    fn a_wrong_write_is_answered_with_a_right_one() {
-        for (line, help) in [
-            ("write", "needs a path: write [n2] /path data"),
-            ("write goals 3", "a path begins with /: write /goals 3"),
-            ("write n2", "needs a path: write n2 /path data"),
-            ("write n2 a x", "begins with /"),
-            ("write b1 /a x", "through one node, not through \"b1\": write [n2] /path data"),
-            ("write all /a x", "through one node"),
-            ("write n1,n2 /a x", "through one node"),
-            ("write n9 /a x", "there is no n9; write takes n1 to n3"),
-            ("write /a/ x", "must not end with a slash"),
-            ("write /a//b x", "empty name"),
-            ("write /a/../b x", ". or .."),
-        ] {
-            assert!(reason(line).contains(help), "{line}: {}", reason(line));
-        }
-    }
-
-    #[test]
     fn what_is_not_understood_is_answered_with_help() {
         assert!(reason("kil n1").contains("did you mean kill"));
         assert!(reason("").contains("help"));
@@ -428,7 +406,8 @@ mod tests {
                 || fault_command::VERBS.contains(&action.command)
                 || time_command::VERBS.contains(&action.command)
                 || load_command::VERBS.contains(&action.command)
-                || matches!(action.id, Id::Write | Id::Diff | Id::Election | Id::Theme | Id::Motion);
+                || seconds(action.command.split(' ').next().unwrap_or_default()).is_some()
+                || matches!(action.id, Id::Write | Id::Delete | Id::Diff | Id::Election | Id::Theme | Id::Motion);
             let help = if is_open { "surplus" } else { "takes no arguments" };
             assert!(reason.contains(help), "{line}: {reason}");
         }

@@ -88,6 +88,18 @@ impl Keymap {
         ACTIONS.iter().position(|action| action.id == id).map_or(&[], |index| &self.keys[index])
     }
 
+    /// The keys of an action as a person types them, the first of two before the second.
+    #[must_use]
+    pub fn names(&self, action: &Action) -> Vec<String> {
+        let first = match action.scope {
+            Scope::After(first) => {
+                self.keys(Id::Chord(first)).first().map_or_else(|| first.to_string(), Key::to_string)
+            }
+            Scope::Everywhere | Scope::In(_) => String::new(),
+        };
+        self.keys(action.id).iter().map(|key| format!("{first}{key}")).collect()
+    }
+
     /// The keys of an action, for a person.
     #[must_use]
     pub fn words(&self, id: Id) -> String {
@@ -142,7 +154,9 @@ mod tests {
         for action in ACTIONS {
             let focus = match action.scope {
                 Scope::In(pane) => pane,
-                Scope::Everywhere => Pane::Events,
+                // Enter and f mean something of their own in the events.
+                Scope::Everywhere => Pane::Timeline,
+                Scope::After(_) => continue,
             };
             for key in action.keys {
                 assert!(keymap.lookup(*key, focus).is_some_and(|found| found.id == action.id), "{key}");

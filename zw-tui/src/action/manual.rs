@@ -6,13 +6,14 @@ use super::table::{ACTIONS, Action, Class, Scope};
 use std::fmt::Write;
 
 fn keys(keymap: &Keymap, action: &Action) -> Vec<String> {
-    keymap.keys(action.id).iter().map(ToString::to_string).collect()
+    keymap.names(action)
 }
 
 fn place(action: &Action) -> String {
     match action.scope {
         Scope::Everywhere => String::new(),
         Scope::In(pane) => format!("{pane:?}").to_lowercase(),
+        Scope::After(first) => format!("after {first}"),
     }
 }
 

@@ -8,3 +8,4 @@ pub mod manual;
 pub mod perform;
 pub mod table;
 mod time_command;
+mod write_command;

@@ -3,22 +3,24 @@
 use super::command::{self, Command};
 use super::fault_command::Cure;
 use super::table::{self, Id, pause_or_resume};
+use crate::key::Key;
 use crate::member::Member;
 use crate::model::acts::{self, Act, say};
+use crate::model::chord::Chord;
+use crate::model::composer::Composer;
 use crate::model::diff::{DiffReport, DiffView};
-use crate::model::events::{Event, Level, Source};
+use crate::model::events::Event;
 use crate::model::message::Effect;
-use crate::model::overlay::{HISTORY_MAX, Input, Overlay, Printed, Question, WriteForm};
+use crate::model::overlay::{HISTORY_MAX, Input, Overlay, Printed, Question};
 use crate::model::permission::{consequence, need_of, need_of_command, only_begins};
 use crate::model::select::{Face, node_absence, node_face, printable};
 use crate::model::text::TextPage;
 use crate::model::time::{RecordOrder, Seen, Travel};
 use crate::model::verdict::judge;
-use crate::model::{Node, Pane, State, faults, feed, load, scenario, sessions, time};
+use crate::model::{Node, Pane, State, deletion, faults, feed, load, scenario, search, sessions, time, write, yank};
 use crate::motion::Motion;
 use crate::supervisor::Order;
 use crate::theme;
-use bytes::Bytes;
 use std::time::Duration;
 
 /// Rows of a page, as far as the model knows; the screen may show more or fewer.
@@ -39,7 +41,7 @@ pub fn perform(state: &mut State, now: Duration, id: Id) -> Vec<Effect> {
 }
 
 /// Asks before something is done.
-pub fn ask(state: &mut State, now: Duration, command: Command, form: Option<WriteForm>) {
+pub fn ask(state: &mut State, now: Duration, command: Command, form: Option<Box<Composer>>) {
     let lines = consequence(state, &command);
     state.overlay = Some(Overlay::Confirm(Question { lines, command, asked: now, form }));
 }
@@ -47,7 +49,8 @@ pub fn ask(state: &mut State, now: Duration, command: Command, form: Option<Writ
 /// Does what was asked for and answered with yes.
 pub fn confirmed(state: &mut State, now: Duration, question: Question) -> Vec<Effect> {
     state.version += 1;
-    state.overlay = question.form.map(|form| Overlay::Write(WriteForm { is_sent: true, error: None, ..form }));
+    state.overlay =
+        question.form.map(|form| Overlay::Write(Box::new(Composer { is_sent: true, error: None, ..*form })));
     match question.command {
         Command::Action(id) => unasked(state, now, id),
         command => carry_out(state, now, command),
@@ -56,17 +59,11 @@ pub fn confirmed(state: &mut State, now: Duration, question: Question) -> Vec<Ef
 
 fn unasked(state: &mut State, now: Duration, id: Id) -> Vec<Effect> {
     match id {
-        Id::Kill => on_selected(state, now, Act::Kill),
-        Id::Stop => on_selected(state, now, Act::Stop),
-        Id::Revive => on_selected(state, now, Act::Revive),
-        Id::Pause => on_selected(state, now, pause_or_resume(state)),
-        Id::Output => match state.selected() {
-            Some(member) => {
-                state.overlay = Some(Overlay::Output(Printed::of(member)));
-                vec![Effect::Output { member, known: None }]
-            }
-            None => Vec::new(),
-        },
+        Id::Kill => on_targets(state, now, Act::Kill),
+        Id::Stop => on_targets(state, now, Act::Stop),
+        Id::Revive => on_targets(state, now, Act::Revive),
+        Id::Pause => on_targets(state, now, pause_or_resume(state)),
+        Id::Output => show_output(state),
         Id::Diff => match command::diff("", state, now) {
             Ok(nodes) => compare(state, nodes),
             Err(reason) => {
@@ -75,7 +72,23 @@ fn unasked(state: &mut State, now: Duration, id: Id) -> Vec<Effect> {
             }
         },
         Id::Sessions => sessions::open(state, now),
-        Id::Cut => run_line(state, now, "cut"),
+        Id::Delete => {
+            let (node, path) = (state.tree.node, state.tree.selected());
+            deletion::ask(state, now, node, path, Some(Key::char('D')))
+        }
+        Id::Cut => cut(state, now),
+        Id::Back => back(state),
+        Id::OpenEvent => open_event(state, now),
+        Id::NextMatch => search::next(state, now, true),
+        Id::PreviousMatch => search::next(state, now, false),
+        Id::Yank(what) => yank::yank(state, now, what).unwrap_or_else(|reason| {
+            say(state, now, reason, true);
+            Vec::new()
+        }),
+        Id::Chord(first) => {
+            state.chord = Some(Chord { first, since: now });
+            Vec::new()
+        }
         Id::Heal => faults::heal(state, now, |_| true),
         Id::Load => toggle_load(state, now),
         Id::Scenarios => {
@@ -85,7 +98,6 @@ fn unasked(state: &mut State, now: Duration, id: Id) -> Vec<Effect> {
         Id::Undo => acts::undo(state, now),
         // At the top lies the past.
         Id::Quit if matches!(state.time.seen, Seen::Frozen | Seen::Past) => vec![Effect::Travel(Travel::Now)],
-        Id::Back if state.time.is_past() && state.toast.is_none() => vec![Effect::Travel(Travel::Now)],
         Id::Quit | Id::Leave => leave(state, now),
         Id::Record => vec![Effect::Record(RecordOrder::Toggle)],
         Id::Suspend => vec![Effect::Suspend],
@@ -116,6 +128,14 @@ fn unasked(state: &mut State, now: Duration, id: Id) -> Vec<Effect> {
             moves(state, id)
         }
     }
+}
+
+/// Opens what the selected process printed.
+fn show_output(state: &mut State) -> Vec<Effect> {
+    let Some(member) = state.selected() else { return Vec::new() };
+    state.search.in_text = None;
+    state.overlay = Some(Overlay::Output(Printed::of(member)));
+    vec![Effect::Output { member, known: None }]
 }
 
 /// Shows or changes how the console looks.
@@ -155,10 +175,66 @@ fn travel(id: Id) -> Option<Travel> {
     })
 }
 
-fn on_selected(state: &mut State, now: Duration, act: Act) -> Vec<Effect> {
-    match state.selected() {
-        Some(member) => acts::perform(state, now, act, member),
-        None => Vec::new(),
+fn on_targets(state: &mut State, now: Duration, act: Act) -> Vec<Effect> {
+    let targets = state.targets();
+    acts::perform_all(state, now, act, &targets)
+}
+
+/// Cuts the selected node off, or the marked ones from the others.
+fn cut(state: &mut State, now: Duration) -> Vec<Effect> {
+    let marked = state.targets();
+    let others: Vec<String> =
+        state.nodes.iter().filter(|node| !marked.contains(&node.member)).map(|node| node.member.to_string()).collect();
+    let names: Vec<String> = marked.iter().map(ToString::to_string).collect();
+    match (&names[..], &others[..]) {
+        ([], _) | ([_], _) => run_line(state, now, "cut"),
+        (_, []) => {
+            say(state, now, "all nodes are marked: there is nobody to cut them from".into(), false);
+            Vec::new()
+        }
+        _ => run_line(state, now, &format!("cut {}|{}", names.join(","), others.join(","))),
+    }
+}
+
+/// Ends the innermost thing that Esc can end.
+fn back(state: &mut State) -> Vec<Effect> {
+    let had_toast = state.toast.take().is_some();
+    if let Some(effects) = search::clear(state) {
+        return effects;
+    }
+    if state.marked.clear() || had_toast || !state.time.is_past() {
+        return Vec::new();
+    }
+    // At the top lies the past.
+    vec![Effect::Travel(Travel::Now)]
+}
+
+fn mark(state: &mut State, is_range: bool) {
+    if let Some(member) = state.selected() {
+        if is_range {
+            state.marked.toggle_range(member);
+        } else {
+            state.marked.toggle(member);
+        }
+    }
+}
+
+/// Goes to the member of the selected event.
+fn open_event(state: &mut State, now: Duration) -> Vec<Effect> {
+    match state.events.selected().and_then(Event::member).filter(|member| state.process(*member).is_some()) {
+        Some(member @ Member::Node(_)) => {
+            state.focus_on(Pane::Nodes);
+            select_node(state, member.index())
+        }
+        Some(member) => {
+            state.focus_on(Pane::Brokers);
+            state.broker = member.index();
+            Vec::new()
+        }
+        None => {
+            say(state, now, "this event is about no member".into(), true);
+            Vec::new()
+        }
     }
 }
 
@@ -184,7 +260,7 @@ fn look(state: &mut State, id: Id) {
             state.overlay = Some(Overlay::Command { input: Input::default(), recalled: None, error: None });
         }
         Id::Slow => {
-            let whom = state.selected().map_or_else(String::new, |member| member.to_string());
+            let whom = state.targets().iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
             let input = Input::with(&format!("slow {whom} 80ms 30s"));
             state.overlay = Some(Overlay::Command { input, recalled: None, error: None });
         }
@@ -192,14 +268,18 @@ fn look(state: &mut State, id: Id) {
             state.overlay = Some(Overlay::Command { input: Input::with("at "), recalled: None, error: None });
         }
         Id::Write => {
-            let path = if state.focus() == Pane::Tree { state.tree.selected() } else { "/" };
-            state.overlay = Some(Overlay::Write(WriteForm { path: Input::with(path), ..WriteForm::default() }));
+            let path = if state.focus() == Pane::Tree { state.tree.selected() } else { "/".to_owned() };
+            state.overlay = Some(Overlay::Write(Box::new(Composer::of(state.node, &path))));
         }
         Id::Pane(pane) => state.focus_on(pane),
         Id::Open => state.focus_on(Pane::Tree),
         Id::NextPane => state.focus_on(pane_after(state, 1)),
         Id::PreviousPane => state.focus_on(pane_after(state, Pane::ALL.len() - 1)),
-        Id::Back => state.toast = None,
+        Id::Filter => search::begin(state),
+        Id::Follow => state.events.toggle_follow(),
+        Id::Mark => mark(state, false),
+        Id::MarkRange => mark(state, true),
+        Id::SortBy(by) => state.sort.choose(by),
         Id::ZoomIn => state.zoomed = true,
         Id::ZoomOut => state.zoomed = false,
         Id::Range => state.measured.range = state.measured.range.next(),
@@ -212,6 +292,7 @@ fn look(state: &mut State, id: Id) {
         Id::PreviousTab => state.focus_on(tab_after(state, Pane::TABS.len() - 1)),
         _ => {
             if let Some(page) = TextPage::of(id) {
+                state.search.in_text = None;
                 state.overlay = Some(Overlay::Text { page, top: 0 });
             }
         }
@@ -262,8 +343,24 @@ pub(crate) fn rows(id: Id) -> Option<i64> {
 pub fn move_in(state: &mut State, pane: Pane, rows: i64) -> Vec<Effect> {
     state.version += 1;
     match pane {
-        Pane::Nodes => return select_node(state, moved(state.node, rows, state.nodes.len())),
-        Pane::Brokers => state.broker = moved(state.broker, rows, state.brokers.len()),
+        Pane::Nodes => {
+            let order = state.node_order();
+            let at = order.iter().position(|node| *node == state.node).unwrap_or(0);
+            let node = order.get(moved(at, rows, order.len())).copied().unwrap_or(0);
+            if let Some(cursor) = state.nodes.get(node).map(|node| node.member) {
+                let shown: Vec<Member> =
+                    order.iter().filter_map(|at| state.nodes.get(*at)).map(|node| node.member).collect();
+                state.marked.extend(&shown, cursor);
+            }
+            return select_node(state, node);
+        }
+        Pane::Brokers => {
+            state.broker = moved(state.broker, rows, state.brokers.len());
+            let shown: Vec<Member> = state.brokers.iter().map(|broker| broker.member).collect();
+            if let Some(cursor) = shown.get(state.broker) {
+                state.marked.extend(&shown, *cursor);
+            }
+        }
         Pane::Tree => return state.tree.move_by(rows),
         Pane::Events => state.events.scroll(rows),
         Pane::Timeline => return vec![Effect::Travel(time::by_rows(rows))],
@@ -317,9 +414,16 @@ pub fn run_command(state: &mut State, now: Duration, line: &str) -> Result<Vec<E
     if !is_timeless {
         state.time.check_now()?;
     }
-    if let Command::Write { node, path, data } = &command {
-        check_writable(state, now, *node).map_err(|refusal| match refusal.instead {
-            Some(other) => format!("{}: write {other} {path} {}", refusal.words, printable(data.as_bytes(), 40)),
+    if let Command::Delete { node, path, .. } = &command {
+        deletion::check(path)?;
+        check_writable(state, now, *node).map_err(|refusal| refusal.words)?;
+    }
+    if let Command::Write(order) = &command {
+        check_writable(state, now, order.node).map_err(|refusal| match refusal.instead {
+            Some(other) => {
+                let (flags, data) = (order.mode.flags(), printable(&order.data, 40));
+                format!("{}: write {flags}{other} {} {data}", refusal.words, order.path)
+            }
             None => refusal.words,
         })?;
     }
@@ -333,7 +437,8 @@ pub fn run_command(state: &mut State, now: Duration, line: &str) -> Result<Vec<E
     state.version += 1;
     Ok(match command {
         Command::Action(id) => perform(state, now, id),
-        command if state.permission.asks(need) => {
+        // A deletion asks in its own words.
+        command if state.permission.asks(need) && !matches!(command, Command::Delete { .. }) => {
             ask(state, now, command, None);
             Vec::new()
         }
@@ -343,6 +448,7 @@ pub fn run_command(state: &mut State, now: Duration, line: &str) -> Result<Vec<E
 
 /// Carries a command out that was understood, and answered with yes where that is asked.
 pub fn carry_out(state: &mut State, now: Duration, command: Command) -> Vec<Effect> {
+    state.version += 1;
     match command {
         Command::Action(id) => perform(state, now, id),
         Command::Theme(name) => {
@@ -371,7 +477,8 @@ pub fn carry_out(state: &mut State, now: Duration, command: Command) -> Vec<Effe
             Vec::new()
         }
         Command::Break(breakage) => vec![Effect::Break(breakage)],
-        Command::Write { node, path, data } => write(state, now, node, path, data),
+        Command::Write(order) => write::send(state, now, order),
+        Command::Delete { node, path, .. } => deletion::ask(state, now, node, path, None),
         Command::Load(plan) => {
             state.overlay = Some(Overlay::Text { page: TextPage::Load, top: 0 });
             load::begin(state, now, plan)
@@ -383,6 +490,14 @@ pub fn carry_out(state: &mut State, now: Duration, command: Command) -> Vec<Effe
             scenario::stop(state);
             Vec::new()
         }
+    }
+}
+
+/// Carries out what was asked about and confirmed.
+pub fn execute_confirmed(state: &mut State, now: Duration, command: Command) -> Vec<Effect> {
+    match command {
+        Command::Delete { node, path, below } => deletion::begin(state, now, node, path, below.unwrap_or(0)),
+        command => carry_out(state, now, command),
     }
 }
 
@@ -449,12 +564,4 @@ fn compare(state: &mut State, nodes: [usize; 2]) -> Vec<Effect> {
     state.diff = Some(DiffView { number, nodes, report: DiffReport::default() });
     state.overlay = Some(Overlay::Text { page: TextPage::Diff, top: 0 });
     vec![Effect::Diff { number, nodes }]
-}
-
-/// Sends a write.
-pub fn write(state: &mut State, now: Duration, node: usize, path: String, data: String) -> Vec<Effect> {
-    let via = state.nodes.get(node).map_or_else(String::new, |node| format!(" via {}", node.member));
-    let text = format!("write {path}{via}");
-    state.events.push(Event { at: now, source: Source::You, level: Level::Info, text });
-    vec![Effect::Write { node, path, data: Bytes::from(data) }]
 }

@@ -7,8 +7,10 @@ use crate::key::{Code, Key};
 use crate::member::Member;
 use crate::model::acts::Act;
 use crate::model::permission::need_of;
+use crate::model::sort::SortBy;
 use crate::model::time::Seen;
-use crate::model::{Desired, Pane, State};
+use crate::model::yank::Yank;
+use crate::model::{Desired, Pane, State, deletion, search};
 use crate::motion::Motion;
 
 /// An action.
@@ -37,6 +39,8 @@ pub enum Scope {
     Everywhere,
     /// In this pane, before what works everywhere.
     In(Pane),
+    /// After this key.
+    After(char),
 }
 
 /// What an action can change.
@@ -91,6 +95,16 @@ pub enum Id {
     Fold,
     Toggle,
     Refresh,
+    Filter,
+    NextMatch,
+    PreviousMatch,
+    Follow,
+    OpenEvent,
+    Mark,
+    MarkRange,
+    Chord(char),
+    Yank(Yank),
+    SortBy(SortBy),
     Back,
     Mouse,
     Repaint,
@@ -111,6 +125,7 @@ pub enum Id {
     Heal,
     Undo,
     Write,
+    Delete,
     Info,
     Theme,
     Motion,
@@ -153,6 +168,10 @@ const fn act(
     Action { id, keys, scope: Scope::Everywhere, class, hint, sentence, command }
 }
 
+const fn after(first: char, action: Action) -> Action {
+    Action { scope: Scope::After(first), ..action }
+}
+
 const fn in_pane(pane: Pane, action: Action) -> Action {
     Action { scope: Scope::In(pane), ..action }
 }
@@ -168,7 +187,14 @@ pub const ACTIONS: &[Action] = &[
     ),
     look(Id::Command, &[key(':')], "cmd", "Type a command", ""),
     look(Id::Live, &[key('.')], "now", "Go back to now from the past or a frozen display", "live"),
-    act(Id::Kill, Class::Fault, &[key('K')], "kill", "Kill the selected process with SIGKILL", "kill"),
+    act(
+        Id::Kill,
+        Class::Fault,
+        &[key('K')],
+        "kill",
+        "Kill the selected process with SIGKILL, or the marked ones",
+        "kill",
+    ),
     act(Id::Stop, Class::Fault, &[key('T')], "stop", "Stop the selected process with SIGTERM", "stop"),
     act(
         Id::Pause,
@@ -179,7 +205,14 @@ pub const ACTIONS: &[Action] = &[
         "pause",
     ),
     act(Id::Revive, Class::Fault, &[key('R')], "revive", "Start the selected process again, or let it go on", "revive"),
-    act(Id::Cut, Class::Fault, &[key('C')], "cut", "Cut the selected node off from all others for 30 s", "cut"),
+    act(
+        Id::Cut,
+        Class::Fault,
+        &[key('C')],
+        "cut",
+        "Cut the selected node off from the others for 30 s, or the marked from the rest",
+        "cut",
+    ),
     act(Id::Slow, Class::Fault, &[key('L')], "slow", "Make links or a disk slow: begins a command", "slow"),
     act(Id::Heal, Class::Fault, &[key('H')], "heal", "End all faults of links and disks", "heal"),
     act(Id::Undo, Class::Fault, &[key('U')], "undo", "Undo the newest kill, stop, pause or fault", "undo"),
@@ -190,6 +223,17 @@ pub const ACTIONS: &[Action] = &[
         "write",
         "Write a znode through the selected node: make it, or set its data",
         "write",
+    ),
+    in_pane(
+        Pane::Tree,
+        act(
+            Id::Delete,
+            Class::Data,
+            &[key('D')],
+            "delete",
+            "Delete the selected znode and all below it; asks first",
+            "delete",
+        ),
     ),
     act(
         Id::Load,
@@ -212,7 +256,7 @@ pub const ACTIONS: &[Action] = &[
     look(Id::Faults, &[], "", "Show the faults that last and those that ended", "faults"),
     look(Id::LoadPage, &[key('b')], "", "Show the load: figures, verdict, the run before", "loads"),
     look(Id::ScenarioPage, &[key('x')], "", "Show the steps of the scenario that runs or ran last", "steps"),
-    look(Id::Describe, &[key('d')], "describe", "Show all that is known of the selected process", "describe"),
+    look(Id::Describe, &[key('d')], "describe", "Show all that is known of the selected process, or znode", "describe"),
     look(Id::Output, &[key('o')], "output", "Show what the selected process printed", "output"),
     look(Id::Diff, &[key('=')], "diff", "Show the znodes that differ between the selected node and the leader", "diff"),
     look(Id::Sessions, &[], "", "Show the sessions, their ephemeral znodes, and the watches of each node", "sessions"),
@@ -274,11 +318,80 @@ pub const ACTIONS: &[Action] = &[
         Pane::Tree,
         look(Id::Fold, &[key('h'), named(Code::Left)], "", "Close the znode, or go to its parent", "fold"),
     ),
+    in_pane(
+        Pane::Events,
+        look(Id::OpenEvent, &[named(Code::Enter)], "go to", "Go to the member of the event", "gotomember"),
+    ),
+    look(
+        Id::Filter,
+        &[key('/')],
+        "filter",
+        "Filter the list or search the text: type, then n and N; !x is all but x",
+        "filter",
+    ),
+    look(Id::NextMatch, &[key('n')], "", "Go to the next of what was found", "nextmatch"),
+    look(Id::PreviousMatch, &[key('N')], "", "Go to the previous of what was found", "previousmatch"),
+    in_pane(Pane::Events, look(Id::Follow, &[key('f')], "follow", "Follow the newest events, or stop", "follow")),
+    look(Id::Mark, &[key(' ')], "mark", "Mark the selected member, or not: acts go to the marked ones", "mark"),
+    look(Id::MarkRange, &[key('v')], "", "Mark from here to where the cursor goes; again ends it", "markrange"),
+    look(Id::Chord('y'), &[key('y')], "yank", "Copy something of what is selected: a second key says what", "yank"),
+    after(
+        'y',
+        look(
+            Id::Yank(Yank::Value),
+            &[key('v'), key('y')],
+            "value",
+            "Copy the value, the page or the event",
+            "yank value",
+        ),
+    ),
+    after(
+        'y',
+        look(Id::Yank(Yank::Path), &[key('p')], "path", "Copy the znode's path, or the member's address", "yank path"),
+    ),
+    after('y', look(Id::Yank(Yank::Zxid), &[key('z')], "zxid", "Copy the zxid of the newest change", "yank zxid")),
+    after('y', look(Id::Yank(Yank::Json), &[key('j')], "JSON", "Copy all of it as JSON", "yank json")),
+    after('y', look(Id::Yank(Yank::Line), &[key('c')], "command", "Copy the line of zw that shows it", "yank command")),
+    look(Id::Yank(Yank::Name), &[key('c')], "", "Copy the name of what is selected", "yank name"),
+    look(Id::Chord('s'), &[key('s')], "sort", "Sort the nodes: a second key says by what", "sort"),
+    after(
+        's',
+        look(Id::SortBy(SortBy::Id), &[key('i')], "id", "Sort the nodes by id; again turns the order", "sort id"),
+    ),
+    after(
+        's',
+        look(Id::SortBy(SortBy::Role), &[key('r')], "role", "Sort the nodes by role, leader first", "sort role"),
+    ),
+    after(
+        's',
+        look(Id::SortBy(SortBy::Zxid), &[key('z')], "zxid", "Sort the nodes by zxid, newest first", "sort zxid"),
+    ),
+    after(
+        's',
+        look(Id::SortBy(SortBy::Writes), &[key('w')], "writes", "Sort the nodes by writes a second", "sort writes"),
+    ),
+    after(
+        's',
+        look(
+            Id::SortBy(SortBy::Fsync),
+            &[key('f')],
+            "fsync",
+            "Sort the nodes by fdatasync, slowest first",
+            "sort fsync",
+        ),
+    ),
+    after('s', look(Id::SortBy(SortBy::Memory), &[key('m')], "memory", "Sort the nodes by memory", "sort memory")),
     look(Id::Slower, &[key('<')], "", "Show the messages of a write slower", "slower"),
     look(Id::Faster, &[key('>')], "", "Show the messages of a write faster", "faster"),
     look(Id::RealTime, &[key('0')], "", "Show the messages of a write as fast as they were", "realtime"),
     look(Id::Refresh, &[Key::ctrl('r')], "", "Read the tree again", "refresh"),
-    look(Id::Back, &[named(Code::Esc)], "", "Close what lies on top, or dismiss the message", "back"),
+    look(
+        Id::Back,
+        &[named(Code::Esc)],
+        "",
+        "Close what lies on top, dismiss the message, end a filter, take marks away",
+        "back",
+    ),
     look(Id::Mouse, &[key('m')], "", "Take or give back the mouse, to select text with it", "mouse"),
     look(Id::Repaint, &[Key::ctrl('l')], "", "Paint the screen again", "repaint"),
     look(Id::Dump, &[Key::ctrl('s')], "", "Write the screen to a file, as text", "dump"),
@@ -323,21 +436,29 @@ pub fn enabled(id: Id, state: &State) -> Result<(), String> {
     if acts || matches!(id, Id::Output | Id::Refresh) {
         state.time.check_now()?;
     }
-    let on_selected = |act: Act| match state.selected() {
-        Some(member) => act.check(state, member),
-        None => Err("nothing is selected".to_owned()),
+    // What can be done to one of them can be done.
+    let on_targets = |act: Act| {
+        let checks: Vec<_> = state.targets().into_iter().map(|member| act.check(state, member)).collect();
+        match checks.iter().find(|check| check.is_ok()).or(checks.first()) {
+            Some(check) => check.clone(),
+            None => Err("nothing is selected".to_owned()),
+        }
     };
     match id {
-        Id::Kill => on_selected(Act::Kill),
-        Id::Stop => on_selected(Act::Stop),
-        Id::Revive => on_selected(Act::Revive),
-        Id::Pause => on_selected(pause_or_resume(state)),
+        Id::Kill => on_targets(Act::Kill),
+        Id::Stop => on_targets(Act::Stop),
+        Id::Revive => on_targets(Act::Revive),
+        Id::Pause => on_targets(pause_or_resume(state)),
         Id::Cut | Id::Slow => match state.selected() {
             Some(Member::Node(_)) if state.nodes.len() > 1 => Ok(()),
             Some(Member::Node(_)) => Err("there is only one node".into()),
             Some(broker) => Err(format!("{broker} is a broker; only nodes have links and logs")),
             None => Err("nothing is selected".into()),
         },
+        Id::Filter => search::place(state).map(drop),
+        Id::Mark | Id::MarkRange if !matches!(state.focus(), Pane::Nodes | Pane::Brokers) => {
+            Err("marks are for nodes and brokers: 1 or 2 goes there".into())
+        }
         Id::Output if state.permission.is_attached => {
             Err("attached: this console did not start the processes, so it has not what they print".into())
         }
@@ -346,6 +467,10 @@ pub fn enabled(id: Id, state: &State) -> Result<(), String> {
         Id::Election if state.permission.is_attached => {
             Err("attached: only the console that started the nodes reads their traces".into())
         }
+        Id::Delete => match state.tree.selected_znode() {
+            Some(path) => deletion::check(&path),
+            None => Err("no znode is selected".into()),
+        },
         Id::Election if state.elections.is_empty() => Err("no election was seen yet".into()),
         Id::Slower | Id::Faster | Id::RealTime if state.flow.motion != Motion::Full => {
             Err("nothing moves: motion full changes that".into())
@@ -361,11 +486,12 @@ pub fn enabled(id: Id, state: &State) -> Result<(), String> {
     }
 }
 
-/// What `P` means for the selected process.
+/// What `P` means for the selected process, or the marked ones.
 #[must_use]
 pub fn pause_or_resume(state: &State) -> Act {
-    let process = state.selected().and_then(|member| state.process(member));
-    if process.is_some_and(|process| process.desired == Desired::Paused) { Act::Resume } else { Act::Pause }
+    let targets = state.targets();
+    let is_paused = |member: &Member| state.process(*member).is_some_and(|process| process.desired == Desired::Paused);
+    if !targets.is_empty() && targets.iter().all(is_paused) { Act::Resume } else { Act::Pause }
 }
 
 /// The hints for the focused pane, most useful first; only actions that do something now.
@@ -374,6 +500,7 @@ pub fn hints(state: &State) -> impl Iterator<Item = &'static Action> {
     let here = ACTIONS.iter().filter(move |action| match action.scope {
         Scope::Everywhere => true,
         Scope::In(pane) => pane == focus,
+        Scope::After(_) => false,
     });
     let has_key = |action: &&Action| !action.hint.is_empty() && !state.keymap.keys(action.id).is_empty();
     // In the past they go back to now, and that has a hint of its own.

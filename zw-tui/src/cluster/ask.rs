@@ -1,22 +1,19 @@
-//! Questions about the tree, and writes: in order, over one connection that is made when it is needed.
+//! Questions about the tree: in order, over one connection that is made when it is needed.
 
 use super::READ_TIMEOUT;
+use super::delete;
 use super::poll::reason;
-use crate::model::message::{Effect, Msg, WriteFailure, Written};
+use crate::model::message::{DeleteFailure, Effect, Msg, WriteFailure};
 use crate::model::tree::PAGE_ROWS;
+use crate::model::write::WriteOrder;
 use bytes::Bytes;
 use std::time::Duration;
 use tokio::sync::mpsc::{Receiver, Sender};
-use tokio::time::Instant;
 use zw_core::client::{ClientError, Connection};
 use zw_core::ids::Zxid;
-use zw_core::limits::REQUEST_DEADLINE;
-use zw_core::tree::command::{Acl, Command, Create, CreateMode, Reply, SetData, Stat};
+use zw_core::tree::command::Stat;
 use zw_core::wire::admin::SessionInfo;
-use zw_core::wire::client::{Answer, Children, ChildrenPage, ErrorCode, Operation, Ping, Read};
-
-/// The node refuses a write after [`REQUEST_DEADLINE`]; its refusal must have time to arrive.
-const WRITE_TIMEOUT: Duration = REQUEST_DEADLINE.saturating_add(Duration::from_secs(1));
+use zw_core::wire::client::{Answer, Children, ChildrenPage, Operation, Ping, Read};
 
 /// The connection of one task, made when it is needed and dropped when it failed.
 pub(super) struct Line {
@@ -62,6 +59,10 @@ pub(super) async fn read(node: usize, address: String, mut questions: Receiver<E
                 let result = value(&mut line, &path).await.map_err(|error| reason(&error));
                 Msg::Value { node, path, result }
             }
+            Effect::Count { path, .. } => {
+                let result = delete::count(&mut line, &path).await.map_err(|error| reason(&error));
+                Msg::Counted { node, path, result }
+            }
             Effect::Sessions { .. } => {
                 let result = sessions(&mut line).await.map_err(|error| reason(&error));
                 Msg::Sessions { node, result }
@@ -73,30 +74,6 @@ pub(super) async fn read(node: usize, address: String, mut questions: Receiver<E
             _ => continue,
         };
         if messages.send(message).await.is_err() {
-            return;
-        }
-    }
-}
-
-/// Carries the writes out.
-pub(super) async fn write(node: usize, address: String, mut writes: Receiver<Effect>, messages: Sender<Msg>) {
-    let mut line = Line::new(address, WRITE_TIMEOUT);
-    while let Some(effect) = writes.recv().await {
-        let Effect::Write { path, data, .. } = effect else {
-            line.hang_up();
-            continue;
-        };
-        let began = Instant::now();
-        let result = match set_or_create(&mut line, &path, &data).await {
-            Ok((zxid, created, version)) => Ok(Written { created, version, zxid, took: began.elapsed() }),
-            Err(error) => {
-                let is_parent_missing = error.code() == Some(ErrorCode::NoNode);
-                let advice = if is_parent_missing { "; write that one first" } else { "" };
-                let reason = format!("{}{advice}", reason(&error));
-                Err(WriteFailure { reason, may_be_done: !error.outcome_is_known() })
-            }
-        };
-        if messages.send(Msg::Written { node, path, result }).await.is_err() {
             return;
         }
     }
@@ -124,33 +101,7 @@ async fn sessions(line: &mut Line) -> Result<Vec<SessionInfo>, ClientError> {
     }
 }
 
-/// Sets the data; if there is no such znode, makes it; if it came into being between, sets it after all.
-async fn set_or_create(line: &mut Line, path: &str, data: &Bytes) -> Result<(Zxid, bool, i32), ClientError> {
-    let set = || {
-        let set = SetData { path: path.into(), data: data.clone(), version: -1 };
-        Operation::Write(Command::SetData(set))
-    };
-    match line.request(set()).await {
-        Err(error) if error.code() == Some(ErrorCode::NoNode) => {}
-        answer => return written(answer?),
-    }
-    let create =
-        Create { path: path.into(), data: data.clone(), acl: Acl::open(), mode: CreateMode::Persistent, ttl_ms: 0 };
-    match line.request(Operation::Write(Command::Create(create))).await {
-        Err(error) if error.code() == Some(ErrorCode::NodeExists) => written(line.request(set()).await?),
-        answer => written(answer?),
-    }
-}
-
-fn written((zxid, answer): (Zxid, Answer)) -> Result<(Zxid, bool, i32), ClientError> {
-    match answer {
-        Answer::Written(Reply::Stat(stat)) => Ok((zxid, false, stat.version)),
-        Answer::Written(Reply::Created(created)) => Ok((zxid, true, created.stat.version)),
-        answer => Err(unexpected(&answer)),
-    }
-}
-
-fn unexpected(answer: &Answer) -> ClientError {
+pub(super) fn unexpected(answer: &Answer) -> ClientError {
     ClientError::Protocol(format!("an answer of kind {}, which does not fit the question", answer.kind()))
 }
 
@@ -161,8 +112,12 @@ pub(super) fn failed(effect: Effect, reason: &str, may_be_done: bool) -> Option<
         Effect::Children { node, path, after } => Some(Msg::Children { node, path, after, result: Err(reason) }),
         Effect::Value { node, path } => Some(Msg::Value { node, path, result: Err(reason) }),
         Effect::Sessions { node } => Some(Msg::Sessions { node, result: Err(reason) }),
-        Effect::Write { node, path, .. } => {
-            Some(Msg::Written { node, path, result: Err(WriteFailure { reason, may_be_done }) })
+        Effect::Count { node, path } => Some(Msg::Counted { node, path, result: Err(reason) }),
+        Effect::Delete { node, path, .. } => {
+            Some(Msg::Deleted { node, path, result: Err(DeleteFailure { znodes: 0, reason, may_be_done }) })
+        }
+        Effect::Write(WriteOrder { node, path, .. }) => {
+            Some(Msg::Written { node, path, result: Err(WriteFailure { reason, may_be_done, done: 0 }) })
         }
         _ => None,
     }

@@ -4,13 +4,16 @@
 
 mod ask;
 mod brokers;
+mod delete;
 mod diff;
 mod faults;
 mod poll;
 mod trace;
+mod write;
 
 use crate::load;
 use crate::model::message::{Effect, Msg};
+use crate::model::write::WriteOrder;
 use faults::Wanted;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -83,7 +86,7 @@ impl Cluster {
         self.runtime.spawn(ask::read(node, address.clone(), questions, messages.clone()));
         self.readers.push(reader);
         let (writer, writes) = channel(QUESTIONS_MAX);
-        self.runtime.spawn(ask::write(node, address.clone(), writes, messages.clone()));
+        self.runtime.spawn(write::write(node, address.clone(), writes, messages.clone()));
         self.writers.push(writer);
         let (keeper, wanted) = watch::channel(Wanted::nothing());
         self.runtime.spawn(faults::keep(node, address, wanted, messages.clone()));
@@ -124,10 +127,11 @@ impl Cluster {
             return self.compare(number, nodes);
         }
         let queue = match &effect {
-            Effect::Children { node, .. } | Effect::Value { node, .. } | Effect::Sessions { node } => {
-                self.readers.get(*node)
-            }
-            Effect::Write { node, .. } => self.writers.get(*node),
+            Effect::Children { node, .. }
+            | Effect::Value { node, .. }
+            | Effect::Count { node, .. }
+            | Effect::Sessions { node } => self.readers.get(*node),
+            Effect::Write(WriteOrder { node, .. }) | Effect::Delete { node, .. } => self.writers.get(*node),
             _ => None,
         };
         let Some(queue) = queue else { return };

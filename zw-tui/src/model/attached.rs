@@ -104,7 +104,11 @@ fn unanswered(state: &mut State, now: Duration, effect: Effect) {
         Effect::Value { path, .. } => {
             state.tree.take_value(path, Err(reason));
         }
-        Effect::Write { path, .. } => super::acts::say(state, now, format!("write {path}: {reason}"), false),
+        Effect::Write(order) => super::acts::say(state, now, format!("write {}: {reason}", order.path), false),
+        Effect::Count { path, .. } => {
+            super::deletion::on_counted(state, &path, Err(reason));
+        }
+        Effect::Delete { path, .. } => super::acts::say(state, now, format!("delete {path}: {reason}"), false),
         _ => {}
     }
 }

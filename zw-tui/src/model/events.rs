@@ -1,5 +1,6 @@
 //! The feed of what happened: bounded, newest last.
 
+use super::matcher::Matcher;
 use crate::member::Member;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
@@ -55,29 +56,74 @@ pub struct Event {
 }
 
 /// The feed and where it is read.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Events {
     list: VecDeque<Event>,
     /// All that were ever added.
     total: u64,
-    /// How far above the newest the view ends; 0 follows the newest.
-    behind: usize,
+    /// Only these are shown.
+    filter: Option<Matcher>,
+    /// Whether the view shows the newest as they come.
+    follows: bool,
+    /// How far above the newest shown one the cursor is.
+    cursor: usize,
+    /// How far above it the view would end, if the cursor is in view then.
+    end: usize,
     /// Events that came in while the view did not follow.
     unseen: usize,
 }
 
+impl Default for Events {
+    fn default() -> Events {
+        Events { list: VecDeque::new(), total: 0, filter: None, follows: true, cursor: 0, end: 0, unseen: 0 }
+    }
+}
+
+impl Event {
+    /// Whether a filter wants it: a member's name means that member, anything else the text.
+    #[must_use]
+    pub fn is_match(&self, matcher: &Matcher) -> bool {
+        let word = matcher.word();
+        if word.parse::<Member>().is_ok() || matches!(word, "you" | "zw") {
+            let mut words = self.text.split(|character: char| !character.is_alphanumeric());
+            return (self.source.to_string() == word || words.any(|other| other == word)) != matcher.is_inverse();
+        }
+        matcher.is_match(&format!("{} {}", self.source, self.text))
+    }
+
+    /// The member that it is about.
+    #[must_use]
+    pub fn member(&self) -> Option<Member> {
+        match self.source {
+            Source::Member(member) => Some(member),
+            Source::You | Source::Console => {
+                self.text.split(|character: char| !character.is_alphanumeric()).find_map(|word| word.parse().ok())
+            }
+        }
+    }
+}
+
 impl Events {
-    /// Adds one; the oldest goes when there are too many. A view that was scrolled up does not move.
+    /// Adds one; the oldest goes when there are too many. A view that does not follow does not move.
     pub fn push(&mut self, event: Event) {
+        let is_shown = self.filter.as_ref().is_none_or(|filter| event.is_match(filter));
         if self.list.len() == EVENTS_MAX {
             self.list.pop_front();
         }
         self.list.push_back(event);
         self.total += 1;
-        if self.behind > 0 {
-            self.behind = (self.behind + 1).min(self.list.len() - 1);
+        if !self.follows && is_shown {
             self.unseen += 1;
+            self.cursor += 1;
+            self.end += 1;
+            self.clamp();
         }
+    }
+
+    fn clamp(&mut self) {
+        let last = self.shown().count().saturating_sub(1);
+        self.cursor = self.cursor.min(last);
+        self.end = self.end.min(self.cursor);
     }
 
     /// How many were ever added.
@@ -91,20 +137,49 @@ impl Events {
         self.list.iter()
     }
 
-    /// Scrolls towards the newest by `rows`, or away from it if negative.
+    /// Those that the filter wants, oldest first.
+    pub fn shown(&self) -> impl DoubleEndedIterator<Item = &Event> {
+        self.list.iter().filter(|event| self.filter.as_ref().is_none_or(|filter| event.is_match(filter)))
+    }
+
+    /// What is looked for.
+    #[must_use]
+    pub fn filter(&self) -> Option<&Matcher> {
+        self.filter.as_ref()
+    }
+
+    /// Shows only what matches, from the newest on.
+    pub fn set_filter(&mut self, filter: Option<Matcher>) {
+        self.filter = filter;
+        self.follow();
+    }
+
+    /// Moves the cursor towards the newest by `rows`, or away from it if negative. At the newest the view follows again.
     pub fn scroll(&mut self, rows: i64) {
-        let last = self.list.len().saturating_sub(1);
-        let behind = i64::try_from(self.behind).unwrap_or(i64::MAX).saturating_sub(rows).max(0);
-        self.behind = usize::try_from(behind).unwrap_or(0).min(last);
-        if self.behind == 0 {
-            self.unseen = 0;
+        let cursor = i64::try_from(self.cursor).unwrap_or(i64::MAX).saturating_sub(rows).max(0);
+        self.cursor = usize::try_from(cursor).unwrap_or(usize::MAX);
+        self.clamp();
+        self.unseen = self.unseen.min(self.end);
+        if self.cursor == 0 && (rows > 0 || self.follows) {
+            self.follow();
+        } else {
+            self.follows = false;
         }
+    }
+
+    fn follow(&mut self) {
+        (self.follows, self.cursor, self.end, self.unseen) = (true, 0, 0, 0);
+    }
+
+    /// Stops where it is, or shows the newest again.
+    pub fn toggle_follow(&mut self) {
+        if self.follows { self.follows = false } else { self.follow() }
     }
 
     /// Whether the newest is shown.
     #[must_use]
     pub fn is_following(&self) -> bool {
-        self.behind == 0
+        self.follows
     }
 
     /// Events below the view that were never shown.
@@ -113,12 +188,22 @@ impl Events {
         self.unseen
     }
 
-    /// The events to show in `rows` rows, oldest first.
-    pub fn window(&self, rows: usize) -> impl Iterator<Item = &Event> {
-        let end = self.list.len() - self.behind.min(self.list.len());
+    /// The event under the cursor.
+    #[must_use]
+    pub fn selected(&self) -> Option<&Event> {
+        self.shown().rev().nth(self.cursor)
+    }
+
+    /// The events to show in `rows` rows, oldest first, each with whether the cursor is on it.
+    pub fn window(&self, rows: usize) -> impl Iterator<Item = (bool, &Event)> {
+        let shown: Vec<&Event> = self.shown().collect();
+        let end = self.end.clamp((self.cursor + 1).saturating_sub(rows), self.cursor);
         // At the top of the feed the view stays full.
-        let end = end.max(rows.min(self.list.len()));
-        self.list.range(end.saturating_sub(rows)..end)
+        let stop = shown.len().saturating_sub(end).max(rows.min(shown.len()));
+        let start = stop.saturating_sub(rows);
+        let cursor = shown.len().checked_sub(self.cursor + 1);
+        let window: Vec<&Event> = shown[start..stop].to_vec();
+        (start..).zip(window).map(move |(index, event)| (Some(index) == cursor, event))
     }
 }
 
@@ -131,7 +216,7 @@ mod tests {
     }
 
     fn texts(events: &Events) -> Vec<&str> {
-        events.window(3).map(|event| event.text.as_str()).collect()
+        events.window(3).map(|(_, event)| event.text.as_str()).collect()
     }
 
     #[test]
@@ -139,15 +224,54 @@ mod tests {
         let mut events = Events::default();
         (0..10).for_each(|number| events.push(event(number)));
         assert_eq!(texts(&events), ["7", "8", "9"]);
-        events.scroll(-2);
+        events.scroll(-3);
         (10..15).for_each(|number| events.push(event(number)));
-        assert_eq!(texts(&events), ["5", "6", "7"]);
-        assert_eq!(events.unseen(), 5);
+        assert_eq!(texts(&events), ["6", "7", "8"]);
+        assert_eq!((events.unseen(), events.selected().unwrap().text.as_str()), (5, "6"));
+        events.scroll(1);
+        assert_eq!((texts(&events), events.selected().unwrap().text.as_str()), (vec!["7", "8", "9"], "7"));
         events.scroll(i64::MAX);
         assert!(events.is_following() && events.unseen() == 0);
         assert_eq!(texts(&events), ["12", "13", "14"]);
         events.scroll(i64::MIN);
         assert_eq!(texts(&events), ["0", "1", "2"]);
+    }
+
+    #[test]
+    fn a_view_that_was_stopped_stays_though_it_is_at_the_end() {
+        let mut events = Events::default();
+        (0..10).for_each(|number| events.push(event(number)));
+        events.toggle_follow();
+        (10..12).for_each(|number| events.push(event(number)));
+        assert_eq!((texts(&events), events.unseen()), (vec!["7", "8", "9"], 2));
+        events.toggle_follow();
+        assert_eq!((texts(&events), events.unseen()), (vec!["9", "10", "11"], 0));
+    }
+
+    #[test]
+    fn a_filter_knows_members_from_texts() {
+        let mut events = Events::default();
+        let mut push = |source, text: &str| {
+            events.push(Event { at: Duration::ZERO, source, level: Level::Info, text: text.into() });
+        };
+        push(Source::Member(Member::Node(1)), "LEADING epoch 7");
+        push(Source::Member(Member::Node(11)), "FOLLOWING n1 epoch 7");
+        push(Source::You, "cut n1,n2 from n3");
+        push(Source::Member(Member::Node(11)), "answers again");
+        let mut found = |filter: &str| {
+            events.set_filter(Matcher::new(filter));
+            events.shown().map(|event| event.text.chars().take(3).collect::<String>()).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(found("n1"), "LEA FOL cut");
+        assert_eq!(found("!n1"), "ans");
+        assert_eq!(
+            (found("you"), found("epoch"), found("")),
+            ("cut".into(), "LEA FOL".into(), "LEA FOL cut ans".into())
+        );
+        events.set_filter(Matcher::new("n11"));
+        events.scroll(-1);
+        assert_eq!(events.selected().unwrap().member(), Some(Member::Node(11)));
+        assert_eq!(events.window(9).map(|(is_cursor, _)| is_cursor).collect::<Vec<_>>(), [true, false]);
     }
 
     #[test]

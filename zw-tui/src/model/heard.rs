@@ -3,12 +3,12 @@
 use super::acts::say;
 use super::broker::BrokerSight;
 use super::events::{Level, Source};
-use super::message::{Effect, Msg, WriteFailure, Written};
+use super::message::{Effect, Msg};
 use super::overlay::Overlay;
-use super::select::{self, printable};
+use super::select::printable;
 use super::sight::Turn;
 use super::update::note;
-use super::{Desired, Observed, State, broker, causes, faults, feed, load, measured, sessions};
+use super::{Desired, Observed, State, broker, causes, deletion, faults, feed, load, measured, sessions, write};
 use crate::member::Member;
 use crate::supervisor::{Asked, Change, Report};
 use std::time::Duration;
@@ -33,7 +33,16 @@ pub(super) fn take(state: &mut State, now: Duration, message: Msg) -> Vec<Effect
             state.tree.take_value(path, result)
         }
         Msg::Children { .. } | Msg::Value { .. } => Vec::new(),
-        Msg::Written { node, path, result } => on_written(state, now, node, &path, result),
+        Msg::Written { node, path, result } => write::on_written(state, now, node, &path, result),
+        Msg::Counted { path, result, .. } => deletion::on_counted(state, &path, result),
+        Msg::Deleted { node, path, result } => deletion::on_deleted(state, now, node, &path, result),
+        Msg::Copied { what, result } => {
+            match result {
+                Ok(way) => say(state, now, format!("copied {what}: {way}"), true),
+                Err(reason) => say(state, now, format!("{what} is not copied: {reason}"), false),
+            }
+            Vec::new()
+        }
         Msg::Faults { node, refused } => {
             faults::on_set(state, now, node, refused.as_deref());
             Vec::new()
@@ -230,40 +239,4 @@ fn on_silent(state: &mut State, now: Duration, index: usize, reason: String) -> 
     }
     measured::look(state, now);
     output_again(state).into_iter().collect()
-}
-
-fn on_written(
-    state: &mut State,
-    now: Duration,
-    node: usize,
-    path: &str,
-    result: Result<Written, WriteFailure>,
-) -> Vec<Effect> {
-    let via = state.nodes.get(node).map_or_else(|| "?".to_owned(), |node| node.member.to_string());
-    let waits = match &state.overlay {
-        Some(Overlay::Write(form)) => form.is_sent && form.path.text() == path,
-        _ => false,
-    };
-    match result {
-        Ok(Written { created, version, zxid, took }) => {
-            let verb = if created { "made" } else { "set" };
-            let took = select::micros(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
-            let text = format!("{verb} {path}  v{version}  {zxid} via {via}  {took}");
-            note(state, now, Source::You, Level::Info, text.clone());
-            if waits {
-                state.overlay = None;
-            }
-            say(state, now, text, true);
-            if state.tree.node == node { state.tree.refresh_now() } else { Vec::new() }
-        }
-        Err(WriteFailure { reason, may_be_done }) => {
-            let text = if may_be_done { format!("{reason} (it may be done all the same)") } else { reason };
-            note(state, now, Source::You, Level::Bad, format!("write {path}: {text}"));
-            match &mut state.overlay {
-                Some(Overlay::Write(form)) if waits => (form.is_sent, form.error) = (false, Some(text)),
-                _ => say(state, now, format!("write {path}: {text}"), false),
-            }
-            Vec::new()
-        }
-    }
 }

@@ -8,6 +8,7 @@ use super::feed::{FeedPlan, FeedReport, Page};
 use super::load::{LoadPlan, LoadReport};
 use super::measured::Cost;
 use super::time::{RecordOrder, Travel, View};
+use super::write::WriteOrder;
 use crate::key::Key;
 use crate::member::Member;
 use crate::supervisor::{Order, Report};
@@ -78,6 +79,24 @@ pub enum Msg {
         /// How.
         result: Result<Written, WriteFailure>,
     },
+    /// The znodes of a subtree were counted, or why not.
+    Counted {
+        /// Which node, from 0.
+        node: usize,
+        /// The subtree's root.
+        path: String,
+        /// How many there are below the root.
+        result: Result<u64, String>,
+    },
+    /// A deletion ended.
+    Deleted {
+        /// Which node took it, from 0.
+        node: usize,
+        /// The subtree's root.
+        path: String,
+        /// How.
+        result: Result<Deleted, DeleteFailure>,
+    },
     /// A node took the faults that were asked of it, or did not.
     Faults {
         /// Which node, from 0.
@@ -99,6 +118,13 @@ pub enum Msg {
         lines: Vec<String>,
         /// Lines that it ever printed.
         total: u64,
+    },
+    /// A text was copied, and which way it went; or why not.
+    Copied {
+        /// What it was.
+        what: String,
+        /// The way, for a person.
+        result: Result<String, String>,
     },
     /// What a load has come to.
     Load {
@@ -200,8 +226,12 @@ pub struct Written {
     pub version: i32,
     /// The entry that did it.
     pub zxid: Zxid,
-    /// From the request to the answer.
+    /// From the first request to the last answer.
     pub took: Duration,
+    /// The znode, with the number that it got.
+    pub last: String,
+    /// How many writes there were.
+    pub count: u32,
 }
 
 /// A write that was not acknowledged.
@@ -210,6 +240,30 @@ pub struct WriteFailure {
     /// For a person.
     pub reason: String,
     /// Whether it may have been done all the same.
+    pub may_be_done: bool,
+    /// Writes of the same order that were done before it.
+    pub done: u32,
+}
+
+/// A deletion that was acknowledged as a whole.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deleted {
+    /// How many znodes are gone.
+    pub znodes: u64,
+    /// The entry that removed the subtree's root.
+    pub zxid: Zxid,
+    /// From the first request to the last answer.
+    pub took: Duration,
+}
+
+/// A deletion that ended before its end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeleteFailure {
+    /// How many znodes are gone all the same.
+    pub znodes: u64,
+    /// For a person.
+    pub reason: String,
+    /// Whether the last request may have been done all the same.
     pub may_be_done: bool,
 }
 
@@ -235,13 +289,22 @@ pub enum Effect {
         path: String,
     },
     /// Make or change a znode through a node.
-    Write {
+    Write(WriteOrder),
+    /// Count the znodes of a subtree, as a node has them.
+    Count {
         /// Which node, from 0.
         node: usize,
-        /// The znode.
+        /// The subtree's root.
         path: String,
-        /// Its data.
-        data: Bytes,
+    },
+    /// Delete a subtree through a node, deepest first, each znode only in the version that is read.
+    Delete {
+        /// Which node, from 0.
+        node: usize,
+        /// The subtree's root.
+        path: String,
+        /// Znodes that may go, the root among them; if there are more, it stops.
+        at_most: u64,
     },
     /// Tell what a child printed.
     Output {
@@ -295,6 +358,13 @@ pub enum Effect {
         /// Which node, from 0.
         node: usize,
     },
+    /// Copy a text for the person.
+    Copy {
+        /// What it is.
+        what: String,
+        /// The text.
+        text: String,
+    },
     /// Ask one more address, by tasks of this number.
     Dial {
         /// The number: the next.
@@ -331,6 +401,8 @@ impl Msg {
             | Msg::Children { node, .. }
             | Msg::Value { node, .. }
             | Msg::Written { node, .. }
+            | Msg::Counted { node, .. }
+            | Msg::Deleted { node, .. }
             | Msg::Faults { node, .. }
             | Msg::Sessions { node, .. } => Some(node),
             Msg::Key(_)
@@ -340,6 +412,7 @@ impl Msg {
             | Msg::Supervisor(_)
             | Msg::Line(_)
             | Msg::Dumped(_)
+            | Msg::Copied { .. }
             | Msg::Output { .. }
             | Msg::Leave
             | Msg::Tick
@@ -364,7 +437,9 @@ impl Effect {
         match self {
             Effect::Children { node, .. }
             | Effect::Value { node, .. }
-            | Effect::Write { node, .. }
+            | Effect::Write(WriteOrder { node, .. })
+            | Effect::Count { node, .. }
+            | Effect::Delete { node, .. }
             | Effect::Faults { node, .. }
             | Effect::Sessions { node }
             | Effect::Redial { node } => Some(node),
@@ -374,6 +449,7 @@ impl Effect {
             | Effect::SetMouse(_)
             | Effect::SetTheme(_)
             | Effect::Dump
+            | Effect::Copy { .. }
             | Effect::Travel(_)
             | Effect::Record(_)
             | Effect::Tape(_)

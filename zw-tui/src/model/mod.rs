@@ -12,7 +12,11 @@ pub mod acts;
 pub mod attached;
 pub mod broker;
 pub mod causes;
+pub mod chord;
 pub mod collector;
+pub mod composer;
+pub mod confirm;
+pub mod deletion;
 pub mod diff;
 pub mod divergence;
 pub mod election;
@@ -24,7 +28,9 @@ pub mod gauges;
 mod heard;
 pub mod history;
 pub mod load;
+pub mod marked;
 pub mod marks;
+pub mod matcher;
 pub mod measured;
 pub mod message;
 pub mod overlay;
@@ -34,18 +40,24 @@ pub mod permission;
 pub mod reigns;
 pub mod replication;
 pub mod scenario;
+pub mod search;
 pub mod select;
 pub mod session;
 pub mod sessions;
 pub mod sight;
+pub mod sort;
 pub mod tape;
 pub mod text;
 pub mod time;
 pub mod timeline;
 pub mod transaction;
 pub mod tree;
+mod tree_rows;
 pub mod update;
+pub mod value;
 pub mod verdict;
+pub mod write;
+pub mod yank;
 
 use crate::action::keymap::Keymap;
 use crate::member::Member;
@@ -54,6 +66,7 @@ use crate::theme;
 use about::About;
 use broker::BrokerSight;
 use causes::Causes;
+use chord::Chord;
 use diff::DiffView;
 use election::Elections;
 use events::Events;
@@ -62,15 +75,18 @@ use feed::Feed;
 use flow::Flow;
 use history::History;
 use load::Loads;
+use marked::Marked;
 use marks::Marks;
 use measured::Measured;
 use overlay::{Overlay, Toast};
 use permission::Permission;
 use replication::Divergence;
 use scenario::Scenarios;
+use search::Search;
 use serde::{Deserialize, Serialize};
 use sessions::SessionsView;
 use sight::Sight;
+use sort::Sort;
 use std::collections::VecDeque;
 use std::time::Duration;
 use time::TimeView;
@@ -131,6 +147,14 @@ pub struct State {
     pub node: usize,
     /// The selected broker.
     pub broker: usize,
+    /// The marked members.
+    pub marked: Marked,
+    /// The order of the nodes.
+    pub sort: Sort,
+    /// What is looked for.
+    pub search: Search,
+    /// The first key of two, while it waits for the second.
+    pub chord: Option<Chord>,
     /// What lies over the panes and takes the keys.
     pub overlay: Option<Overlay>,
     /// A message that passes.
@@ -399,7 +423,7 @@ impl State {
             brokers: brokers.collect(),
             events: Events::default(),
             faults: Faults::default(),
-            marks: Marks::default(),
+            marked: Marked::default(),
             time: TimeView::default(),
             loads: Loads::default(),
             feed: None,
@@ -424,6 +448,10 @@ impl State {
             zoomed: false,
             node: 0,
             broker: 0,
+            marks: Marks::default(),
+            sort: Sort::default(),
+            search: Search::default(),
+            chord: None,
             overlay: None,
             toast: None,
             history: Vec::new(),

@@ -1,5 +1,7 @@
 //! What lies over the panes and takes the keys: the help, the command line, the write form, the explanation.
 
+use super::composer::Composer;
+use super::confirm::Confirm;
 use super::text::TextPage;
 use crate::action::command::Command;
 use crate::action::table::Id;
@@ -35,7 +37,7 @@ pub enum Overlay {
         error: Option<String>,
     },
     /// `W`.
-    Write(WriteForm),
+    Write(Box<Composer>),
     /// The scenarios, to choose from.
     Scenarios {
         /// The selected line.
@@ -50,6 +52,8 @@ pub enum Overlay {
     },
     /// What a child printed.
     Output(Printed),
+    /// A question before znodes are deleted.
+    Delete(Box<Confirm>),
     /// How a leader was elected.
     Election {
         /// How many elections before the newest.
@@ -72,7 +76,7 @@ pub struct Question {
     /// Since when it is asked.
     pub asked: Duration,
     /// The form that it came from, to go back to.
-    pub form: Option<WriteForm>,
+    pub form: Option<Box<Composer>>,
 }
 
 fn nothing() -> Command {
@@ -128,21 +132,6 @@ impl Printed {
     }
 }
 
-/// The form of a write.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct WriteForm {
-    /// The path.
-    pub path: Input,
-    /// The data.
-    pub value: Input,
-    /// Whether the keys go to the value.
-    pub in_value: bool,
-    /// Whether an answer is awaited.
-    pub is_sent: bool,
-    /// Why the last try failed.
-    pub error: Option<String>,
-}
-
 /// A message that passes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Toast {
@@ -187,6 +176,29 @@ impl Input {
         self.text.insert_str(self.cursor, text);
         self.cursor += text.len();
         true
+    }
+
+    /// Goes a line up, to the same column if there is one; false on the first line.
+    pub fn line_up(&mut self) -> bool {
+        let start = self.text[..self.cursor].rfind('\n').map_or(0, |at| at + 1);
+        let Some(end) = start.checked_sub(1) else { return false };
+        let above = self.text[..end].rfind('\n').map_or(0, |at| at + 1);
+        self.cursor = self.at_column(above, end, self.text[start..self.cursor].chars().count());
+        true
+    }
+
+    /// Goes a line down, to the same column if there is one; false on the last line.
+    pub fn line_down(&mut self) -> bool {
+        let start = self.text[..self.cursor].rfind('\n').map_or(0, |at| at + 1);
+        let Some(end) = self.text[self.cursor..].find('\n').map(|at| self.cursor + at) else { return false };
+        let below_end = self.text[end + 1..].find('\n').map_or(self.text.len(), |at| end + 1 + at);
+        self.cursor = self.at_column(end + 1, below_end, self.text[start..self.cursor].chars().count());
+        true
+    }
+
+    /// The byte of a column in the line from `start` to `end`.
+    fn at_column(&self, start: usize, end: usize, column: usize) -> usize {
+        self.text[start..end].char_indices().nth(column).map_or(end, |(at, _)| start + at)
     }
 
     /// Edits by a key; false if the key edits nothing.
@@ -255,6 +267,18 @@ mod tests {
         let mut input = Input::with("abc");
         keys(&mut input, &[Key::plain(Code::Left), Key::ctrl('u')]);
         assert_eq!(input.text(), "c");
+    }
+
+    #[test]
+    fn lines_are_gone_through_at_their_columns() {
+        let mut input = Input::with("日本語\na\nlonger");
+        assert!(input.line_up());
+        assert_eq!(input.split(), ("日本語\na", "\nlonger"), "a shorter line's end");
+        input.cursor = "日本語\na\nlon".len();
+        assert!(input.line_up() && input.line_up() && !input.line_up());
+        assert_eq!(input.split().0, "日", "the column that the short line left");
+        assert!(input.line_down() && input.line_down() && !input.line_down());
+        assert_eq!(input.split().0, "日本語\na\nl");
     }
 
     #[test]

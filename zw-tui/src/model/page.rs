@@ -4,11 +4,14 @@ use super::broker::{Order, order, via};
 use super::events::{Level, Source};
 use super::select::{clock, node_face, percentile, printable, process_words, seconds, short};
 use super::sight::Freshness;
-use super::{Broker, Desired, Node, Observed, Process, State};
+use super::tree::Value;
+use super::{Broker, Desired, Node, Observed, Pane, Process, State, value};
 use crate::member::Member;
 use std::time::Duration;
 use zw_core::wire::admin::{PeerStatus, Status};
 
+/// Bytes of a value that the page shows.
+const VALUE_BYTES_MAX: usize = 64 * 1_024;
 /// Events of the child that the page ends with.
 const EVENTS_SHOWN: usize = 12;
 
@@ -19,9 +22,22 @@ fn plain(text: impl Into<String>) -> Line {
     (text.into(), Level::Info)
 }
 
-/// The page of the selected child.
+/// What the page is about, for its title.
+#[must_use]
+pub fn title(state: &State) -> String {
+    match state.selected() {
+        _ if state.focus() == Pane::Tree => printable(state.tree.selected().as_bytes(), 120),
+        Some(member) => member.to_string(),
+        None => String::new(),
+    }
+}
+
+/// The page of the selected znode in the tree's pane, else of the selected child.
 #[must_use]
 pub fn lines(state: &State, now: Duration) -> Vec<Line> {
+    if state.focus() == Pane::Tree {
+        return of_znode(state);
+    }
     let Some(member) = state.selected() else { return vec![plain("nothing is selected")] };
     let mut lines = match member {
         Member::Node(_) => state.nodes.get(member.index()).map(|node| of_node(state, node, now)),
@@ -42,6 +58,33 @@ pub fn lines(state: &State, now: Duration) -> Vec<Line> {
         .collect();
     events.reverse();
     lines.append(&mut events);
+    lines
+}
+
+fn of_znode(state: &State) -> Vec<Line> {
+    let path = state.tree.selected();
+    let (data, stat) = match &state.tree.value {
+        Some(Value { path: read, content: Ok(content) }) if *read == path => content,
+        Some(Value { path: read, content: Err(reason) }) if *read == path => {
+            return vec![(printable(reason.as_bytes(), 1_024), Level::Warning)];
+        }
+        _ => return vec![plain("reading")],
+    };
+    let owner = match stat.ephemeral_owner.0 {
+        0 => "none, it stays until it is deleted".to_owned(),
+        _ => format!("session {}, it goes with it", stat.ephemeral_owner),
+    };
+    let mut lines = vec![
+        plain(format!("data      {} bytes  version {}  zxid {}", stat.data_length, stat.version, stat.mzxid)),
+        plain(format!("made      zxid {}", stat.czxid)),
+        plain(format!("children  {}  changed {} times, zxid {}", stat.num_children, stat.cversion, stat.pzxid)),
+        plain(format!("owner     {owner}")),
+        plain(""),
+    ];
+    if data.is_empty() {
+        lines.push(plain("It holds no data."));
+    }
+    lines.extend(value::lines(data, VALUE_BYTES_MAX).into_iter().map(plain));
     lines
 }
 

@@ -5,6 +5,7 @@ use crate::action::fault_command::Cure;
 use crate::action::table::{Class, Id, by_id};
 use crate::model::State;
 use crate::model::select::printable;
+use crate::model::write::WriteOrder;
 use serde::{Deserialize, Serialize};
 
 /// How much of the data of a write is shown in the question.
@@ -104,7 +105,7 @@ pub fn need_of(id: Id) -> Need {
 pub fn need_of_command(command: &Command) -> Need {
     match command {
         Command::Act(..) | Command::Scenario(_) => Need::Processes,
-        Command::Write { .. } | Command::Load(_) | Command::Feed(_) => Need::Writes,
+        Command::Write(_) | Command::Delete { .. } | Command::Load(_) | Command::Feed(_) => Need::Writes,
         Command::Fault(..) | Command::Heal(_) => Need::Faults,
         Command::Action(id) => need_of(*id),
         Command::Theme(_)
@@ -122,7 +123,7 @@ pub fn need_of_command(command: &Command) -> Need {
 /// Whether an action only begins something that is asked for when it is complete: a form, or a command to be edited.
 #[must_use]
 pub fn only_begins(id: Id) -> bool {
-    matches!(id, Id::Write | Id::Slow | Id::Cut)
+    matches!(id, Id::Write | Id::Delete | Id::Slow | Id::Cut)
 }
 
 /// What a command would do and to whom, for the dialog.
@@ -135,10 +136,12 @@ pub fn consequence(state: &State, command: &Command) -> Vec<String> {
     let hosts = |nodes: &[usize]| nodes.iter().map(|node| host(*node)).collect::<Vec<_>>().join(", ");
     let all: Vec<usize> = (0..state.nodes.len()).collect();
     match command {
-        Command::Write { node, path, data } => {
-            let data = printable(data.as_bytes(), DATA_BYTES_SHOWN);
-            vec![format!("Writes to {path}: {data}"), format!("through {}", host(*node))]
+        Command::Write(WriteOrder { node, path, data, mode, count }) => {
+            let data = printable(data, DATA_BYTES_SHOWN);
+            let times = if *count > 1 { format!(" {count} times") } else { String::new() };
+            vec![format!("Writes to {path}{times}: {data}"), format!("({}) through {}", mode.words(), host(*node))]
         }
+        Command::Delete { node, path, .. } => vec![format!("Deletes {path}"), format!("through {}", host(*node))],
         Command::Fault(trouble, lasts) => {
             let time =
                 lasts.map_or_else(|| "until it is healed".to_owned(), |time| format!("for {} s", time.as_secs()));

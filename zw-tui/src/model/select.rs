@@ -317,6 +317,7 @@ pub fn next_change(state: &State, now: Duration) -> Option<Duration> {
     });
     let flow = state.flow.change_at();
     let faults = faults::next_change(state, now);
+    let chord = state.chord.map(|chord| chord.since + super::chord::STRIP_AFTER);
     let minute = Duration::from_secs((now.as_secs() / 60 + 1) * 60);
     let step = scenario::step_since(state).map(tick);
     let brokers = broker::next_changes(state);
@@ -327,6 +328,7 @@ pub fn next_change(state: &State, now: Duration) -> Option<Duration> {
         .chain(step)
         .chain(brokers)
         .chain(toast)
+        .chain(chord)
         .filter(|at| *at > now)
         .min()
         .or(Some(minute))
@@ -418,7 +420,7 @@ pub fn printable(bytes: &[u8], max: usize) -> String {
 
 fn is_unsafe(character: char) -> bool {
     character.is_control()
-        || matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+        || matches!(character, '\u{fe00}'..='\u{fe0f}' | '\u{e0000}'..='\u{e007f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 #[cfg(test)]

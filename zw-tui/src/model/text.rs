@@ -5,7 +5,7 @@ use super::events::Level;
 use super::page::{self, Line};
 use super::select::fault_lines;
 use super::verdict::judge;
-use super::{Member, State, diff, load, scenario, sessions};
+use super::{State, diff, load, scenario, sessions};
 use crate::action::table::Id;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -75,7 +75,7 @@ impl TextPage {
             TextPage::Scenario => scenario::title(state),
             TextPage::Diff => state.diff.as_ref().map_or_else(String::new, diff::title),
             TextPage::Sessions => sessions::title(state),
-            TextPage::Describe => state.selected().map_or_else(String::new, |member: Member| member.to_string()),
+            TextPage::Describe => page::title(state),
         }
     }
 

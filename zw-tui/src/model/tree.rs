@@ -1,11 +1,16 @@
 //! The tree of one node, as far as it was opened: listings by path, and the rows they make.
 //!
 //! Invariants:
-//! - A listing is read page by page, the next page only when the cursor comes near its end.
+//! - A listing is read page by page, the next page only when the cursor comes near its end, goes to the end, or a filter
+//!   looks through all of it.
 //! - At most one question per listing, and one for a value, is on its way.
 //! - A listing that fails keeps what it showed, and says that it is old; the node's next answer has it read again.
+//! - What a key costs does not depend on how many children there are, but for the first look of a filter.
 
+use super::matcher::Matcher;
 use super::message::Effect;
+pub use super::tree_rows::{Row, RowKind};
+use super::tree_rows::{Rows, RowsOf};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize, Serializer};
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,6 +26,8 @@ const PREFETCH_ROWS: usize = 100;
 const REFRESH_MAX: usize = 64;
 /// Rows that the view holds; further pages are not fetched.
 const ROWS_MAX: usize = 1_000_000;
+/// A movement that is longer goes to the end, wherever that turns out to be.
+const TO_THE_END: i64 = i64::MAX / 4;
 /// Children that are kept for the past; of a larger view only what was open and selected is.
 const CHILDREN_KEPT_MAX: usize = 10_000;
 
@@ -36,9 +43,12 @@ pub struct TreeView {
     open: BTreeSet<String>,
     #[serde(serialize_with = "unless_too_many")]
     listings: BTreeMap<String, Listing>,
-    #[serde(serialize_with = "rows_unless_too_many")]
-    rows: Vec<Row>,
+    filter: Option<Filter>,
+    #[serde(skip)]
+    rows: Rows,
     cursor: usize,
+    /// Whether the cursor is on its way to the end, page by page.
+    seeks_end: bool,
     value_wanted: bool,
     value_asked: bool,
     seen: Option<Zxid>,
@@ -46,39 +56,32 @@ pub struct TreeView {
 
 /// The children of one znode, as far as they were read.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-struct Listing {
-    children: Vec<(String, Stat)>,
-    stat: Stat,
-    more: bool,
-    asked: bool,
+pub(super) struct Listing {
+    /// In the order of their names.
+    pub(super) children: Vec<(String, Stat)>,
+    pub(super) stat: Stat,
+    pub(super) more: bool,
+    pub(super) asked: bool,
 }
 
-/// A line of the tree.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Row {
-    /// The znode; for a line that stands for unread children, their parent.
-    pub path: String,
-    /// How deep below the root.
-    pub depth: usize,
-    /// What it is.
-    pub kind: RowKind,
+/// Shows of one znode's children only those whose names match.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Filter {
+    pub(super) parent: String,
+    matcher: Matcher,
+    /// Their places among the children that were read.
+    pub(super) matches: Vec<usize>,
 }
 
-/// What a line stands for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum RowKind {
-    /// A znode.
-    Znode {
-        /// Its Stat, if it was read.
-        stat: Option<Stat>,
-        /// Whether its children are shown.
-        is_open: bool,
-    },
-    /// Children that were not read yet.
-    Unread {
-        /// How many; none if not even that is known.
-        count: Option<usize>,
-    },
+/// What a filter found so far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// Names that match.
+    pub matches: usize,
+    /// Names that were looked at.
+    pub of: usize,
+    /// Whether there are more to be read.
+    pub more: bool,
 }
 
 /// What a znode holds.
@@ -99,10 +102,6 @@ fn unless_too_many<S: Serializer>(listings: &BTreeMap<String, Listing>, serializ
     }
 }
 
-fn rows_unless_too_many<S: Serializer>(rows: &[Row], serializer: S) -> Result<S::Ok, S::Error> {
-    if rows.len() > CHILDREN_KEPT_MAX { Vec::<Row>::new().serialize(serializer) } else { rows.serialize(serializer) }
-}
-
 impl Default for TreeView {
     fn default() -> TreeView {
         let mut view = TreeView {
@@ -111,8 +110,10 @@ impl Default for TreeView {
             value: None,
             open: BTreeSet::from(["/".to_owned()]),
             listings: BTreeMap::new(),
-            rows: Vec::new(),
+            filter: None,
+            rows: Rows::default(),
             cursor: 0,
+            seeks_end: false,
             value_wanted: false,
             value_asked: false,
             seen: None,
@@ -123,10 +124,21 @@ impl Default for TreeView {
 }
 
 impl TreeView {
-    /// The lines, from the root.
+    /// How many lines there are.
     #[must_use]
-    pub fn rows(&self) -> &[Row] {
-        &self.rows
+    pub fn count(&self) -> usize {
+        self.rows.count()
+    }
+
+    /// A line, counted from the root's.
+    #[must_use]
+    pub fn row(&self, index: usize) -> Option<Row> {
+        self.rows.row(index, &self.parts())
+    }
+
+    /// Lines from one on.
+    pub fn window(&self, first: usize, rows: usize) -> impl Iterator<Item = Row> {
+        (first..first.saturating_add(rows)).map_while(|index| self.row(index))
     }
 
     /// The line under the cursor.
@@ -135,17 +147,34 @@ impl TreeView {
         self.cursor
     }
 
-    /// The znode under the cursor.
+    /// The znode under the cursor; for a line of unread children, their parent.
     #[must_use]
-    pub fn selected(&self) -> &str {
-        self.rows.get(self.cursor).map_or("/", |row| row.path.as_str())
+    pub fn selected(&self) -> String {
+        self.row(self.cursor).map_or_else(|| "/".to_owned(), |row| row.path)
+    }
+
+    /// The znode under the cursor; none if the line is not one.
+    #[must_use]
+    pub fn selected_znode(&self) -> Option<String> {
+        let row = self.row(self.cursor)?;
+        matches!(row.kind, RowKind::Znode { .. }).then_some(row.path)
+    }
+
+    /// The znodes of a path's listing, as far as they were read, whose path begins with it.
+    pub fn beginning_with(&self, path: &str) -> impl Iterator<Item = String> {
+        let parent = parent_of(path).to_owned();
+        let name = path.rsplit_once('/').map_or("", |(_, name)| name).to_owned();
+        let children = self.listings.get(&parent).map_or(&[][..], |listing| &listing.children);
+        let from = children.partition_point(|(child, _)| *child < name);
+        let named = children[from..].iter().take_while(move |(child, _)| child.starts_with(&name));
+        named.map(move |(child, _)| join(&parent, child))
     }
 
     /// After it was read back: makes what was not kept.
     pub(super) fn restore(&mut self) {
-        if self.rows.is_empty() {
-            self.rebuild();
-        }
+        // Of a view that was too large nothing is there to be filtered.
+        self.filter.take_if(|filter| !self.listings.contains_key(&filter.parent) && !filter.matches.is_empty());
+        self.rebuild();
     }
 
     /// Opens and selects what another view has open and selected, as far as this one knows it.
@@ -153,18 +182,66 @@ impl TreeView {
         self.open = other.open.iter().filter(|path| self.listings.contains_key(*path)).cloned().collect();
         self.open.insert("/".to_owned());
         self.rebuild();
-        self.select(other.selected());
+        self.select(&other.selected());
     }
 
     /// Shows another node's tree; what was open and selected stays so.
     pub fn show(&mut self, node: usize) {
         if self.node != node {
-            let selected = self.selected().to_owned();
+            let selected = self.selected();
             let open = std::mem::take(&mut self.open);
             *self = TreeView { node, open, ..TreeView::default() };
             self.rebuild();
             self.select(&selected);
         }
+    }
+
+    /// Whose children a filter would look through: those of the open znode under the cursor, else those beside it.
+    #[must_use]
+    pub fn filterable(&self) -> String {
+        match self.row(self.cursor) {
+            Some(Row { path, kind: RowKind::Znode { is_open: true, .. } | RowKind::Unread { .. }, .. }) => path,
+            Some(row) => parent_of(&row.path).to_owned(),
+            None => "/".to_owned(),
+        }
+    }
+
+    /// What the filter found, if there is one.
+    #[must_use]
+    pub fn found(&self) -> Option<(String, Found)> {
+        let filter = self.filter.as_ref()?;
+        let listing = self.listings.get(&filter.parent);
+        let (of, more) = listing.map_or((0, false), |listing| (listing.children.len(), listing.more));
+        Some((filter.matcher.text(), Found { matches: filter.matches.len(), of, more }))
+    }
+
+    /// Shows of the children of `parent` only those that match; all of them without a matcher. Unread ones are read.
+    pub fn set_filter(&mut self, parent: &str, matcher: Option<Matcher>) -> Vec<Effect> {
+        let selected = self.selected();
+        let old = self.filter.take();
+        if let Some(matcher) = matcher {
+            let listing = self.listings.get(parent);
+            let names = listing.map_or(&[][..], |listing| &listing.children);
+            let is_match = |at: &usize| matcher.is_match(&names[*at].0);
+            let matches = match old {
+                Some(old) if old.parent == parent && matcher.narrows(&old.matcher) => {
+                    old.matches.into_iter().filter(is_match).collect()
+                }
+                _ => (0..names.len()).filter(is_match).collect(),
+            };
+            self.filter = Some(Filter { parent: parent.to_owned(), matcher, matches });
+        }
+        self.rebuild();
+        self.select(&selected);
+        if let Some(filter) = self.filter.as_ref()
+            && self.selected_znode().is_none_or(|path| path == filter.parent)
+            && !filter.matches.is_empty()
+        {
+            let parent = filter.parent.clone();
+            self.select(&parent);
+            return self.move_to(self.cursor + 1);
+        }
+        self.move_to(self.cursor)
     }
 
     /// The node applied entries up to `zxid`: what is shown may be old. Gives the questions to ask.
@@ -197,16 +274,23 @@ impl TreeView {
         effects
     }
 
-    /// Moves the cursor by `rows`, stopping at the ends.
+    /// Moves the cursor by `rows`, stopping at the ends; a far end is read page by page.
     pub fn move_by(&mut self, rows: i64) -> Vec<Effect> {
-        let last = self.rows.len().saturating_sub(1);
+        let last = self.count().saturating_sub(1);
         let to = i64::try_from(self.cursor).unwrap_or(i64::MAX).saturating_add(rows).max(0);
-        self.move_to(usize::try_from(to).unwrap_or(0).min(last))
+        let to = usize::try_from(to).unwrap_or(0).min(last);
+        self.seeks_end = rows > TO_THE_END;
+        self.put_cursor(to)
     }
 
     /// Moves the cursor to a line.
     pub fn move_to(&mut self, row: usize) -> Vec<Effect> {
-        self.cursor = row.min(self.rows.len().saturating_sub(1));
+        self.seeks_end = false;
+        self.put_cursor(row)
+    }
+
+    fn put_cursor(&mut self, row: usize) -> Vec<Effect> {
+        self.cursor = row.min(self.count().saturating_sub(1));
         self.value_wanted = true;
         let mut effects = self.ask_value();
         effects.extend(self.read_ahead());
@@ -215,9 +299,8 @@ impl TreeView {
 
     /// Opens the znode under the cursor.
     pub fn unfold(&mut self) -> Vec<Effect> {
-        match self.rows.get(self.cursor) {
+        match self.row(self.cursor) {
             Some(Row { path, kind: RowKind::Znode { is_open: false, .. }, .. }) => {
-                let path = path.clone();
                 self.open.insert(path.clone());
                 let effects = self.ask(&path, String::new());
                 self.rebuild();
@@ -230,16 +313,16 @@ impl TreeView {
 
     /// Closes the znode under the cursor, or goes to its parent.
     pub fn fold(&mut self) -> Vec<Effect> {
-        match self.rows.get(self.cursor) {
+        match self.row(self.cursor) {
             Some(Row { path, kind: RowKind::Znode { is_open: true, .. }, .. }) => {
-                self.open.remove(&path.clone());
+                self.open.remove(&path);
                 self.rebuild();
                 Vec::new()
             }
             Some(row) => {
                 let parent = match row.kind {
                     RowKind::Znode { .. } => parent_of(&row.path).to_owned(),
-                    RowKind::Unread { .. } => row.path.clone(),
+                    RowKind::Unread { .. } => row.path,
                 };
                 self.select(&parent);
                 self.move_to(self.cursor)
@@ -250,7 +333,7 @@ impl TreeView {
 
     /// Opens or closes the znode under the cursor.
     pub fn toggle(&mut self) -> Vec<Effect> {
-        match self.rows.get(self.cursor).map(|row| &row.kind) {
+        match self.row(self.cursor).map(|row| row.kind) {
             Some(RowKind::Znode { is_open: true, .. }) => self.fold(),
             _ => self.unfold(),
         }
@@ -258,7 +341,8 @@ impl TreeView {
 
     /// Takes a page of children, or the reason why there is none.
     pub fn take_children(&mut self, path: &str, after: &str, result: Result<ChildrenPage, String>) -> Vec<Effect> {
-        let selected = self.selected().to_owned();
+        // On a line of unread children the cursor stays where it is: what was read takes that place.
+        let selected = self.selected_znode();
         let Some(listing) = self.listings.get_mut(path) else { return Vec::new() };
         listing.asked = false;
         match result {
@@ -266,10 +350,18 @@ impl TreeView {
                 if after.is_empty() {
                     listing.children.clear();
                 }
+                // A page of nothing would be asked for again and again.
+                listing.more = page.more && !page.names.is_empty();
+                let known = listing.children.len();
                 let stats = page.stats.into_iter().chain(std::iter::repeat(Stat::default()));
                 listing.children.extend(page.names.into_iter().zip(stats));
                 listing.stat = page.stat;
-                listing.more = page.more;
+                if let Some(filter) = self.filter.as_mut().filter(|filter| filter.parent == path) {
+                    filter.matches.retain(|at| *at < known);
+                    let news = listing.children.iter().enumerate().skip(known);
+                    let matches = news.filter(|(_, (name, _))| filter.matcher.is_match(name));
+                    filter.matches.extend(matches.map(|(at, _)| at));
+                }
                 self.error = None;
             }
             Err(reason) => {
@@ -280,11 +372,20 @@ impl TreeView {
                 }
                 self.error = Some(reason);
                 self.seen = None;
+                self.seeks_end = false;
             }
         }
         self.rebuild();
-        self.select(&selected);
-        self.read_ahead()
+        match &selected {
+            _ if self.seeks_end => self.cursor = self.count() - 1,
+            Some(selected) => self.select(selected),
+            None => {}
+        }
+        let now_selected = self.selected_znode();
+        self.value_wanted |= now_selected.is_some() && now_selected != selected;
+        let mut effects = self.ask_value();
+        effects.extend(self.read_ahead());
+        effects
     }
 
     /// Takes a value; asks again if the cursor has moved on since.
@@ -304,6 +405,8 @@ impl TreeView {
         if std::mem::replace(&mut listing.asked, true) {
             return None;
         }
+        // The lines follow from the listings at any time: so a view that is read back shows the same.
+        self.rebuild();
         Some(Effect::Children { node: self.node, path: path.to_owned(), after })
     }
 
@@ -311,15 +414,18 @@ impl TreeView {
         if self.value_asked || !std::mem::take(&mut self.value_wanted) {
             return Vec::new();
         }
+        let Some(path) = self.selected_znode() else { return Vec::new() };
         self.value_asked = true;
-        vec![Effect::Value { node: self.node, path: self.selected().to_owned() }]
+        vec![Effect::Value { node: self.node, path }]
     }
 
-    /// Asks for the next page if the cursor is near unread children.
+    /// Asks for the next page if the cursor is near unread children, or a filter wants them.
     fn read_ahead(&mut self) -> Vec<Effect> {
-        let near = self.rows.iter().skip(self.cursor).take(PREFETCH_ROWS);
-        let unread = near.filter(|row| matches!(row.kind, RowKind::Unread { .. })).map(|row| row.path.clone()).next();
-        let Some(path) = unread.filter(|_| self.rows.len() < ROWS_MAX) else { return Vec::new() };
+        let near = || self.rows.unread_within(self.cursor, PREFETCH_ROWS).map(str::to_owned);
+        let wanted = self.filter.as_ref().map(|filter| filter.parent.clone());
+        let wanted = wanted.filter(|parent| self.listings.get(parent).is_some_and(|listing| listing.more));
+        let held: usize = self.listings.values().map(|listing| listing.children.len()).sum();
+        let Some(path) = wanted.or_else(near).filter(|_| held < ROWS_MAX) else { return Vec::new() };
         let after = self.listings.get(&path).and_then(|listing| listing.children.last()).map(|(name, _)| name.clone());
         self.ask(&path, after.unwrap_or_default()).into_iter().collect()
     }
@@ -338,7 +444,7 @@ impl TreeView {
     fn select(&mut self, path: &str) {
         let mut path = path;
         loop {
-            if let Some(row) = self.rows.iter().position(|row| row.path == path) {
+            if let Some(row) = self.rows.find(path, &self.parts()) {
                 self.cursor = row;
                 return;
             }
@@ -350,34 +456,13 @@ impl TreeView {
         }
     }
 
-    fn rebuild(&mut self) {
-        let mut rows = std::mem::take(&mut self.rows);
-        rows.clear();
-        let stat = self.listings.get("/").map(|listing| listing.stat).filter(|stat| *stat != Stat::default());
-        self.add_rows(&mut rows, "/".to_owned(), 0, stat);
-        self.rows = rows;
-        self.cursor = self.cursor.min(self.rows.len() - 1);
+    fn parts(&self) -> RowsOf<'_> {
+        RowsOf { open: &self.open, listings: &self.listings, filter: self.filter.as_ref() }
     }
 
-    fn add_rows(&self, rows: &mut Vec<Row>, path: String, depth: usize, stat: Option<Stat>) {
-        let is_open = self.open.contains(&path);
-        rows.push(Row { path: path.clone(), depth, kind: RowKind::Znode { stat, is_open } });
-        if !is_open {
-            return;
-        }
-        let Some(listing) = self.listings.get(&path) else {
-            rows.push(Row { path, depth: depth + 1, kind: RowKind::Unread { count: None } });
-            return;
-        };
-        for (name, stat) in &listing.children {
-            self.add_rows(rows, join(&path, name), depth + 1, Some(*stat));
-        }
-        let is_unread = listing.more || (listing.asked && listing.children.is_empty() && listing.stat.num_children > 0);
-        if is_unread {
-            let total = usize::try_from(listing.stat.num_children).unwrap_or(usize::MAX);
-            let count = Some(total.saturating_sub(listing.children.len()));
-            rows.push(Row { path, depth: depth + 1, kind: RowKind::Unread { count } });
-        }
+    fn rebuild(&mut self) {
+        self.rows = Rows::of(&self.parts());
+        self.cursor = self.cursor.min(self.count() - 1);
     }
 }
 
@@ -406,102 +491,5 @@ pub fn name_of(path: &str) -> &str {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn page(names: std::ops::Range<u32>, total: u32) -> ChildrenPage {
-        let stat = Stat { num_children: total, ..Stat::default() };
-        let more = names.end < total;
-        let names: Vec<String> = names.map(|number| format!("z{number:06}")).collect();
-        ChildrenPage { stats: vec![Stat::default(); names.len()], names, stat, more }
-    }
-
-    fn open_root(total: u32) -> TreeView {
-        let mut view = TreeView::default();
-        let effects = view.refresh(Zxid(1));
-        assert!(effects.contains(&Effect::Children { node: 0, path: "/".into(), after: String::new() }));
-        assert!(effects.contains(&Effect::Value { node: 0, path: "/".into() }));
-        view.take_children("/", "", Ok(page(0..total.min(PAGE_ROWS), total)));
-        view
-    }
-
-    #[test]
-    fn opening_reads_and_closing_hides() {
-        let mut view = open_root(3);
-        assert_eq!(view.rows().len(), 4);
-        view.move_by(2);
-        assert_eq!(view.selected(), "/z000001");
-        let effects = view.unfold();
-        assert_eq!(effects, [Effect::Children { node: 0, path: "/z000001".into(), after: String::new() }]);
-        view.take_children("/z000001", "", Ok(page(0..2, 2)));
-        assert_eq!(view.rows().len(), 6);
-        assert_eq!(view.rows()[3].path, "/z000001/z000000");
-        view.move_by(1);
-        view.fold();
-        assert_eq!(view.selected(), "/z000001", "a leaf's fold goes to its parent");
-        view.fold();
-        assert_eq!(view.rows().len(), 4);
-    }
-
-    #[test]
-    fn a_long_listing_is_read_page_by_page() {
-        let mut view = open_root(2_500);
-        assert_eq!(view.rows().len(), 1 + 1_000 + 1);
-        assert!(view.move_by(10).iter().all(|effect| matches!(effect, Effect::Value { .. })), "far from the end");
-        let effects = view.move_by(i64::MAX);
-        assert!(effects.contains(&Effect::Children { node: 0, path: "/".into(), after: "z000999".into() }));
-        assert!(view.move_by(-1).is_empty(), "one question at a time");
-        view.take_children("/", "z000999", Ok(page(1_000..2_000, 2_500)));
-        assert_eq!(view.rows().len(), 1 + 2_000 + 1);
-        assert!(matches!(view.rows().last().unwrap().kind, RowKind::Unread { count: Some(500) }));
-    }
-
-    #[test]
-    fn the_selection_survives_a_refresh_and_another_node() {
-        let mut view = open_root(5);
-        view.move_by(4);
-        view.refresh(Zxid(2));
-        view.take_children("/", "", Ok(page(2..5, 5)));
-        assert_eq!(view.selected(), "/z000003");
-        view.show(2);
-        assert_eq!(view.selected(), "/", "nothing of the other node is known yet");
-        view.refresh(Zxid(2));
-        view.take_children("/", "", Ok(page(0..5, 5)));
-        assert_eq!(view.rows().len(), 6);
-    }
-
-    #[test]
-    fn a_failure_keeps_what_was_shown() {
-        let mut view = open_root(3);
-        view.refresh(Zxid(2));
-        view.take_children("/", "", Err("no answer".into()));
-        assert_eq!((view.rows().len(), view.error.as_deref()), (4, Some("no answer")));
-        view.refresh(Zxid(3));
-        view.take_children("/", "", Ok(page(0..3, 3)));
-        assert_eq!(view.error, None);
-    }
-
-    #[test]
-    fn what_failed_is_read_again_with_the_next_answer() {
-        let mut view = open_root(3);
-        view.take_value("/".into(), Ok((Bytes::new(), Stat::default())));
-        assert!(view.refresh(Zxid(1)).is_empty(), "nothing happened");
-        view.refresh_now();
-        view.take_children("/", "", Err("the server closed the connection".into()));
-        view.take_value("/".into(), Ok((Bytes::new(), Stat::default())));
-        assert_eq!(view.refresh(Zxid(1)).len(), 2, "the node has applied nothing since, and answers");
-        view.take_children("/", "", Ok(page(0..4, 4)));
-        assert_eq!((view.rows().len(), view.error.as_deref()), (5, None));
-        view.take_value("/".into(), Err("no answer".into()));
-        assert!(view.refresh(Zxid(1)).contains(&Effect::Value { node: 0, path: "/".into() }));
-    }
-
-    #[test]
-    fn a_value_of_a_row_that_was_left_is_not_shown() {
-        let mut view = open_root(3);
-        view.move_by(1);
-        let effects = view.take_value("/".into(), Ok((Bytes::new(), Stat::default())));
-        assert_eq!(view.value, None);
-        assert_eq!(effects, [Effect::Value { node: 0, path: "/z000000".into() }]);
-    }
-}
+#[path = "tree_tests.rs"]
+mod tests;

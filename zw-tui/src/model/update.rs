@@ -3,13 +3,12 @@
 use super::acts::say;
 use super::events::{Event, Level, Source};
 use super::message::{Effect, Msg, Recording};
-use super::overlay::{Input, Overlay, QUESTION_DEAF, Question, WriteForm};
-use super::permission::Need;
+use super::overlay::{Input, Overlay, QUESTION_DEAF, Question};
 use super::select;
 use super::text::TextPage;
 use super::time::Travel;
-use super::{Pane, State, attached, faults, flow, heard, marks, scenario};
-use crate::action::command::{Command, check_path, completed};
+use super::{Pane, State, attached, chord, composer, deletion, faults, flow, heard, marks, scenario, search};
+use crate::action::command::completed;
 use crate::action::perform;
 use crate::action::table::{ACTIONS, Action, Id};
 use crate::key::{Code, Key};
@@ -115,17 +114,27 @@ fn on_key(state: &mut State, now: Duration, key: Key) -> Vec<Effect> {
         state.toast = None;
     }
     let leaves = state.keymap.lookup(key, state.focus()).filter(|action| matches!(action.id, Id::Leave | Id::Suspend));
+    if leaves.is_none() {
+        if let Some(typing) = state.search.typing.take() {
+            return search::in_line(state, now, key, typing);
+        }
+        if let Some(chord) = state.chord.take() {
+            return chord::second(state, now, key, chord);
+        }
+    }
+    (state.search.typing, state.chord) = (None, None);
     match (state.overlay.take(), leaves) {
         (_, Some(action)) => perform::perform(state, now, action.id),
         (None, None) => match state.keymap.lookup(key, state.focus()) {
             Some(action) => perform::perform(state, now, action.id),
             None => Vec::new(),
         },
+        (Some(Overlay::Delete(asked)), None) => deletion::in_confirm(state, now, key, asked),
         (Some(Overlay::Confirm(question)), None) => in_question(state, now, key, question),
         (Some(_), None) if key == Key::plain(Code::Esc) => Vec::new(),
         (Some(Overlay::Help { filter, cursor }), None) => in_help(state, now, key, filter, cursor),
         (Some(Overlay::Command { input, recalled, .. }), None) => in_command(state, now, key, input, recalled),
-        (Some(Overlay::Write(form)), None) => in_form(state, now, key, form),
+        (Some(Overlay::Write(form)), None) => composer::in_form(state, now, key, form),
         (Some(Overlay::Scenarios { cursor }), None) => in_scenarios(state, now, key, cursor),
         (Some(text), None) => in_text(state, now, key, text),
     }
@@ -168,6 +177,14 @@ fn in_text(state: &mut State, now: Duration, key: Key, mut text: Overlay) -> Vec
             printed.scroll(perform::rows(id).unwrap_or_default());
             false
         }
+        (_, Some(Id::Filter | Id::NextMatch | Id::PreviousMatch | Id::Yank(_))) => {
+            state.overlay = Some(text);
+            return id.map_or_else(Vec::new, |id| perform::perform(state, now, id));
+        }
+        (Overlay::Output(printed), Some(Id::Follow)) => {
+            printed.behind = usize::from(printed.behind == 0);
+            false
+        }
         (_, Some(id)) => {
             let effects = perform::perform(state, now, id);
             state.overlay.get_or_insert(text);
@@ -200,12 +217,16 @@ fn in_question(state: &mut State, now: Duration, key: Key, question: Question) -
 fn on_line(state: &mut State, now: Duration, line: &str) -> Vec<Effect> {
     let line = line.trim();
     state.toast = None;
-    if let Some(Overlay::Confirm(question)) = state.overlay.take() {
-        if matches!(line, "y" | "yes") {
+    match state.overlay.take() {
+        Some(Overlay::Confirm(question)) if matches!(line, "y" | "yes") => {
             return perform::confirmed(state, now, question);
         }
-        say(state, now, "not done".into(), true);
-        return Vec::new();
+        Some(Overlay::Confirm(_)) => {
+            say(state, now, "not done".into(), true);
+            return Vec::new();
+        }
+        Some(Overlay::Delete(asked)) => return deletion::on_line(state, now, line, asked),
+        _ => {}
     }
     match perform::run_command(state, now, line.strip_prefix(':').unwrap_or(line)) {
         Ok(effects) => effects,
@@ -237,7 +258,7 @@ fn in_scenarios(state: &mut State, now: Duration, key: Key, cursor: usize) -> Ve
 pub fn help_lines(state: &State, filter: &str) -> Vec<&'static Action> {
     let filter = filter.to_lowercase();
     let matches = |action: &&Action| {
-        let keys = state.keymap.keys(action.id).iter().any(|key| key.to_string().to_lowercase() == filter);
+        let keys = state.keymap.names(action).iter().any(|name| name.to_lowercase() == filter);
         keys || action.sentence.to_lowercase().contains(&filter) || action.command.contains(&filter)
     };
     ACTIONS.iter().filter(matches).collect()
@@ -308,44 +329,14 @@ fn candidates(state: &State, line: &str) -> Option<String> {
     (!words.is_empty()).then(|| words.into_iter().take(12).collect::<Vec<_>>().join(" "))
 }
 
-fn in_form(state: &mut State, now: Duration, key: Key, mut form: WriteForm) -> Vec<Effect> {
-    let mut effects = Vec::new();
-    match key.code {
-        Code::Tab | Code::BackTab | Code::Up | Code::Down => form.in_value = !form.in_value,
-        Code::Enter if form.is_sent => {}
-        Code::Enter => match check_path(form.path.text()) {
-            Err(reason) => (form.error, form.in_value) = (Some(reason), false),
-            Ok(()) if !form.in_value => form.in_value = true,
-            Ok(()) => match perform::check_writable(state, now, state.node) {
-                Err(refusal) => form.error = Some(refusal.words),
-                Ok(()) if state.permission.asks(Need::Writes) => {
-                    let (path, data) = (form.path.text().to_owned(), form.value.text().to_owned());
-                    perform::ask(state, now, Command::Write { node: state.node, path, data }, Some(form));
-                    return Vec::new();
-                }
-                Ok(()) => {
-                    (form.is_sent, form.error) = (true, None);
-                    let (path, data) = (form.path.text().to_owned(), form.value.text().to_owned());
-                    effects = perform::write(state, now, state.node, path, data);
-                }
-            },
-        },
-        _ if form.is_sent => {}
-        _ => {
-            let field = if form.in_value { &mut form.value } else { &mut form.path };
-            field.edit(key);
-        }
-    }
-    state.overlay = Some(Overlay::Write(form));
-    effects
-}
-
 fn on_paste(state: &mut State, now: Duration, text: &str) -> Vec<Effect> {
     state.version += 1;
+    if state.search.typing.is_some() {
+        return search::paste(state, now, text);
+    }
     let one_line = || text.replace(['\r', '\n'], " ");
     let is_taken = match &mut state.overlay {
-        Some(Overlay::Write(form)) if form.in_value && !form.is_sent => form.value.insert(&text.replace('\r', "\n")),
-        Some(Overlay::Write(form)) if !form.is_sent => form.path.insert(one_line().trim()),
+        Some(Overlay::Write(form)) => form.paste(text),
         Some(Overlay::Command { input, .. }) => input.insert(&one_line()),
         Some(Overlay::Help { filter, .. }) => filter.insert(&one_line()),
         Some(_) | None => {
@@ -371,7 +362,7 @@ fn on_click(state: &mut State, pane: Pane, item: Option<usize>) -> Vec<Effect> {
             state.broker = broker;
             Vec::new()
         }
-        (Pane::Tree, Some(row)) if row < state.tree.rows().len() => {
+        (Pane::Tree, Some(row)) if row < state.tree.count() => {
             if state.tree.cursor() == row {
                 state.tree.toggle()
             } else {

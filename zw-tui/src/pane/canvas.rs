@@ -1,6 +1,7 @@
 //! Text in a buffer, clipped: the only place that touches cells.
 
 use crate::layout::inside_frame;
+use crate::model::matcher::Matcher;
 use crate::theme::{Role, Theme};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -51,6 +52,17 @@ impl Text {
     /// Adds a piece.
     pub fn add(&mut self, text: impl Into<String>, role: Role) {
         self.0.push((text.into(), role));
+    }
+
+    /// Adds a piece with the places that were found in it set off.
+    pub fn add_found(&mut self, text: &str, role: Role, matcher: Option<&Matcher>) {
+        let mut from = 0;
+        for (start, end) in matcher.map(|matcher| matcher.places(text)).unwrap_or_default() {
+            self.add(&text[from..start], role);
+            self.add(&text[start..end], Role::Found);
+            from = end;
+        }
+        self.add(&text[from..], role);
     }
 
     /// Adds the pieces of another.

@@ -10,20 +10,32 @@ use crate::model::{Pane, State};
 use crate::theme::Role;
 
 pub(super) fn draw(canvas: &mut Canvas<'_>, state: &State, place: Place) {
-    let right = if state.events.is_following() {
-        Text::new()
-    } else if state.events.unseen() > 0 {
-        Text::of(format!(" {} new, G follows ", state.events.unseen()), Role::Key)
-    } else {
-        Text::of(" G follows ", Role::Key)
-    };
+    let events = &state.events;
+    let mut right = Text::new();
+    if let Some(filter) = events.filter() {
+        let filter = printable(filter.text().as_bytes(), 40);
+        right.add(format!(" /{filter}  {} of {}", events.shown().count(), events.iter().len()), Role::Key);
+    }
+    if !events.is_following() {
+        let new = if events.unseen() > 0 { format!("{} new, ", events.unseen()) } else { String::new() };
+        right.add(format!(" {new}f follows "), Role::Key);
+    } else if events.filter().is_some() {
+        right.add(" ", Role::Text);
+    }
     let inner = open(canvas, state, Pane::Events, place, "", &right);
-    for (row, event) in (0..inner.height).zip(state.events.window(usize::from(inner.height))) {
+    let is_focused = state.focus() == Pane::Events;
+    let window = events.window(usize::from(inner.height));
+    for (row, (is_selected, event)) in (0..inner.height).zip(window) {
         let role = level_role(event.level);
         let source = if event.source == Source::You { Role::Strong } else { Role::Text };
-        let text = Text::of(format!(" {} ", clock(event.at)), Role::Dim)
-            .with(fit(&event.source.to_string(), 4, canvas.theme), source)
-            .with(printable(event.text.as_bytes(), 512), role);
+        let mark = if is_selected && is_focused && !events.is_following() { ">" } else { " " };
+        let mut text = Text::of(mark, Role::Strong)
+            .with(format!("{} ", clock(event.at)), Role::Dim)
+            .with(fit(&event.source.to_string(), 4, canvas.theme), source);
+        text.add_found(&printable(event.text.as_bytes(), 512), role, events.filter());
         canvas.line(inner, row, &text);
+        if is_selected && is_focused && !events.is_following() {
+            canvas.mark(inner, row, Role::Selected);
+        }
     }
 }

@@ -123,7 +123,7 @@ pub(super) fn word_role(word: Word) -> Role {
 
 /// The command line while one is typed, else the newest message. A message that is too long for the row goes on in the
 /// rows above it, over the panes of `body`: half an advice is none.
-pub(super) fn prompt(canvas: &mut Canvas<'_>, state: &State, area: Rect, body: Rect) {
+pub(super) fn prompt(canvas: &mut Canvas<'_>, state: &State, now: Duration, area: Rect, body: Rect) {
     if let Some(Overlay::Command { input, error, .. }) = &state.overlay {
         canvas.clear(area);
         let width = usize::from(area.width).saturating_sub(3);
@@ -140,6 +140,20 @@ pub(super) fn prompt(canvas: &mut Canvas<'_>, state: &State, area: Rect, body: R
                 canvas.line_right(area, 0, &keys, text.width() + 2);
             }
         }
+    } else if let Some(typing) = &state.search.typing {
+        canvas.clear(area);
+        let mut text = Text::of(" /", Role::Key);
+        let width = usize::from(area.width).saturating_sub(3);
+        text.append(super::overlay::input_text(&typing.input, width, true));
+        canvas.line(area, 0, &text);
+        let keys = Text::of("Enter keeps it, then n and N; Esc ends it ", Role::Dim);
+        canvas.line_right(area, 0, &keys, text.width() + 2);
+    } else if let Some(chord) = state.chord.filter(|chord| chord.is_shown(now)) {
+        let follow = chord
+            .actions()
+            .filter_map(|action| Some(format!("{} {}", state.keymap.keys(action.id).first()?, action.hint)));
+        let strip = format!("{} ...  {}", chord.first, follow.collect::<Vec<_>>().join("   "));
+        rows_up(canvas, &strip, Role::Key, Rect { height: body.height + area.height, ..body });
     } else if let Some(toast) = &state.toast {
         let role = if toast.until.is_some() { Role::Strong } else { Role::Bad };
         rows_up(canvas, &toast.text, role, Rect { height: body.height + area.height, ..body });
@@ -183,7 +197,11 @@ pub(super) fn hints(canvas: &mut Canvas<'_>, state: &State, area: Rect) {
         text.append(piece);
     }
     canvas.line(area, row, &text);
-    let target = state.selected().map_or_else(String::new, |member| format!("{member} "));
+    let target = match &state.targets()[..] {
+        [] => String::new(),
+        [one] => format!("{one} "),
+        several => format!("{} marked ", several.len()),
+    };
     let is_last = row + 1 == area.height || row == 0;
     if is_last && state.focus() != Pane::Events {
         canvas.line_right(area, row, &Text::of(target, Role::Strong), text.width());

@@ -3,9 +3,11 @@
 use super::canvas::{Canvas, Text, fit, fit_right};
 use super::{open, spark::spark};
 use crate::layout::{Place, first_shown};
+use crate::member::Member;
 use crate::model::broker::{self, Order};
 use crate::model::select::{self, Face, NodeLine, TREND_CELLS, node_line, or_dash};
 use crate::model::sight::Freshness;
+use crate::model::sort::Sort;
 use crate::model::verdict::Verdict;
 use crate::model::{Broker, Pane, State};
 use crate::theme::{Role, Theme};
@@ -56,7 +58,13 @@ fn columns_for(width: usize) -> Vec<&'static Column> {
 
 pub(super) fn nodes(canvas: &mut Canvas<'_>, state: &State, verdict: &Verdict, now: Duration, place: Place) {
     let is_focused = state.focus() == Pane::Nodes;
-    let mut inner = open(canvas, state, Pane::Nodes, place, &state.nodes.len().to_string(), &Text::new());
+    let mut right = Text::new();
+    if state.sort != Sort::default() {
+        let way = if state.sort.is_reversed { ", turned" } else { "" };
+        right.add(format!(" sort: {}{way} ", state.sort.by.word()), Role::Key);
+    }
+    right.append(marks(state, true));
+    let mut inner = open(canvas, state, Pane::Nodes, place, &state.nodes.len().to_string(), &right);
     let columns = columns_for(usize::from(inner.width));
     if place.is_framed {
         let mut head = fit("     role", LEAD_WIDTH, canvas.theme);
@@ -68,13 +76,16 @@ pub(super) fn nodes(canvas: &mut Canvas<'_>, state: &State, verdict: &Verdict, n
         canvas.line(inner, 0, &Text::of(head, Role::Dim));
         inner = Rect { y: inner.y + 1, height: inner.height.saturating_sub(1), ..inner };
     }
-    let first = first_shown(state.node, state.nodes.len(), usize::from(inner.height));
-    let shown = state.nodes.iter().enumerate().skip(first);
+    let order = state.node_order();
+    let at = order.iter().position(|node| *node == state.node).unwrap_or(0);
+    let first = first_shown(at, order.len(), usize::from(inner.height));
+    let shown = order.into_iter().skip(first).filter_map(|index| Some((index, state.nodes.get(index)?)));
     for (row, (index, node)) in (0..inner.height).zip(shown) {
         let line = node_line(state, node, verdict, now);
         // The mark is where the acts go.
         let is_selected = index == state.node && state.focus() != Pane::Brokers;
-        let text = node_text(canvas, &line, &node.member.to_string(), is_selected, &columns, inner.width);
+        let mark = mark(state, node.member, is_selected);
+        let text = node_text(canvas, &line, &node.member.to_string(), mark, &columns, inner.width);
         canvas.line(inner, row, &text);
         if is_selected && is_focused {
             canvas.mark(inner, row, Role::Selected);
@@ -82,17 +93,10 @@ pub(super) fn nodes(canvas: &mut Canvas<'_>, state: &State, verdict: &Verdict, n
     }
 }
 
-fn node_text(
-    canvas: &Canvas<'_>,
-    line: &NodeLine,
-    name: &str,
-    is_selected: bool,
-    columns: &[&Column],
-    width: u16,
-) -> Text {
+fn node_text(canvas: &Canvas<'_>, line: &NodeLine, name: &str, mark: &str, columns: &[&Column], width: u16) -> Text {
     let theme = canvas.theme;
     let face = Role::Face(line.face);
-    let mut text = Text::of(if is_selected { "> " } else { "  " }, Role::Strong);
+    let mut text = Text::of(mark, Role::Strong);
     text.add(fit(name, 3, theme), Role::Strong);
     text.add(format!("{} {}", theme.glyph(line.face), fit(line.face.word(), 8, theme)), face);
     let is_gone = matches!(line.face, Face::Down | Face::Failed | Face::Paused | Face::Unknown);
@@ -112,6 +116,27 @@ fn node_text(
     text.add("  ", Role::Text);
     text.add(words.trim_end(), role);
     text
+}
+
+/// The two cells before a member: where the keys go, and whether it is marked.
+fn mark(state: &State, member: Member, is_selected: bool) -> &'static str {
+    match (is_selected, state.marked.has(member)) {
+        (true, true) => ">*",
+        (true, false) => "> ",
+        (false, true) => " *",
+        (false, false) => "  ",
+    }
+}
+
+/// How many are marked, for the title.
+fn marks(state: &State, are_nodes: bool) -> Text {
+    match state.marked.count(are_nodes) {
+        0 => Text::new(),
+        count => {
+            let range = if state.marked.is_range() { ", v ends the range" } else { "" };
+            Text::of(format!(" mark {count}{range} "), Role::Key)
+        }
+    }
 }
 
 fn title_role(is_focused: bool) -> Role {
@@ -140,7 +165,8 @@ pub(super) fn brokers(canvas: &mut Canvas<'_>, state: &State, now: Duration, pla
         return strip(canvas, state, place.area, is_focused);
     }
     let registered = or_dash(broker::registered(state, now)).replace('-', "?");
-    let right = Text::of(format!(" registered {registered}/{total} "), Role::Dim);
+    let mut right = Text::of(format!(" registered {registered}/{total} "), Role::Dim);
+    right.append(marks(state, false));
     let mut inner = open(canvas, state, Pane::Brokers, place, &format!("{up}/{total}"), &right);
     let columns = broker_columns(usize::from(inner.width));
     let mut head = fit("     state", LEAD_WIDTH, canvas.theme);
@@ -153,7 +179,7 @@ pub(super) fn brokers(canvas: &mut Canvas<'_>, state: &State, now: Duration, pla
     for (row, (index, broker)) in (0..inner.height).zip(state.brokers.iter().enumerate().skip(first)) {
         let face = select::broker_face(&broker.process);
         let is_selected = index == state.broker && is_focused;
-        let mut text = Text::of(if is_selected { "> " } else { "  " }, Role::Strong);
+        let mut text = Text::of(mark(state, broker.member, is_selected), Role::Strong);
         text.add(fit(&broker.member.to_string(), 3, canvas.theme), Role::Strong);
         text.add(format!("{} {}", canvas.theme.glyph(face), fit(face.word(), 8, canvas.theme)), Role::Face(face));
         text.append(broker_text(

@@ -4,6 +4,8 @@
 
 mod arrows;
 pub mod canvas;
+mod composer;
+mod confirm;
 mod election;
 mod events;
 mod flow;
@@ -48,7 +50,7 @@ pub fn draw(state: &State, theme: &Theme, now: Duration, buffer: &mut Buffer) {
         }
         if layout.tier == Tier::Tiny {
             let (body, last) = layout::without_last_row(layout.body);
-            head::prompt(&mut canvas, state, last, body);
+            head::prompt(&mut canvas, state, now, last, body);
         }
         return;
     }
@@ -67,7 +69,7 @@ pub fn draw(state: &State, theme: &Theme, now: Duration, buffer: &mut Buffer) {
             Pane::Replication => replication::draw(&mut canvas, state, &verdict, now, place),
         }
     }
-    head::prompt(&mut canvas, state, layout.prompt, layout.body);
+    head::prompt(&mut canvas, state, now, layout.prompt, layout.body);
     head::hints(&mut canvas, state, layout.hints);
     if let Some(overlay) = &state.overlay {
         overlay::draw(&mut canvas, state, now, overlay, layout.body);

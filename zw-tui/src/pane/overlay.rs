@@ -1,12 +1,13 @@
 //! What lies over the panes: help, write form, explanation.
 
 use super::canvas::{Canvas, Text, fit, wrap};
+use super::{composer, confirm};
 use crate::action::command::line_of;
 use crate::action::table::{Class, enabled};
 use crate::layout::first_shown;
 use crate::model::State;
 use crate::model::events::Level;
-use crate::model::overlay::{Input, Overlay, Printed, Question, WriteForm};
+use crate::model::overlay::{Input, Overlay, Printed, Question};
 use crate::model::page::Line;
 use crate::model::scenario::{Verdict, list_lines};
 use crate::model::select::printable;
@@ -16,6 +17,8 @@ use crate::theme::Role;
 use ratatui::layout::Rect;
 use std::time::Duration;
 
+/// How much of an input before and after its cursor is looked at.
+const SHOWN_BEFORE: usize = 2_048;
 /// How much of a printed line is drawn.
 const OUTPUT_BYTES_MAX: usize = 1_024;
 /// Rows of one line of a text. What a node says of a damaged log takes six in the widest box.
@@ -28,10 +31,11 @@ const QUESTION_WIDTH: u16 = 70;
 pub(super) fn draw(canvas: &mut Canvas<'_>, state: &State, now: Duration, overlay: &Overlay, body: Rect) {
     match overlay {
         Overlay::Help { filter, cursor } => help(canvas, state, filter, *cursor, body),
-        Overlay::Write(form) => write_form(canvas, state, form, body),
+        Overlay::Write(form) => composer::draw(canvas, state, form, body),
         Overlay::Scenarios { cursor } => scenarios(canvas, state, *cursor, body),
         Overlay::Text { page, top } => text(canvas, state, now, *page, *top, body),
-        Overlay::Output(printed) => output(canvas, printed, body),
+        Overlay::Output(printed) => output(canvas, state, printed, body),
+        Overlay::Delete(asked) => confirm::draw(canvas, asked, body),
         Overlay::Election { back, top } => super::election::draw(canvas, state, now, *back, *top, body),
         Overlay::Confirm(asked) => question(canvas, asked, body),
         // Drawn in the prompt's row.
@@ -40,7 +44,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, state: &State, now: Duration, overla
 }
 
 /// A box in the middle of the body; all of it if the body is small.
-fn modal(canvas: &mut Canvas<'_>, body: Rect, width: u16, height: u16, left: &Text, right: &Text) -> Rect {
+pub(super) fn modal(canvas: &mut Canvas<'_>, body: Rect, width: u16, height: u16, left: &Text, right: &Text) -> Rect {
     let (width, height) = (width.min(body.width), height.min(body.height));
     let area = Rect { x: body.x + (body.width - width) / 2, y: body.y + (body.height - height) / 2, width, height };
     canvas.clear(area);
@@ -58,7 +62,7 @@ fn help(canvas: &mut Canvas<'_>, state: &State, filter: &Input, cursor: usize, b
     let lines = help_lines(state, filter.text());
     let first = first_shown(cursor, lines.len(), usize::from(list.height));
     for (row, (index, action)) in (0..list.height).zip(lines.iter().enumerate().skip(first)) {
-        let names: Vec<String> = state.keymap.keys(action.id).iter().map(ToString::to_string).collect();
+        let names = state.keymap.names(action);
         let able = enabled(action.id, state);
         let role = if able.is_ok() { Role::Text } else { Role::Dim };
         let acts = matches!(action.class, Class::Fault | Class::Data);
@@ -116,29 +120,6 @@ fn scenarios(canvas: &mut Canvas<'_>, state: &State, cursor: usize, body: Rect) 
     }
 }
 
-fn write_form(canvas: &mut Canvas<'_>, state: &State, form: &WriteForm, body: Rect) {
-    let via = state.nodes.get(state.node).map_or_else(String::new, |node| node.member.to_string());
-    let title = Text::of(format!(" Write through {via} "), Role::Focus);
-    let right = Text::of(" Tab other field  Enter next, then writes  Esc closes ", Role::Dim);
-    let inner = modal(canvas, body, 90, 6, &title, &right);
-    let width = usize::from(inner.width).saturating_sub(9);
-    for (row, (name, input, is_active)) in
-        [("path", &form.path, !form.in_value), ("value", &form.value, form.in_value)].into_iter().enumerate()
-    {
-        let mut text = Text::of(fit(name, 7, canvas.theme), if is_active { Role::Key } else { Role::Dim });
-        text.append(input_text(input, width, is_active && !form.is_sent));
-        canvas.line(inner, u16::try_from(row).unwrap_or(0), &text);
-    }
-    let (status, role) = match (&form.error, form.is_sent) {
-        (_, true) => ("waiting for the answer".to_owned(), Role::Dim),
-        (Some(error), false) => (printable(error.as_bytes(), 300), Role::Bad),
-        (None, false) => ("makes the znode, or sets its data".to_owned(), Role::Dim),
-    };
-    for (row, line) in (2..).zip(wrap(&status, usize::from(inner.width), 2)) {
-        canvas.line(inner, row, &Text::of(line, role));
-    }
-}
-
 /// A text in a box that is as high as it needs; what is too long for a row goes on in the next.
 fn text(canvas: &mut Canvas<'_>, state: &State, now: Duration, page: TextPage, top: usize, body: Rect) {
     let width = TEXT_WIDTH_MAX.min(body.width);
@@ -150,7 +131,12 @@ fn text(canvas: &mut Canvas<'_>, state: &State, now: Duration, page: TextPage, t
             let hang = if line.starts_with(' ') { "    " } else { "  " };
             let pieces = wrap(line, room, LINE_ROWS_MAX).into_iter().enumerate();
             let rows = pieces.map(|(index, piece)| (if index == 0 { "" } else { hang }, piece));
-            let rows: Vec<Text> = rows.map(|(hang, piece)| Text::of(format!(" {hang}{piece}"), role)).collect();
+            let found = |(hang, piece): (&str, String)| {
+                let mut text = Text::of(format!(" {hang}"), role);
+                text.add_found(&piece, role, state.search.in_text.as_ref());
+                text
+            };
+            let rows: Vec<Text> = rows.map(found).collect();
             if rows.is_empty() { vec![Text::new()] } else { rows }
         };
         lines.iter().skip(from).flat_map(wrapped).collect()
@@ -169,10 +155,10 @@ fn text(canvas: &mut Canvas<'_>, state: &State, now: Duration, page: TextPage, t
     }
 }
 
-fn output(canvas: &mut Canvas<'_>, printed: &Printed, body: Rect) {
+fn output(canvas: &mut Canvas<'_>, state: &State, printed: &Printed, body: Rect) {
     let title = Text::of(format!(" Output of {} ", printed.member), Role::Focus);
     let keys = match printed.behind {
-        0 => Text::of(" following  k scrolls  Esc closes ", Role::Dim),
+        0 => Text::of(" following  k scrolls  / searches  Esc closes ", Role::Dim),
         behind => Text::of(format!(" {behind} below, G follows  Esc closes "), Role::Key),
     };
     let inner = modal(canvas, body, u16::MAX, u16::MAX, &title, &keys);
@@ -188,7 +174,9 @@ fn output(canvas: &mut Canvas<'_>, printed: &Printed, body: Rect) {
             _ => Role::Text,
         };
         let shown = fit(&printable(line.as_bytes(), OUTPUT_BYTES_MAX), usize::from(inner.width), canvas.theme);
-        canvas.line(inner, row, &Text::of(shown, role));
+        let mut text = Text::new();
+        text.add_found(&shown, role, state.search.in_text.as_ref());
+        canvas.line(inner, row, &text);
     }
 }
 
@@ -220,8 +208,12 @@ pub(super) fn level_role(level: Level) -> Role {
 
 /// An input with its cursor, cut so that the cursor is in view.
 pub(super) fn input_text(input: &Input, width: usize, is_active: bool) -> Text {
-    const SHOWN_BEFORE: usize = 2_048;
     let (before, after) = input.split();
+    input_parts(before, after, width, is_active)
+}
+
+/// The same of a text before and after a cursor.
+pub(super) fn input_parts(before: &str, after: &str, width: usize, is_active: bool) -> Text {
     let skipped = before.char_indices().rev().nth(SHOWN_BEFORE).map_or(0, |(at, _)| at);
     let before = printable(&before.as_bytes()[skipped..], usize::MAX);
     let after: String = after.chars().take(SHOWN_BEFORE).collect();

@@ -6,7 +6,7 @@ use crate::layout::{Place, first_shown, tree_parts};
 use crate::model::select::{node_absence, printable, seconds, short};
 use crate::model::sight::Freshness;
 use crate::model::tree::{Row, RowKind, Value, name_of};
-use crate::model::{Pane, State};
+use crate::model::{Pane, State, value};
 use crate::theme::Role;
 use ratatui::layout::Rect;
 use std::time::Duration;
@@ -20,13 +20,18 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, state: &State, now: Duration, place:
     let tree = &state.tree;
     let is_focused = state.focus() == Pane::Tree;
     let name = state.nodes.get(tree.node).map_or_else(String::new, |node| format!("of {}", node.member));
-    open(canvas, state, Pane::Tree, place, &name, &freshness(state, now));
+    let mut right = freshness(state, now);
+    if let Some((text, found)) = tree.found() {
+        let reading = if found.more { ", reading" } else { "" };
+        let text = printable(text.as_bytes(), 40);
+        right = Text::of(format!(" /{text}  {} of {}{reading} ", found.matches, found.of), Role::Key);
+    }
+    open(canvas, state, Pane::Tree, place, &name, &right);
     let (list, value) = tree_parts(place.area, place.is_framed);
-    let count = tree.rows().len();
-    let first = first_shown(tree.cursor(), count, usize::from(list.height));
-    for (row, (index, line)) in (0..list.height).zip(tree.rows().iter().enumerate().skip(first)) {
+    let first = first_shown(tree.cursor(), tree.count(), usize::from(list.height));
+    for (row, (index, line)) in (0..list.height).zip((first..).zip(tree.window(first, usize::from(list.height)))) {
         let is_selected = index == tree.cursor();
-        let text = row_text(canvas, line, is_selected, list.width, unread(state));
+        let text = row_text(canvas, &line, is_selected, list.width, unread(state));
         canvas.line(list, row, &text);
         if is_selected && is_focused {
             canvas.mark(list, row, Role::Selected);
@@ -100,9 +105,10 @@ fn row_text(canvas: &Canvas<'_>, row: &Row, is_selected: bool, width: u16, unrea
 }
 
 fn draw_value(canvas: &mut Canvas<'_>, state: &State, area: Rect) {
-    let mut lines = vec![Text::of(printable(state.tree.selected().as_bytes(), 512), Role::Strong)];
+    let selected = state.tree.selected();
+    let mut lines = vec![Text::of(printable(selected.as_bytes(), 512), Role::Strong)];
     match &state.tree.value {
-        Some(Value { path, content }) if path == state.tree.selected() => match content {
+        Some(Value { path, content }) if *path == selected => match content {
             Err(reason) => {
                 let reason = absence(state).unwrap_or_else(|| printable(reason.as_bytes(), 200));
                 lines.push(Text::of(reason, Role::Warning));
@@ -118,10 +124,13 @@ fn draw_value(canvas: &mut Canvas<'_>, state: &State, area: Rect) {
                 }
                 lines.push(Text::of(facts, Role::Dim));
                 let width = usize::from(area.width).saturating_sub(1);
-                let shown = printable(data, VALUE_SHOWN);
-                lines.extend(
-                    wrap(&shown, width, usize::from(area.height)).into_iter().map(|line| Text::of(line, Role::Text)),
-                );
+                let rows = usize::from(area.height);
+                let shown = value::lines(data, VALUE_SHOWN);
+                let shown = shown.iter().take(rows).flat_map(|line| match line.as_str() {
+                    "" => vec![String::new()],
+                    line => wrap(line, width, rows),
+                });
+                lines.extend(shown.map(|line| Text::of(line, Role::Text)));
             }
         },
         _ => lines.push(Text::of(absence(state).unwrap_or_else(|| unread(state).into()), Role::Dim)),

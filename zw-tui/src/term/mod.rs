@@ -1,6 +1,7 @@
 //! The terminal: entered and left in one place, whatever ends the process.
 
 pub mod capabilities;
+pub mod clipboard;
 pub mod guard;
 pub mod hangup;
 pub mod panic;

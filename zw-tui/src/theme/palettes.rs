@@ -135,7 +135,7 @@ impl Palette {
             Role::Text | Role::Strong | Role::Selected | Role::Cursor => return None,
             Role::Dim => self.base?.dim,
             Role::Border => self.base?.border,
-            Role::Focus | Role::Key => self.key,
+            Role::Focus | Role::Key | Role::Found => self.key,
             // The theme's own hues in turn, so that their contrast is known.
             Role::Epoch(epoch) => {
                 [self.follower, self.syncing, self.looking, self.cut, self.leader, self.paused][epoch as usize % 6]

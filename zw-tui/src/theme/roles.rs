@@ -24,6 +24,8 @@ pub enum Role {
     Warning,
     /// Broken.
     Bad,
+    /// What a search found in a line.
+    Found,
     /// The cursor of an input.
     Cursor,
     /// A member, by what it is.
@@ -34,7 +36,7 @@ pub enum Role {
 
 impl Role {
     /// All of them.
-    pub const ALL: [Role; 27] = [
+    pub const ALL: [Role; 28] = [
         Role::Text,
         Role::Dim,
         Role::Strong,
@@ -44,6 +46,7 @@ impl Role {
         Role::Key,
         Role::Warning,
         Role::Bad,
+        Role::Found,
         Role::Cursor,
         Role::Face(Face::Leader),
         Role::Face(Face::Follower),
@@ -71,6 +74,7 @@ impl Role {
             Role::Dim | Role::Border => return Modifier::DIM,
             Role::Strong | Role::Focus | Role::Key | Role::Bad => return Modifier::BOLD,
             Role::Selected | Role::Cursor => return Modifier::REVERSED,
+            Role::Found => return Modifier::BOLD.union(Modifier::UNDERLINED),
             Role::Warning => return Modifier::UNDERLINED,
             Role::Face(face) => face,
         };

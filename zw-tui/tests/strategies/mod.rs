@@ -11,7 +11,7 @@ use zw_core::wire::client::ChildrenPage;
 use zw_tui::key::{Code, Key};
 use zw_tui::member::Member;
 use zw_tui::model::Pane;
-use zw_tui::model::message::{Msg, WriteFailure, Written};
+use zw_tui::model::message::{DeleteFailure, Deleted, Msg, WriteFailure, Written};
 use zw_tui::supervisor::{Asked, Change, Exit, Report};
 
 pub(crate) fn key() -> impl Strategy<Value = Key> {
@@ -113,11 +113,22 @@ pub(crate) fn message() -> impl Strategy<Value = Msg> {
         1 => (node.clone(), path()).prop_map(|(node, path)| Msg::Value {
             node, path, result: Ok((Bytes::from_static(b"\xff\x00"), Stat::default())),
         }),
-        1 => (node, path(), any::<bool>()).prop_map(|(node, path, is_ok)| {
+        1 => (node.clone(), path(), any::<bool>()).prop_map(|(node, path, is_ok)| {
             let took = Duration::ZERO;
-            let written = Written { created: is_ok, version: 0, zxid: Zxid::ZERO, took };
-            let failure = WriteFailure { reason: "no quorum".into(), may_be_done: is_ok };
+            let written = Written { created: is_ok, version: 0, zxid: Zxid::ZERO, took, last: path.clone(), count: 1 };
+            let failure = WriteFailure { reason: "no quorum".into(), may_be_done: is_ok, done: 0 };
             Msg::Written { node, path, result: if is_ok { Ok(written) } else { Err(failure) } }
+        }),
+        1 => (node.clone(), path(), 0..9_999u64, any::<bool>()).prop_map(|(node, path, count, is_ok)| Msg::Counted {
+            node, path, result: if is_ok { Ok(count) } else { Err("no answer".into()) },
+        }),
+        1 => (node, path(), 0..9_999u64, any::<bool>()).prop_map(|(node, path, znodes, is_ok)| {
+            let deleted = Deleted { znodes, zxid: Zxid::ZERO, took: Duration::ZERO };
+            let failure = DeleteFailure { znodes, reason: "no quorum".into(), may_be_done: true };
+            Msg::Deleted { node, path, result: if is_ok { Ok(deleted) } else { Err(failure) } }
+        }),
+        1 => (".*", any::<bool>()).prop_map(|(what, is_ok)| Msg::Copied {
+            what, result: if is_ok { Ok("OSC 52".into()) } else { Err("too long".into()) },
         }),
         1 => ".*".prop_map(Msg::Note),
     ]

@@ -11,6 +11,7 @@ use crate::model::acts::{Act, perform as act};
 use crate::model::feed::Page;
 use crate::model::message::{Effect, Msg, Written};
 use crate::model::verdict::judge;
+use crate::model::write::WriteOrder;
 use crate::model::{Desired, State, faults, load};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -279,8 +280,9 @@ impl Runner {
     /// As a person would type it.
     fn type_in(&mut self, state: &mut State, now: Duration, line: &str) -> Result<Vec<Effect>, String> {
         let command = command::parse(line, state, now)?;
-        if let Command::Write { path, data, .. } = &command {
-            self.write = Some(Write { path: path.clone(), data: data.clone(), outcome: None });
+        if let Command::Write(WriteOrder { path, data, .. }) = &command {
+            let data = String::from_utf8_lossy(data).into_owned();
+            self.write = Some(Write { path: path.clone(), data, outcome: None });
             self.values.clear();
         }
         if let Command::Act(act, members) = &command {

@@ -1,0 +1,247 @@
+//! `W`: the form of a write. It keeps its text until the write is acknowledged.
+
+use super::State;
+use super::message::Effect;
+use super::overlay::{Input, Overlay};
+use super::permission::Need;
+use super::write::{self, Mode, WriteOrder};
+use crate::action::command::{Command, check_path};
+use crate::action::perform;
+use crate::key::{Code, Key};
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// The fields, in the order of the form.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Field {
+    /// Which znode.
+    #[default]
+    Path,
+    /// Its data.
+    Value,
+    /// How.
+    Mode,
+    /// Through which node.
+    Node,
+    /// How often.
+    Count,
+}
+
+impl Field {
+    /// In the order of the form.
+    pub const ALL: [Field; 5] = [Field::Path, Field::Value, Field::Mode, Field::Node, Field::Count];
+
+    /// Its name in the form.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Field::Path => "path",
+            Field::Value => "value",
+            Field::Mode => "mode",
+            Field::Node => "through",
+            Field::Count => "count",
+        }
+    }
+}
+
+/// The form.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Composer {
+    /// The path.
+    pub path: Input,
+    /// The data; it may have several lines.
+    pub value: Input,
+    /// How it is written; none deletes.
+    pub mode: Option<Mode>,
+    /// Through which node, from 0.
+    pub node: usize,
+    /// How often.
+    pub count: Input,
+    /// The field that takes the keys.
+    pub field: Field,
+    /// Whether an answer is awaited.
+    pub is_sent: bool,
+    /// Why the last try failed.
+    pub error: Option<String>,
+}
+
+impl Composer {
+    /// For a znode, through a node.
+    #[must_use]
+    pub fn of(node: usize, path: &str) -> Composer {
+        Composer {
+            path: Input::with(path),
+            mode: Some(Mode::Put),
+            node,
+            count: Input::with("1"),
+            ..Composer::default()
+        }
+    }
+
+    /// What would be written.
+    ///
+    /// # Errors
+    /// What is wrong, for a person.
+    pub fn order(&self) -> Result<WriteOrder, String> {
+        let count = self.count.text().trim().parse().map_err(|_| "a count is a number".to_owned())?;
+        let order = WriteOrder {
+            node: self.node,
+            path: self.path.text().to_owned(),
+            data: Bytes::copy_from_slice(self.value.text().as_bytes()),
+            mode: self.mode.unwrap_or_default(),
+            count,
+        };
+        order.check().map(|()| order)
+    }
+
+    /// What the chosen mode is called.
+    #[must_use]
+    pub fn mode_words(&self) -> &'static str {
+        self.mode.map_or("delete", Mode::words)
+    }
+
+    /// What the chosen mode does.
+    #[must_use]
+    pub fn mode_sentence(&self) -> &'static str {
+        self.mode.map_or("deletes the znode and all below it; asks first", Mode::sentence)
+    }
+
+    fn step_field(&mut self, steps: usize) {
+        let at = Field::ALL.iter().position(|field| *field == self.field).unwrap_or(0);
+        self.field = Field::ALL[(at + steps) % Field::ALL.len()];
+    }
+
+    /// Chooses the next or previous mode or node.
+    fn choose(&mut self, forward: bool, nodes: usize) {
+        let step = |at: usize, count: usize| if forward { (at + 1) % count } else { (at + count - 1) % count };
+        match self.field {
+            Field::Mode => {
+                let modes: Vec<Option<Mode>> = Mode::ALL.into_iter().map(Some).chain([None]).collect();
+                let at = modes.iter().position(|mode| *mode == self.mode).unwrap_or(0);
+                self.mode = modes[step(at, modes.len())];
+            }
+            Field::Node if nodes > 0 => self.node = step(self.node, nodes),
+            _ => {}
+        }
+    }
+
+    /// Pastes into the field that takes the keys; false if it is too long.
+    pub fn paste(&mut self, text: &str) -> bool {
+        // What a terminal sends for a line's end differs.
+        let lines = text.replace("\r\n", "\n").replace('\r', "\n");
+        match self.field {
+            _ if self.is_sent => true,
+            Field::Value => self.value.insert(&lines),
+            Field::Path => self.path.insert(lines.replace('\n', " ").trim()),
+            Field::Count => self.count.insert(lines.trim()),
+            Field::Mode | Field::Node => true,
+        }
+    }
+}
+
+/// A key in the form.
+pub(super) fn in_form(state: &mut State, now: Duration, key: Key, mut form: Box<Composer>) -> Vec<Effect> {
+    let mut effects = Vec::new();
+    match key {
+        Key { code: Code::Tab, .. } => form.step_field(1),
+        Key { code: Code::BackTab, .. } => form.step_field(Field::ALL.len() - 1),
+        Key { code: Code::Down, .. } if form.field != Field::Value || !form.value.line_down() => form.step_field(1),
+        Key { code: Code::Up, .. } if form.field != Field::Value || !form.value.line_up() => {
+            form.step_field(Field::ALL.len() - 1);
+        }
+        Key { code: Code::Down | Code::Up, .. } => {}
+        Key { code: Code::Enter, .. } if form.is_sent => {}
+        Key { code: Code::Enter, .. } => match check_path(form.path.text()) {
+            Err(reason) if form.order().is_err() => (form.error, form.field) = (Some(reason), Field::Path),
+            _ if form.field == Field::Path && form.mode.is_some() => form.field = Field::Value,
+            _ => effects = submit(state, now, &mut form),
+        },
+        _ if form.is_sent => {}
+        Key { code: Code::Char('j'), ctrl: true } if form.field == Field::Value => {
+            form.value.insert("\n");
+        }
+        Key { code: Code::Left, .. } if matches!(form.field, Field::Mode | Field::Node) => {
+            form.choose(false, state.nodes.len());
+        }
+        Key { code: Code::Right | Code::Char(' '), .. } if matches!(form.field, Field::Mode | Field::Node) => {
+            form.choose(true, state.nodes.len());
+        }
+        key => {
+            match form.field {
+                Field::Path => form.path.edit(key),
+                Field::Value => form.value.edit(key),
+                Field::Count => form.count.edit(key),
+                Field::Mode | Field::Node => false,
+            };
+        }
+    }
+    state.overlay.get_or_insert(Overlay::Write(form));
+    effects
+}
+
+/// Sends what the form says; a deletion asks in the form's place.
+fn submit(state: &mut State, now: Duration, form: &mut Composer) -> Vec<Effect> {
+    let refused = perform::check_writable(state, now, form.node).map_err(|refusal| refusal.words);
+    let order = match refused.and_then(|()| form.order()) {
+        Ok(order) => order,
+        Err(reason) => {
+            form.error = Some(reason);
+            return Vec::new();
+        }
+    };
+    if form.mode.is_none() {
+        let command = Command::Delete { node: order.node, path: order.path, below: None };
+        return perform::carry_out(state, now, command);
+    }
+    if state.permission.asks(Need::Writes) {
+        perform::ask(state, now, Command::Write(order), Some(Box::new(form.clone())));
+        return Vec::new();
+    }
+    (form.is_sent, form.error) = (true, None);
+    write::send(state, now, order)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_fields_make_an_order() {
+        let mut form = Composer::of(1, "/queue/");
+        form.mode = Some(Mode::Sequence);
+        form.count = Input::with(" 12 ");
+        form.value = Input::with("a\nb");
+        let order = form.order().unwrap();
+        assert_eq!((order.node, order.count, order.mode, &order.data[..]), (1, 12, Mode::Sequence, &b"a\nb"[..]));
+        form.count = Input::with("many");
+        assert_eq!(form.order(), Err("a count is a number".into()));
+    }
+
+    #[test]
+    fn all_modes_and_nodes_are_reached_in_both_directions() {
+        let mut form = Composer { field: Field::Mode, ..Composer::of(0, "/") };
+        let mut seen = Vec::new();
+        for _ in 0..Mode::ALL.len() + 1 {
+            seen.push(form.mode_words());
+            form.choose(true, 3);
+        }
+        assert_eq!(form.mode, Some(Mode::Put), "around");
+        assert!(seen.contains(&"delete") && seen.contains(&"ephemeral sequence"));
+        form.choose(false, 3);
+        assert_eq!(form.mode, None);
+        form.field = Field::Node;
+        form.choose(false, 3);
+        assert_eq!(form.node, 2);
+    }
+
+    #[test]
+    fn a_paste_stays_what_it_was() {
+        let mut form = Composer { field: Field::Value, ..Composer::of(0, "/") };
+        assert!(form.paste("K\r\nq\r\x1b[2J"));
+        assert_eq!(form.value.text(), "K\nq\n\x1b[2J");
+        form.field = Field::Path;
+        assert!(form.paste("goals\n"));
+        assert_eq!(form.path.text(), "/goals");
+    }
+}

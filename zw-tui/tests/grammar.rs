@@ -1,0 +1,395 @@
+//! What the keys mean everywhere: questions before deletions, filters, marks, chords, the composer; as screens and as
+//! effects.
+
+#![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
+use bytes::Bytes;
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use std::time::Duration;
+use zw_core::ids::{Epoch, Zxid};
+use zw_core::tree::command::Stat;
+use zw_core::wire::client::ChildrenPage;
+use zw_tui::key::{Code, Key};
+use zw_tui::member::Member;
+use zw_tui::model::State;
+use zw_tui::model::message::{DeleteFailure, Deleted, Effect, Msg, WriteFailure, Written};
+use zw_tui::model::update::update;
+use zw_tui::model::write::{Mode, WriteOrder};
+use zw_tui::pane::draw;
+use zw_tui::supervisor::{Change, Report};
+use zw_tui::theme::Theme;
+
+const ASCII: Theme = Theme::basic(false, true);
+const UNICODE: Theme = Theme::basic(true, false);
+const SIZES: [(u16, u16); 4] = [(160, 45), (80, 24), (40, 12), (20, 5)];
+
+/// A console of three nodes and a broker that run, in a script of messages at times.
+struct Script {
+    state: State,
+    now: Duration,
+    /// What the newest message wanted done.
+    effects: Vec<Effect>,
+}
+
+impl Script {
+    fn new() -> Script {
+        let addresses = |base: u16, count: u16| (0..count).map(|i| format!("127.0.0.1:{}", base + i)).collect();
+        let state = State::new(addresses(8080, 3), addresses(9090, 2));
+        let mut script = Script { state, now: Duration::ZERO, effects: Vec::new() };
+        let members: Vec<Member> = script.state.members().collect();
+        for (member, pid) in members.into_iter().zip(41_201..) {
+            for change in [Change::Spawned { pid }, Change::Listening] {
+                script.tell(Msg::Supervisor(Report { member: Some(member), change }));
+            }
+        }
+        script.after(1_000);
+        script
+    }
+
+    fn after(&mut self, millis: u64) -> &mut Script {
+        self.now += Duration::from_millis(millis);
+        self
+    }
+
+    fn tell(&mut self, message: Msg) -> &mut Script {
+        self.effects = update(&mut self.state, self.now, message);
+        self
+    }
+
+    fn key(&mut self, key: Key) -> &mut Script {
+        self.tell(Msg::Key(key))
+    }
+
+    fn keys(&mut self, keys: &str) -> &mut Script {
+        for key in keys.chars() {
+            self.key(match key {
+                '\r' => Key::plain(Code::Enter),
+                '\x1b' => Key::plain(Code::Esc),
+                '\t' => Key::plain(Code::Tab),
+                key => Key::char(key),
+            });
+        }
+        self
+    }
+
+    /// The children of a znode, each with so many of its own.
+    fn children(&mut self, path: &str, children: &[(&str, u32)]) -> &mut Script {
+        let stat = |children| Stat { num_children: children, version: 2, data_length: 5, ..Stat::default() };
+        let page = ChildrenPage {
+            names: children.iter().map(|(name, _)| (*name).to_owned()).collect(),
+            stats: children.iter().map(|(_, count)| stat(*count)).collect(),
+            stat: stat(u32::try_from(children.len()).unwrap()),
+            more: false,
+        };
+        self.tell(Msg::Children { node: 0, path: path.into(), after: String::new(), result: Ok(page) })
+    }
+
+    fn value(&mut self, path: &str, data: &'static [u8]) -> &mut Script {
+        let length = u32::try_from(data.len()).unwrap();
+        let stat = Stat { version: 3, data_length: length, mzxid: Zxid::new(Epoch(7), 1_041), ..Stat::default() };
+        let result = Ok((Bytes::from_static(data), stat));
+        self.tell(Msg::Value { node: 0, path: path.into(), result })
+    }
+
+    /// The tree's pane with a few znodes, the cursor on /goals.
+    fn tree(&mut self) -> &mut Script {
+        self.key(Key::ctrl('r'));
+        self.children("/", &[("brokers", 3), ("config", 0), ("goals", 7), ("zooweeper", 0)]);
+        self.keys("4jjj")
+    }
+
+    fn toast(&self) -> String {
+        self.state.toast.as_ref().map_or_else(String::new, |toast| toast.text.clone())
+    }
+
+    fn screen(&self, theme: &Theme, width: u16, height: u16) -> String {
+        let mut buffer = Buffer::empty(Rect::new(0, 0, width, height));
+        draw(&self.state, theme, self.now, &mut buffer);
+        let rows = buffer.content().chunks(usize::from(width));
+        rows.map(|row| row.iter().map(|cell| cell.symbol()).collect::<String>().trim_end().to_owned() + "\n").collect()
+    }
+
+    /// The box with this title, as it is at all sizes.
+    fn boxes(&self, theme: &Theme, title: &str) -> String {
+        let cut = |(width, height): &(u16, u16)| {
+            let screen = self.screen(theme, *width, *height);
+            let rows: Vec<Vec<char>> = screen.lines().map(|row| row.chars().collect()).collect();
+            let text = |row: &Vec<char>| row.iter().collect::<String>();
+            let top = rows.iter().position(|row| text(row).contains(title)).unwrap();
+            let before: String = text(&rows[top]).split(title).next().unwrap().to_owned();
+            let left = before.chars().count() - 3;
+            let corners = [('┐', '└'), ('+', '+')];
+            let (right_corner, low_corner) = corners[usize::from(theme.ascii)];
+            let right = left + 1 + rows[top][left + 1..].iter().position(|cell| *cell == right_corner).unwrap();
+            let height = 1 + rows[top + 1..].iter().position(|row| row[left] == low_corner).unwrap();
+            let lines = rows[top..=top + height].iter().map(|row| row.iter().take(right + 1).skip(left));
+            let lines: String = lines.map(|line| line.collect::<String>() + "\n").collect();
+            format!("{width}x{}\n{lines}", screen.lines().count())
+        };
+        SIZES.iter().map(cut).collect()
+    }
+}
+
+fn counted(script: &mut Script, below: u64) {
+    script.tell(Msg::Counted { node: 0, path: "/goals".into(), result: Ok(below) });
+}
+
+#[test]
+fn a_deletion_counts_asks_and_only_then_deletes() {
+    let mut script = Script::new();
+    script.tree().keys("D");
+    assert_eq!(script.effects, [Effect::Count { node: 0, path: "/goals".into() }]);
+    script.after(400).keys("y");
+    assert_eq!(script.effects, [], "it is not counted yet");
+    counted(&mut script, 7);
+    insta::assert_snapshot!(script.boxes(&ASCII, "Delete /goals"));
+    script.after(400).keys("y");
+    assert_eq!(script.effects, [Effect::Delete { node: 0, path: "/goals".into(), at_most: 8 }]);
+    let deleted = Deleted { znodes: 8, zxid: Zxid::new(Epoch(7), 1_050), took: Duration::from_micros(2_300) };
+    script.tell(Msg::Deleted { node: 0, path: "/goals".into(), result: Ok(deleted) });
+    assert_eq!(script.toast(), "deleted /goals, 8 znodes  7:1050  2.3ms");
+    assert!(script.effects.contains(&Effect::Children { node: 0, path: "/".into(), after: String::new() }));
+}
+
+#[test]
+fn nothing_but_a_deliberate_answer_deletes() {
+    let answers = ["\r", "\x1b", "n", "q", "DDDDy", "DDDD\r", "Y", " ", "\t"];
+    for answer in answers {
+        let mut script = Script::new();
+        script.tree().keys("D");
+        counted(&mut script, 7);
+        if !answer.starts_with('D') {
+            script.after(400);
+        }
+        for key in answer.chars() {
+            script.keys(&key.to_string());
+            assert!(!script.effects.iter().any(|effect| matches!(effect, Effect::Delete { .. })), "{answer:?}");
+        }
+        script.tell(Msg::Click(zw_tui::model::Pane::Tree, Some(1)));
+        assert!(!script.effects.iter().any(|effect| matches!(effect, Effect::Delete { .. })));
+    }
+}
+
+#[test]
+fn a_large_deletion_wants_the_name() {
+    let mut script = Script::new();
+    script.tree().keys("D");
+    counted(&mut script, 21);
+    script.after(400).keys("y\r");
+    assert_eq!(script.effects, [], "that is not the name");
+    script.key(Key::plain(Code::Backspace)).keys("goal");
+    insta::assert_snapshot!(script.boxes(&UNICODE, "Delete /goals"));
+    script.keys("s\r");
+    assert_eq!(script.effects, [Effect::Delete { node: 0, path: "/goals".into(), at_most: 22 }]);
+    let failure = DeleteFailure { znodes: 3, reason: "no answer".into(), may_be_done: true };
+    script.tell(Msg::Deleted { node: 0, path: "/goals".into(), result: Err(failure) });
+    assert!(script.toast().ends_with("(the last of it may be done all the same); 3 znodes are gone"));
+}
+
+#[test]
+fn what_cannot_be_deleted_is_not_asked_about() {
+    let mut script = Script::new();
+    script.tree().keys("gD");
+    assert_eq!(script.effects, []);
+    assert!(script.toast().contains("the root"), "{}", script.toast());
+    script.keys("1D");
+    assert_eq!(script.effects, [], "no znode is selected in the nodes' pane");
+    script.keys(":delete /goals/x\r");
+    assert_eq!(script.effects, [Effect::Count { node: 0, path: "/goals/x".into() }]);
+    script.tell(Msg::Counted { node: 0, path: "/goals/x".into(), result: Err("no such znode: /goals/x".into()) });
+    script.after(400).keys("y");
+    assert_eq!(script.effects, []);
+}
+
+#[test]
+fn the_composer_says_how_where_and_how_often() {
+    let mut script = Script::new();
+    script.keys("Wqueue/t\rone").key(Key::ctrl('j')).keys("two").keys("\t");
+    // From create or set: create, set, sequence.
+    script.key(Key::plain(Code::Right)).key(Key::plain(Code::Right)).keys(" \t").key(Key::plain(Code::Left));
+    script.keys("\t").key(Key::plain(Code::Backspace)).keys("20");
+    insta::assert_snapshot!(script.boxes(&UNICODE, "Write "));
+    script.keys("\r");
+    let order = WriteOrder { mode: Mode::Sequence, count: 20, ..WriteOrder::put(2, "/queue/t", "one\ntwo") };
+    assert_eq!(script.effects, [Effect::Write(order)]);
+    let failure = WriteFailure { reason: "no quorum".into(), may_be_done: true, done: 3 };
+    script.keys("x").tell(Msg::Written { node: 2, path: "/queue/t".into(), result: Err(failure) });
+    let screen = script.screen(&ASCII, 80, 24);
+    assert!(screen.contains("no quorum (it may be done all the same); 3 writes before it were done"), "{screen}");
+    assert!(screen.contains("one") && screen.contains("two"), "the text is kept\n{screen}");
+    script.keys("\r");
+    let (last, took) = ("/queue/t0000000022".to_owned(), Duration::from_millis(40));
+    let written = Written { created: true, version: 0, zxid: Zxid::new(Epoch(7), 9), took, last, count: 20 };
+    script.tell(Msg::Written { node: 2, path: "/queue/t".into(), result: Ok(written) });
+    assert_eq!(script.toast(), "20 writes, the last: made /queue/t0000000022  v0  7:9 via n3  40.0ms");
+    assert_eq!(script.state.overlay, None);
+}
+
+#[test]
+fn the_composer_deletes_only_after_the_question() {
+    let mut script = Script::new();
+    script.tree().keys("W\t\t").key(Key::plain(Code::Left)).keys("\r");
+    assert_eq!(script.effects, [Effect::Count { node: 0, path: "/goals".into() }]);
+    counted(&mut script, 7);
+    script.after(400).keys("y");
+    assert_eq!(script.effects, [Effect::Delete { node: 0, path: "/goals".into(), at_most: 8 }]);
+}
+
+#[test]
+fn a_large_paste_is_whole_and_no_key_in_it_acts() {
+    let mut script = Script::new();
+    script.keys("Wbig\r");
+    let text = "K P T D y\r\n\x1b[2J".repeat(64 * 1_024 / 16);
+    script.tell(Msg::Paste(text.clone()));
+    assert_eq!(script.effects, []);
+    assert!(!script.screen(&UNICODE, 80, 24).contains('\x1b'));
+    script.keys("\r");
+    let [Effect::Write(order)] = &script.effects[..] else { panic!("{:?}", script.effects) };
+    assert_eq!(order.data, text.replace("\r\n", "\n").into_bytes());
+}
+
+fn row_with(script: &Script, text: &str) -> String {
+    let screen = script.screen(&ASCII, 160, 45);
+    screen.lines().find(|row| row.contains(text)).unwrap_or_else(|| panic!("no {text:?} on\n{screen}")).to_owned()
+}
+
+#[test]
+fn a_filter_of_the_tree_shows_what_matches_until_esc() {
+    let mut script = Script::new();
+    script.tree().keys("/O");
+    let tree = |script: &Script| -> Vec<String> { script.state.tree.window(1, 9).map(|row| row.path).collect() };
+    assert_eq!(tree(&script), ["/brokers", "/config", "/goals", "/zooweeper"]);
+    script.keys("n");
+    assert_eq!(tree(&script), ["/config"]);
+    assert_eq!(script.state.tree.selected(), "/config");
+    assert!(row_with(&script, " /On").contains("Esc ends it"));
+    script.key(Key::plain(Code::Backspace)).keys("\r");
+    assert!(row_with(&script, "4 Tree").contains("/o  4 of 4"));
+    // The filter stays; n goes on, and letters are keys again.
+    script.keys("nn");
+    assert_eq!(script.state.tree.selected(), "/zooweeper");
+    script.keys("N\x1b");
+    assert_eq!((script.state.tree.found(), script.state.tree.selected()), (None, "/goals".into()));
+    script.keys("/xyz\x1b");
+    assert_eq!(tree(&script).len(), 4, "Esc while it is typed ends it too");
+    script.keys("1/");
+    assert!(script.toast().contains("nothing to look through"), "{}", script.toast());
+}
+
+#[test]
+fn events_are_filtered_and_lead_to_their_member() {
+    let mut script = Script::new();
+    script.keys("jK").keys("2K").keys("7/n2\r");
+    assert!(row_with(&script, "7 Events").contains("/n2  1 of 4"));
+    assert!(row_with(&script, "kill n2").contains("you"));
+    script.keys("\r");
+    assert_eq!((script.state.focus(), script.state.node), (zw_tui::model::Pane::Nodes, 1));
+    script.keys("7\x1b").keys("kk");
+    assert_eq!(script.state.events.selected().unwrap().text, "listens");
+    script.keys("\r");
+    assert_eq!((script.state.focus(), script.state.broker), (zw_tui::model::Pane::Brokers, 1));
+    // Stopped where it is, the feed counts what it misses.
+    script.keys("7f").keys("f");
+    for _ in 0..3 {
+        script.tell(Msg::Note("something".into()));
+    }
+    assert!(row_with(&script, "7 Events").contains("3 new, f follows"));
+}
+
+#[test]
+fn acts_go_to_all_marked_members() {
+    let mut script = Script::new();
+    script.keys(" jj ");
+    assert!(row_with(&script, "1 Nodes").contains("mark 2"));
+    assert!(row_with(&script, "n1 ").contains("|>*n1") || row_with(&script, "n1 ").contains("| *n1"));
+    script.keys("C");
+    let faults: Vec<String> = script.state.faults.active().iter().map(|lease| lease.trouble.words()).collect();
+    assert_eq!(faults, ["cut n1,n3|n2"], "{}", script.toast());
+    script.keys("H").keys("K");
+    let killed =
+        |script: &Script| script.effects.iter().filter(|effect| matches!(effect, Effect::Supervise(_))).count();
+    let undos = script.state.undo.len();
+    assert_eq!((killed(&script), undos), (2, 3), "each has its undo, and the cut");
+    // The marks of nodes are not those of brokers.
+    script.keys("2P");
+    assert_eq!(killed(&script), 1);
+    script.keys("1\x1b");
+    assert!(!row_with(&script, "1 Nodes").contains("mark"));
+    script.keys("gvj");
+    assert!(row_with(&script, "1 Nodes").contains("mark 2, v ends the range"));
+    script.keys("vj ");
+    assert!(row_with(&script, "1 Nodes").contains("mark 3 "));
+    script.keys("C");
+    assert!(script.toast().contains("all nodes are marked"));
+}
+
+#[test]
+fn a_first_key_waits_for_the_second() {
+    let mut script = Script::new();
+    script.tree().value("/goals", b"seven").keys("y");
+    let strip = "y ...  v value   p path   z zxid   j JSON   c command";
+    assert!(!script.screen(&ASCII, 160, 45).contains(strip));
+    assert_eq!(
+        zw_tui::model::select::next_change(&script.state, script.now),
+        Some(script.now + Duration::from_millis(300))
+    );
+    script.after(300);
+    assert!(script.screen(&ASCII, 160, 45).contains(strip));
+    for (keys, what, text) in [
+        ("v", "the value of /goals", "seven"),
+        ("yy", "the value of /goals", "seven"),
+        ("yp", "the path", "/goals"),
+        ("yz", "the zxid of /goals", "7:1041"),
+        ("yc", "the command", "zw get /goals --servers 127.0.0.1:8080"),
+        ("c", "the name", "goals"),
+        ("1yp", "the address of n1", "127.0.0.1:8080"),
+        ("7yn", "", ""),
+    ] {
+        script.keys(keys);
+        let copy = Effect::Copy { what: what.into(), text: text.into() };
+        let expected = if what.is_empty() { Vec::new() } else { vec![copy] };
+        assert_eq!(script.effects, expected, "{keys}");
+    }
+    assert_eq!(script.toast(), "y n means nothing");
+    script.keys("4yj");
+    let [Effect::Copy { text, .. }] = &script.effects[..] else { panic!("{:?}", script.effects) };
+    assert!(text.contains("\"data\":\"seven\"") && text.contains("\"mzxid\":\"7:1041\""), "{text}");
+    let result = Ok("5 bytes to the terminal's clipboard (OSC 52)".into());
+    script.tell(Msg::Copied { what: "the value".into(), result });
+    assert_eq!(script.toast(), "copied the value: 5 bytes to the terminal's clipboard (OSC 52)");
+    script.keys("sz").keys("sz");
+    assert!(row_with(&script, "1 Nodes").contains("sort: zxid, turned"));
+    script.keys(":sort id\r:sort colour\r");
+    assert!(script.screen(&ASCII, 160, 45).contains("sort takes no \"colour\", but id, role, zxid"));
+}
+
+#[test]
+fn a_text_is_searched_and_what_is_found_is_set_off() {
+    let mut script = Script::new();
+    let line = |number: u64| format!("line {number} {}", if number % 10 == 3 { "Needle" } else { "hay" });
+    script.keys("o");
+    let lines = (0..100).map(line).collect();
+    script.tell(Msg::Output { member: Member::Node(1), lines, total: 100 });
+    script.keys("/needle");
+    assert!(script.screen(&ASCII, 80, 24).contains("line 3 Needle"), "around the end: from the newest line on");
+    script.keys("\rN");
+    let screen = script.screen(&ASCII, 80, 24);
+    assert!(screen.contains("line 93 Needle") && !screen.contains("line 94"), "{screen}");
+    script.keys("N");
+    assert!(!script.screen(&ASCII, 80, 24).contains("line 84"));
+    script.keys("n");
+    assert!(script.screen(&ASCII, 80, 24).contains("line 93 Needle"));
+    script.keys("f");
+    assert!(script.screen(&ASCII, 80, 24).contains("line 99"));
+}
+
+#[test]
+fn five_hundred_keys_move_five_hundred_lines() {
+    let mut script = Script::new();
+    script.key(Key::ctrl('r'));
+    let names: Vec<String> = (0..1_000).map(|number| format!("z{number:04}")).collect();
+    let children: Vec<(&str, u32)> = names.iter().map(|name| (name.as_str(), 0)).collect();
+    script.children("/", &children).keys("4").keys(&"j".repeat(500));
+    assert_eq!(script.state.tree.selected(), "/z0499");
+}
