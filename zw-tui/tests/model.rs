@@ -516,7 +516,7 @@ fn a_write_keeps_its_text_until_it_succeeded() {
     let mut state = started();
     let key = |state: &mut State, key: Key| update(state, SECOND, Msg::Key(key));
     key(&mut state, Key::char('W'));
-    for character in "a".chars() {
+    for character in "/a".chars() {
         key(&mut state, Key::char(character));
     }
     key(&mut state, Key::plain(Code::Enter));

@@ -167,6 +167,8 @@ pub(super) fn in_form(state: &mut State, now: Duration, key: Key, mut form: Box<
         Key { code: Code::Right | Code::Char(' '), .. } if matches!(form.field, Field::Mode | Field::Node) => {
             form.choose(true, state.nodes.len());
         }
+        // Who types a whole path after the one that stands there means no empty name.
+        key if form.field == Field::Path && key == Key::char('/') && form.path.split().0.ends_with('/') => {}
         key => {
             match form.field {
                 Field::Path => form.path.edit(key),
