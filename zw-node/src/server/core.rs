@@ -314,10 +314,10 @@ impl Core {
             }
             let problem = self.node.problem().map(|problem| format!("; {problem}")).unwrap_or_default();
             let message = format!(
-                "no leader with a quorum within {} s: {}; this node is {:?}{problem}",
+                "no leader with a quorum within {} s: {}; this node is {}{problem}",
                 REQUEST_DEADLINE.as_secs(),
                 self.suspended,
-                self.zab.role()
+                super::status::role_of(self.zab.role()).word()
             );
             self.answer_refused(request.waiter(), ErrorCode::NoQuorum, message);
         }
