@@ -82,6 +82,9 @@ fn one(seed: u64, sabotage: Option<Sabotage>, arguments: &Arguments) -> bool {
     report.failure.is_some()
 }
 
+/// How often a sweep that nobody watches on a terminal tells how far it is.
+const LINE_EVERY_SEEDS: u64 = 10_000;
+
 fn many(arguments: &Arguments, sabotage: Option<Sabotage>) -> bool {
     let started = Instant::now();
     let batch = Batch {
@@ -100,6 +103,8 @@ fn many(arguments: &Arguments, sabotage: Option<Sabotage>) -> bool {
         }
         if shown && summary.seeds % 16 == 0 {
             eprint!("\r{}   ", line(summary, started));
+        } else if !shown && summary.seeds % LINE_EVERY_SEEDS == 0 {
+            eprintln!("{}", line(summary, started));
         }
     });
     if shown {
