@@ -285,16 +285,13 @@ fn connect(
     for complaint in &state.about.complaints {
         let _ = sender.try_send(Msg::Note(complaint.clone()));
     }
-    let cluster = {
+    let mut cluster = {
         let _inside = workers.enter();
         let nodes: Vec<String> = state.nodes.iter().map(|node| node.address.clone()).collect();
         let brokers: Vec<String> = state.brokers.iter().map(|broker| broker.address.clone()).collect();
         Cluster::start(&nodes, &brokers, sender.clone())
     };
-    // The numbers of the members of another ensemble, which a trace names, are known only later.
-    if !state.permission.is_attached {
-        cluster.read_traces();
-    }
+    cluster.read_traces();
     let recorder = Recorder::new(sender);
     Ok(Parts { state, supervisor, cluster, messages, recorder, signals, ending, children, workers })
 }
