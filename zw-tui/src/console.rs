@@ -1,6 +1,7 @@
 //! Puts the console together and takes it apart again, whatever happens between.
 
 use crate::about;
+use crate::arrivals::Arrivals;
 use crate::cluster::Cluster;
 use crate::ending::{Ending, Place};
 use crate::headless::{self, Hands};
@@ -324,8 +325,9 @@ fn with_screen(look: Look, parts: Parts) -> Result<u8, String> {
     hangup::watch(move || on_hangup.hung_up()).map_err(|error| format!("cannot watch the terminal: {error}"))?;
     let world = Some(World { supervisor, cluster, ending: ending.clone() });
     let session = Session::new(state);
+    let arrivals = Arrivals::start(workers.handle(), messages);
     let (theme, paths, is_remote) = (look.settings.theme, look.paths, look.environment.is_remote);
-    let outcome = on_screen(Console { session, theme, world, messages, signals, recorder, paths, is_remote })?;
+    let outcome = on_screen(Console { session, theme, world, arrivals, signals, recorder, paths, is_remote })?;
     Ok(finish(&ending, children, outcome, workers))
 }
 
