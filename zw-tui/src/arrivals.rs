@@ -123,7 +123,8 @@ async fn relay(mut messages: Receiver<Msg>, shared: Arc<Shared>) {
             () = shared.room.notified(), if is_full => {}
             message = messages.recv(), if !is_full => match message {
                 Some(message) => shared.queue().waiting.push_back((Instant::now(), message)),
-                None => return,
+                // Nothing will come that could wake the loop for what waits still.
+                None => return shared.news.notify_one(),
             },
         }
     }
