@@ -81,6 +81,8 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, state: &State, now: Duration, place:
 fn nothing(canvas: &mut Canvas<'_>, state: &State, inner: Rect) {
     let words = if state.nodes.iter().all(|node| node.sight.status.is_none()) {
         "No node has answered yet."
+    } else if !state.permission.writes {
+        "No write was seen yet: the messages of the next one show here."
     } else {
         "No write was seen yet. W writes a znode: its messages show here."
     };
