@@ -3,7 +3,8 @@
 # in a pseudo terminal (zw-tui/benches/console_checks), those that only hold or not are tests by name, and those about a
 # terminal that goes away or a shell beneath run in tmux. Ends with 0 only if all pass. On a quiet machine.
 #
-#   scripts/console-checks.sh [ID...]     (all without an ID: some 15 minutes; --list prints the ids)
+#   scripts/console-checks.sh [ID...]     (all without an ID: some 80 minutes, most of them for B6, which
+#   ZW_CHECK_MEMORY_SECONDS shortens; --list prints the ids)
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 # id, test file, test: what must hold is said in the test.
@@ -12,7 +13,6 @@ A4  pty           a_port_that_is_taken_meanwhile_is_named_and_the_others_serve
 A6  pty           a_second_console_on_the_same_data_is_refused
 A8  shell_pty     a_file_of_settings_counts_and_what_is_wrong_in_it_is_told_on_the_screen
 A10 shell_pty     attached_it_shows_who_lives_changes_nothing_and_leaves_it_running
-B2  timeline_pty  a_frozen_display_writes_nothing_whatever_happens
 C5  pty           any_size_and_keys_in_pieces
 C9  pty           keys_that_were_typed_while_it_hung_count_in_their_order
 D2  panes         the_smallest_screens_show_every_node
@@ -50,7 +50,8 @@ I5  shell_pty     the_small_subcommands_print_paths_and_mistakes
 # id: a function of this script.
 in_tmux='E6 kill_pane
 E9 kill_console
-G10 mouse_off'
+G10 mouse_off
+B7 tmux_cost'
 measured=$(sed -n 's/^    check("\([A-Z0-9]*\)".*/\1/p' "$root/zw-tui/benches/console_checks/main.rs")
 failed=0
 
@@ -74,12 +75,13 @@ children() { pgrep -f "$work"; }
 nobody() { ! children; }
 
 # A console below a shell, in a data directory that only it has.
-open_console() {
+open_console() { # [NODES BROKERS]
+    local nodes=${1:-3} brokers=${2:-1}
     work=$(mktemp -d "$root/target/console-XXXXXX")
     terminal new-session -d -x 160 -y 45 -s c sh
     local base=$((10000 + RANDOM % 5000))
-    terminal send-keys -t c "$bin/zw-tui --nodes 3 --brokers 1 --base-port $base --broker-base-port $((base + 50)) --data $work; echo EXIT=\$?" Enter
-    wait_for 20 "a quorum" screen_has 'quorum 3/3'
+    terminal send-keys -t c "$bin/zw-tui --nodes $nodes --brokers $brokers --base-port $base --broker-base-port $((base + 50)) --data $work; echo EXIT=\$?" Enter
+    wait_for 20 "a quorum" screen_has "quorum $nodes/$nodes"
 }
 
 close_console() {
@@ -119,6 +121,24 @@ mouse_off() {
     wait_for 5 "the mouse is the terminal's" screen_has 'mouse off'
     off=$(terminal display -p -t c '#{mouse_any_flag}')
     if [[ $on$off == 10 ]]; then report G10 pass "m gives the mouse to the terminal"; else report G10 fail "flags $on, $off"; fi
+    close_console
+}
+
+# What the terminal's own server has to do for a console that nothing happens to.
+tmux_cost() {
+    open_console 5 3
+    sleep 5
+    local server before after percent
+    server=$(terminal display -p -t c '#{pid}')
+    before=$(awk '{ print $14 + $15 }' "/proc/$server/stat")
+    sleep 30
+    after=$(awk '{ print $14 + $15 }' "/proc/$server/stat")
+    percent=$(awk -v ticks=$((after - before)) -v rate="$(getconf CLK_TCK)" 'BEGIN { printf "%.2f", ticks / rate / 30 * 100 }')
+    if awk -v percent="$percent" 'BEGIN { exit percent > 0.5 }'; then
+        report B7 pass "tmux uses $percent % of a core for 30 s of an idle console"
+    else
+        report B7 fail "tmux uses $percent % of a core for 30 s of an idle console (<= 0.5 %)"
+    fi
     close_console
 }
 

@@ -4,7 +4,9 @@
 //! - The loop waits for nothing but its own queues and timers; every conversation is a task elsewhere.
 //! - There is no interval. Between two messages the only timer is the next time at which the screen would look different
 //!   (an age that ticks over, a message that goes); when nothing visible changes, no byte is written.
+//! - While the past is shown, what the tasks tell wakes it at most once a second: it is only recorded.
 
+use crate::arrivals::Arrivals;
 use crate::cluster::Cluster;
 use crate::ending::Ending;
 use crate::input::decoder::{Decoder, Input};
@@ -46,7 +48,7 @@ pub struct Console {
     /// What it acts on; none for a recording.
     pub world: Option<World>,
     /// What the tasks tell.
-    pub messages: Receiver<Msg>,
+    pub arrivals: Arrivals,
     /// What the system tells.
     pub signals: Receiver<Signal>,
     /// Writes what happens to a file.
@@ -80,6 +82,8 @@ struct Loop {
     /// When the screen changes by itself.
     change_at: Option<Duration>,
     is_dirty: bool,
+    /// When the session was told something last: its time never goes back.
+    told_at: Duration,
     panics_in_draw: bool,
     meter: Meter,
 }
@@ -105,6 +109,7 @@ impl Console {
             painted_at: Duration::ZERO,
             change_at: None,
             is_dirty: true,
+            told_at: Duration::ZERO,
             panics_in_draw: false,
             meter: Meter::start(),
         };
@@ -129,6 +134,7 @@ impl Loop {
 
     async fn serve(&mut self, typed: &mut Receiver<Vec<u8>>) -> io::Result<()> {
         while self.console.session.live().stopped.is_none() {
+            self.console.arrivals.set_calm(self.console.session.is_calm());
             self.wait(typed).await?;
             self.drain(typed)?;
             self.paint_if_due()?;
@@ -150,7 +156,7 @@ impl Loop {
             () = panic::notice() => Err(io::Error::other("a task panicked")),
             Some(signal) = self.console.signals.recv() => self.on_signal(signal),
             bytes = typed.recv() => self.on_bytes(&bytes.ok_or(io::ErrorKind::UnexpectedEof)?),
-            Some(message) = self.console.messages.recv() => self.on_message(message),
+            () = self.console.arrivals.wait() => Ok(()),
             () = timer => Ok(()),
         }
     }
@@ -167,9 +173,7 @@ impl Loop {
         for _ in 0..DRAIN_MAX {
             if let Ok(bytes) = typed.try_recv() {
                 self.on_bytes(&bytes)?;
-            } else if let Ok(message) = self.console.messages.try_recv() {
-                self.on_message(message)?;
-            } else {
+            } else if !self.take_arrival()? {
                 break;
             }
             if Instant::now() >= end {
@@ -181,7 +185,17 @@ impl Loop {
         inputs.into_iter().try_for_each(|input| self.on_input(input))
     }
 
+    /// Takes in the oldest message that waits; whether there was one.
+    fn take_arrival(&mut self) -> io::Result<bool> {
+        let Some((at, message)) = self.console.arrivals.take() else { return Ok(false) };
+        let came = at.into_std().saturating_duration_since(self.began);
+        self.tell(came, message)?;
+        Ok(true)
+    }
+
     fn on_bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
+        // What was held back came before it.
+        while self.console.session.is_calm() && self.take_arrival()? {}
         let now = self.now();
         let inputs = self.decoder.push(bytes, now);
         inputs.into_iter().try_for_each(|input| self.on_input(input))
@@ -219,8 +233,13 @@ impl Loop {
     }
 
     fn on_message(&mut self, message: Msg) -> io::Result<()> {
-        let now = self.now();
-        for effect in self.console.session.update(now, message) {
+        self.tell(self.now(), message)
+    }
+
+    /// Tells the session what happened at a time.
+    fn tell(&mut self, at: Duration, message: Msg) -> io::Result<()> {
+        self.told_at = self.told_at.max(at);
+        for effect in self.console.session.update(self.told_at, message) {
             self.perform(effect)?;
         }
         if let Some(world) = &self.console.world

@@ -464,9 +464,6 @@ pub fn enabled(id: Id, state: &State) -> Result<(), String> {
         }
         Id::Heal if state.faults.active().is_empty() => Err("there are no faults".into()),
         Id::Undo if state.undo.is_empty() => Err("nothing to undo".into()),
-        Id::Election if state.permission.is_attached => {
-            Err("attached: only the console that started the nodes reads their traces".into())
-        }
         Id::Delete => match state.tree.selected_znode() {
             Some(path) => deletion::check(&path),
             None => Err("no znode is selected".into()),

@@ -62,6 +62,8 @@ impl Causes {
 /// Takes what the traces told.
 pub fn on_trace(state: &mut State, now: Duration, mut portion: Portion) {
     state.causes.clock = Some((now, portion.now_ns));
+    // An attached console may hear of members before it knows how many there are.
+    state.elections.set_nodes(state.nodes.len().max(portion.applied.len()));
     let is_news = state.elections.take(std::mem::take(&mut portion.rare));
     find_cause(state, now);
     if is_news {

@@ -33,6 +33,7 @@ pub mod marks;
 pub mod matcher;
 pub mod measured;
 pub mod message;
+pub mod node_clock;
 pub mod overlay;
 pub mod page;
 pub mod patch;
