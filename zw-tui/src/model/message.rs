@@ -30,6 +30,10 @@ pub enum Msg {
     Paste(String),
     /// A row of a pane was clicked; its place among the pane's items, if it was on one.
     Click(Pane, Option<usize>),
+    /// The right button went down on a pane: the item, and the cell.
+    RightClick(Pane, Option<usize>, (u16, u16)),
+    /// The left button went down while a menu was open: on a line of it, or beside it.
+    MenuClick(Option<usize>),
     /// The wheel was turned over a pane.
     Wheel(Pane, i32),
     /// A child changed.
@@ -181,7 +185,10 @@ impl Msg {
     /// Whether it comes from the person.
     #[must_use]
     pub fn is_input(&self) -> bool {
-        matches!(self, Msg::Key(_) | Msg::Paste(_) | Msg::Click(..) | Msg::Wheel(..))
+        matches!(
+            self,
+            Msg::Key(_) | Msg::Paste(_) | Msg::Click(..) | Msg::RightClick(..) | Msg::MenuClick(_) | Msg::Wheel(..)
+        )
     }
 }
 
@@ -408,6 +415,8 @@ impl Msg {
             Msg::Key(_)
             | Msg::Paste(_)
             | Msg::Click(..)
+            | Msg::RightClick(..)
+            | Msg::MenuClick(_)
             | Msg::Wheel(..)
             | Msg::Supervisor(_)
             | Msg::Line(_)

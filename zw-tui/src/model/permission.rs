@@ -104,7 +104,7 @@ pub fn need_of(id: Id) -> Need {
 #[must_use]
 pub fn need_of_command(command: &Command) -> Need {
     match command {
-        Command::Act(..) | Command::Scenario(_) => Need::Processes,
+        Command::Act(..) | Command::Pause(..) | Command::Scenario(_) => Need::Processes,
         Command::Write(_) | Command::Delete { .. } | Command::Load(_) | Command::Feed(_) => Need::Writes,
         Command::Fault(..) | Command::Heal(_) => Need::Faults,
         Command::Action(id) => need_of(*id),
@@ -156,6 +156,7 @@ pub fn consequence(state: &State, command: &Command) -> Vec<String> {
         Command::Action(Id::Undo) => vec!["Ends the newest fault of this console".into()],
         Command::Action(id) => vec![by_id(*id).map_or_else(String::new, |action| action.sentence.to_owned())],
         Command::Act(..)
+        | Command::Pause(..)
         | Command::Theme(_)
         | Command::Motion(_)
         | Command::Travel(_)

@@ -3,6 +3,7 @@
 use super::State;
 use super::acts::say;
 use super::events::{Level, Source};
+use super::jobs::{Of, Outcome};
 use super::message::{Effect, WriteFailure, Written};
 use super::overlay::Overlay;
 use super::select::micros;
@@ -188,6 +189,8 @@ pub fn send(state: &mut State, now: Duration, order: WriteOrder) -> Vec<Effect> 
     let count = if order.count > 1 { format!(" {} times", order.count) } else { String::new() };
     let kind = if order.mode == Mode::Put { String::new() } else { format!(" ({})", order.mode.words()) };
     note(state, now, Source::You, Level::Info, format!("write {}{kind}{count}{via}", order.path));
+    let line = order.line(state);
+    state.begin_job(now, line, Of::Write(order.node, order.path.clone()));
     vec![Effect::Write(order)]
 }
 
@@ -204,6 +207,7 @@ pub fn on_written(
         Some(Overlay::Write(form)) => form.is_sent && form.path.text() == path,
         _ => false,
     };
+    let about = Of::Write(node, path.to_owned());
     match result {
         Ok(Written { created, version, zxid, took, last, count }) => {
             let verb = if created { "made" } else { "set" };
@@ -211,6 +215,7 @@ pub fn on_written(
             let times = if count > 1 { format!("{count} writes, the last: ") } else { String::new() };
             let text = format!("{times}{verb} {last}  v{version}  {zxid} via {via}  {took}");
             note(state, now, Source::You, Level::Info, text.clone());
+            state.end_job(now, &about, Outcome::Done(format!("{verb} {last}  v{version}  {zxid}")));
             if waits {
                 state.overlay = None;
             }
@@ -221,6 +226,7 @@ pub fn on_written(
             let text = if may_be_done { format!("{reason} (it may be done all the same)") } else { reason };
             let text = if done > 0 { format!("{text}; {done} writes before it were done") } else { text };
             note(state, now, Source::You, Level::Bad, format!("write {path}: {text}"));
+            state.end_job(now, &about, Outcome::Refused(text.clone()));
             match &mut state.overlay {
                 Some(Overlay::Write(form)) if waits => (form.is_sent, form.error) = (false, Some(text)),
                 _ => say(state, now, format!("write {path}: {text}"), false),
