@@ -3,6 +3,8 @@
 use super::table::{ACTIONS, Action, Class, Id, Scope, by_id};
 use crate::member::Member;
 use crate::model::acts::Act;
+use crate::model::events::Event;
+use crate::model::overlay::Overlay;
 use crate::model::permission::need_of;
 use crate::model::time::Seen;
 use crate::model::{Desired, Pane, State, deletion, menu, search};
@@ -42,6 +44,10 @@ pub fn enabled(id: Id, state: &State) -> Result<(), String> {
             Some(broker) => Err(format!("{broker} is a broker; only nodes have links and logs")),
             None => Err("nothing is selected".into()),
         },
+        Id::OpenEvent => match state.events.selected().and_then(Event::member) {
+            Some(member) if state.process(member).is_some() => Ok(()),
+            _ => Err("this event is about no member".into()),
+        },
         Id::Filter => search::place(state).map(drop),
         Id::Mark | Id::MarkRange if !matches!(state.focus(), Pane::Nodes | Pane::Brokers) => {
             Err("marks are for nodes and brokers: 1 or 2 goes there".into())
@@ -64,6 +70,7 @@ pub fn enabled(id: Id, state: &State) -> Result<(), String> {
         }
         Id::Write | Id::Load | Id::Scenarios if state.nodes.is_empty() => Err("there is no node".into()),
         Id::Diff if state.nodes.len() < 2 => Err("there is only one node".into()),
+        Id::ZoomIn if state.zoomed => Err("it has the whole screen; _ shows all panes again".into()),
         Id::Live if !state.time.is_past() => Err("this is now".into()),
         Id::Freeze if state.time.seen == Seen::Replay => Err("a recording stands still".into()),
         Id::PreviousMark | Id::NextMark if state.marks.iter().len() == 0 => Err("nothing has happened yet".into()),
@@ -81,12 +88,23 @@ pub fn pause_or_resume(state: &State) -> Act {
     if !targets.is_empty() && targets.iter().all(is_paused) { Act::Resume } else { Act::Pause }
 }
 
+/// Whether keys are typed into something, or choose in it, so that they do not mean what the table says.
+#[must_use]
+pub fn takes_all_keys(state: &State) -> bool {
+    let is_text =
+        |overlay: &Overlay| matches!(overlay, Overlay::Text { .. } | Overlay::Output(_) | Overlay::Election { .. });
+    state.search.typing.is_some() || state.overlay.as_ref().is_some_and(|overlay| !is_text(overlay))
+}
+
 /// The hints for the focused pane, most useful first; only actions that do something now.
 pub fn hints(state: &State) -> impl Iterator<Item = &'static Action> {
     let focus = state.focus();
+    // What is typed goes to what lies on top; a text lets through what works everywhere.
+    let (types, has_text) = (takes_all_keys(state), state.overlay.is_some());
     let here = ACTIONS.iter().filter(move |action| match action.scope {
+        _ if types => false,
         Scope::Everywhere => true,
-        Scope::In(pane) => pane == focus,
+        Scope::In(pane) => pane == focus && !has_text,
         Scope::After(_) => false,
     });
     let has_key = |action: &&Action| !action.hint.is_empty() && !state.keymap.keys(action.id).is_empty();

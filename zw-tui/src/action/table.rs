@@ -3,7 +3,7 @@
 //! The grammar: lower case looks, upper case acts. No lower-case key, digit, arrow, Enter on a list or Esc ever changes
 //! the ensemble; a test keeps it so.
 
-pub use super::enabled::{enabled, hints, pause_or_resume};
+pub use super::enabled::{enabled, hints, pause_or_resume, takes_all_keys};
 use crate::key::{Code, Key};
 use crate::model::Pane;
 use crate::model::sort::SortBy;
@@ -184,13 +184,6 @@ pub const ACTIONS: &[Action] = &[
         "help",
     ),
     look(Id::Command, &[key(':')], "cmd", "Type a command", ""),
-    look(
-        Id::Menu,
-        &[key('a')],
-        "actions",
-        "Show what can be done with what is selected; so does the right button",
-        "actions",
-    ),
     look(Id::Live, &[key('.')], "now", "Go back to now from the past or a frozen display", "live"),
     act(
         Id::Kill,
@@ -219,14 +212,7 @@ pub const ACTIONS: &[Action] = &[
         "cut",
     ),
     act(Id::Slow, Class::Fault, &[key('L')], "slow", "Make links or a disk slow: begins a command", "slow"),
-    act(
-        Id::Heal,
-        Class::Fault,
-        &[key('H')],
-        "heal",
-        "End all faults of links and disks, and pauses with a time",
-        "heal",
-    ),
+    act(Id::Heal, Class::Fault, &[key('H')], "heal", "End all faults of links and disks, and timed pauses", "heal"),
     act(Id::Undo, Class::Fault, &[key('U')], "undo", "Undo the newest kill, stop, pause or fault", "undo"),
     act(
         Id::Write,
@@ -271,13 +257,7 @@ pub const ACTIONS: &[Action] = &[
     look(Id::Describe, &[key('d')], "describe", "Show all that is known of the selected process, or znode", "describe"),
     look(Id::Output, &[key('o')], "output", "Show what the selected process printed", "output"),
     look(Id::Diff, &[key('=')], "diff", "Show the znodes that differ between the selected node and the leader", "diff"),
-    look(
-        Id::Jobs,
-        &[key('@')],
-        "",
-        "Show all that the console did, as the lines that do it again, and how each ended",
-        "jobs",
-    ),
+    look(Id::Jobs, &[key('@')], "", "Show what the console did, how it ended, and the line that does it again", "jobs"),
     look(Id::Sessions, &[], "", "Show the sessions, their ephemeral znodes, and the watches of each node", "sessions"),
     look(Id::Election, &[key('e')], "election", "Show how the leader was elected, vote by vote", "election"),
     look(Id::Pane(Pane::Nodes), &[key('1')], "", "Go to the nodes", "nodes"),
@@ -351,6 +331,7 @@ pub const ACTIONS: &[Action] = &[
     look(Id::NextMatch, &[key('n')], "", "Go to the next of what was found", "nextmatch"),
     look(Id::PreviousMatch, &[key('N')], "", "Go to the previous of what was found", "previousmatch"),
     in_pane(Pane::Events, look(Id::Follow, &[key('f')], "follow", "Follow the newest events, or stop", "follow")),
+    look(Id::Menu, &[key('a')], "", "Show what can be done with what is selected; so does the right button", "actions"),
     look(Id::Mark, &[key(' ')], "mark", "Mark the selected member, or not: acts go to the marked ones", "mark"),
     look(Id::MarkRange, &[key('v')], "", "Mark from here to where the cursor goes; again ends it", "markrange"),
     look(Id::Chord('y'), &[key('y')], "yank", "Copy something of what is selected: a second key says what", "yank"),

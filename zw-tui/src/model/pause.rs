@@ -110,7 +110,7 @@ mod tests {
     fn a_pause_ends_by_itself_and_says_how_long_it_lasts() {
         let mut state = state();
         assert_eq!(run(&mut state, SECOND, "pause n2 5s"), orders(Order::Pause(N2)));
-        assert_eq!(process_words(&state, N2, 2 * SECOND), Some(("paused, 4s left (you)".into(), true)));
+        assert_eq!(process_words(&state, N2, 2 * SECOND), Some(("paused -4s (you)".into(), true)));
         assert_eq!(next_change(&state, 2 * SECOND), Some(3 * SECOND));
         assert!(!is_due(&state, 4 * SECOND) && is_due(&state, 6 * SECOND));
         assert_eq!(update(&mut state, 5 * SECOND, Msg::Tick), []);

@@ -253,7 +253,7 @@ pub fn process_words(state: &State, member: Member, now: Duration) -> Option<(St
         Observed::Stopping(_) => Some(("stopping (you)".into(), false)),
         Observed::Starting(_) | Observed::Running(_) if process.desired == Desired::Paused => {
             let words = match state.faults.pause_of(member) {
-                Some(lease) => format!("paused, {} left (you)", lease.left(now)),
+                Some(lease) => format!("paused -{} (you)", lease.left(now)),
                 None => format!("paused +{} (you)", seconds(now.saturating_sub(process.desired_since))),
             };
             Some((words, true))

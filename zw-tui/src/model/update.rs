@@ -271,7 +271,10 @@ pub fn help_lines(state: &State, filter: &str) -> Vec<&'static Action> {
         let keys = state.keymap.names(action).iter().any(|name| name.to_lowercase() == filter);
         keys || action.sentence.to_lowercase().contains(&filter) || action.command.contains(&filter)
     };
-    ACTIONS.iter().filter(matches).collect()
+    let mut lines: Vec<&'static Action> = ACTIONS.iter().filter(matches).collect();
+    // What is called so comes before what only speaks of it.
+    lines.sort_by_key(|action| filter.is_empty() || !action.command.starts_with(&filter));
+    lines
 }
 
 fn in_help(state: &mut State, now: Duration, key: Key, mut filter: Input, mut cursor: usize) -> Vec<Effect> {

@@ -1,7 +1,7 @@
 //! The rows around the panes: title, verdict, prompt, hints.
 
 use super::canvas::{Canvas, Text, wrap};
-use crate::action::table;
+use crate::action::table::{self, Id};
 use crate::model::overlay::Overlay;
 use crate::model::select::{bytes, clock, or_dash, printable, seconds, short};
 use crate::model::time::Seen;
@@ -184,6 +184,14 @@ pub(super) fn hints(canvas: &mut Canvas<'_>, state: &State, area: Rect) {
     let width = usize::from(area.width);
     let mut row = 0;
     let mut text = Text::of(" ", Role::Text);
+    if table::takes_all_keys(state) {
+        let ways = [(Id::Back, "back  "), (Id::Leave, "leave all")];
+        for (id, word) in ways {
+            text.add(state.keymap.keys(id).first().map(ToString::to_string).unwrap_or_default(), Role::Key);
+            text.add(format!(" {word}"), Role::Dim);
+        }
+        return canvas.line(area, 0, &text);
+    }
     let panes = if area.height > 1 { Some(("1-8".to_owned(), "pane")) } else { None };
     let first = |id| state.keymap.keys(id).first().map(ToString::to_string).unwrap_or_default();
     let hints = table::hints(state).map(|action| (first(action.id), action.hint));

@@ -70,7 +70,7 @@ fn help(canvas: &mut Canvas<'_>, state: &State, filter: &Input, cursor: usize, b
         let mut text = Text::of(if index == cursor { "> " } else { "  " }, Role::Strong);
         text.add(fit(&names.join(" "), 16, canvas.theme), Role::Key);
         if list.width > 70 {
-            text.add(fit(&line_of(action.id), 12, canvas.theme), Role::Dim);
+            text.add(fit(&line_of(action.id), 14, canvas.theme), Role::Dim);
         }
         text.add(if acts { "acts  " } else { "      " }, Role::Strong);
         text.add(action.sentence, role);
