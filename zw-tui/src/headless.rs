@@ -12,6 +12,7 @@ use crate::model::select::{clock, node_line, printable, process_words};
 use crate::model::text::TextPage;
 use crate::model::verdict::{Verdict, judge};
 use crate::model::{Observed, State, scenario, select, update};
+use crate::paths;
 use crate::supervisor::{Order, Supervisor};
 use crate::term::signals::{self, Signal};
 use crate::term::{guard, panic};
@@ -182,6 +183,10 @@ impl Plain {
                 if let Some((lines, total)) = output.and_then(|output| output.news(known)) {
                     self.apply(now, Msg::Output { member, lines, total });
                 }
+            }
+            Effect::Export { file, text } => {
+                let result = paths::write_new(&file, &text);
+                self.apply(now, Msg::Exported(result));
             }
             Effect::Dump => self.print("there is no screen to write to a file"),
             Effect::Travel(_) | Effect::Record(_) => self.print("the past is kept by the console with a screen only"),

@@ -18,7 +18,7 @@ use crate::model::overlay::Overlay;
 use crate::model::session::{self, Session};
 use crate::motion;
 use crate::pane;
-use crate::paths::Paths;
+use crate::paths::{self, Paths};
 use crate::recording::Recorder;
 use crate::supervisor::{Order, Supervisor};
 use crate::term::clipboard::Clipboard;
@@ -268,6 +268,10 @@ impl Loop {
             Effect::Dump => {
                 let result = self.dump();
                 self.on_message(Msg::Dumped(result))?;
+            }
+            Effect::Export { file, text } => {
+                let result = paths::write_new(&file, &text);
+                self.on_message(Msg::Exported(result))?;
             }
             Effect::Repaint => {
                 self.screen.invalidate();

@@ -466,6 +466,20 @@ fn no_size_breaks_a_menu_and_no_click_misses_it() {
     }
 }
 
+#[test]
+fn the_events_are_exported_as_lines_of_json() {
+    let mut script = Script::new();
+    script.line("kill n3").line("export my events.jsonl");
+    let [Effect::Export { file, text }] = &script.effects[..] else { panic!("{:?}", script.effects) };
+    assert_eq!((file.as_str(), text.lines().count()), ("my events.jsonl", script.state.events.iter().len()));
+    let last: serde_json::Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
+    assert_eq!(last, serde_json::json!({ "at_ms": 1000, "source": "you", "level": "info", "text": "kill n3" }));
+    script.tell(Msg::Exported(Ok("my events.jsonl, 9 lines".into())));
+    assert!(script.toast().contains("my events.jsonl, 9 lines") && script.jobs()[0].contains("done"));
+    script.line("export x").tell(Msg::Exported(Err("x is there already".into())));
+    assert!(script.jobs()[0].contains("refused") && script.jobs()[0].contains("x is there already"));
+}
+
 /// Check G5.
 #[test]
 fn the_help_has_every_action_with_its_key_and_its_line() {

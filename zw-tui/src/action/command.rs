@@ -64,6 +64,8 @@ pub enum Command {
     Election(Option<Epoch>),
     /// An action of the table.
     Action(Id),
+    /// All events, as JSON, to this file.
+    Export(String),
     /// Other colours.
     Theme(theme::Name),
     /// More or less motion.
@@ -131,6 +133,7 @@ pub fn parse(line: &str, state: &State, now: Duration) -> Result<Command, String
         return election(rest, state).map(Command::Election);
     }
     match verb {
+        "export" if !rest.is_empty() => return Ok(Command::Export(rest.to_owned())),
         "theme" if !rest.is_empty() => return one_of(rest, &theme::Name::ALL, theme::Name::text).map(Command::Theme),
         "motion" if !rest.is_empty() => return one_of(rest, &Motion::ALL, Motion::text).map(Command::Motion),
         _ => {}
@@ -369,6 +372,10 @@ mod tests {
     fn every_command_says_what_is_wrong_with_a_surplus() {
         for action in ACTIONS.iter().filter(|action| !action.command.is_empty()) {
             let line = format!("{} surplus", action.command);
+            if action.id == Id::Export {
+                assert_eq!(parsed(&line), Ok(Command::Export("surplus".into())));
+                continue;
+            }
             let reason = reason(&line);
             let is_open = ACTS.iter().any(|act| act.verb() == action.command)
                 || fault_command::VERBS.contains(&action.command)

@@ -277,6 +277,7 @@ fn look(state: &mut State, id: Id) {
             let whom = state.targets().iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
             state.overlay = Some(Overlay::command(&format!("slow {whom} 80ms 30s")));
         }
+        Id::Export => state.overlay = Some(Overlay::command("export events.jsonl")),
         Id::At => {
             state.overlay = Some(Overlay::command("at "));
         }

@@ -11,7 +11,7 @@ use crate::model::overlay::{HISTORY_MAX, Overlay};
 use crate::model::permission::{Need, need_of_command};
 use crate::model::select::{Face, node_absence, node_face, printable};
 use crate::model::text::TextPage;
-use crate::model::{Node, State, deletion, faults, feed, load, pause, scenario, write};
+use crate::model::{Node, State, deletion, faults, feed, jobs, load, pause, scenario, write};
 use std::time::Duration;
 
 /// Runs a line that a key stands for.
@@ -62,6 +62,7 @@ fn check_command(state: &State, now: Duration, command: &Command) -> Result<(), 
         Command::Action(_)
             | Command::Travel(_)
             | Command::Record(_)
+            | Command::Export(_)
             | Command::Break(_)
             | Command::Theme(_)
             | Command::Motion(_)
@@ -101,6 +102,7 @@ pub fn carry_out(state: &mut State, now: Duration, command: Command) -> Vec<Effe
             Vec::new()
         }
         Command::Travel(travel) => vec![Effect::Travel(travel)],
+        Command::Export(file) => jobs::export(state, now, file),
         Command::Record(order) => vec![Effect::Record(order)],
         Command::Fault(trouble, lasts) => faults::begin(state, now, trouble, lasts),
         Command::Heal(Cure::All) => faults::heal(state, now, |_| true),

@@ -4,15 +4,17 @@
 //! - What lasts as a lease is not noted here: the page reads it from the faults, which know its time and its end.
 //! - A job ends once, by the first message that says so; the number of jobs is bounded.
 
-use super::acts::Act;
-use super::events::Level;
+use super::acts::{Act, say};
+use super::events::{Event, Level};
 use super::faults::Lease;
+use super::message::{Effect, Recording};
 use super::page::Line;
 use super::select::{clock, micros, printable, seconds};
-use super::{State, message::Recording, select};
+use super::{State, select};
 use crate::member::Member;
 use crate::supervisor::{Change, Exit};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -50,6 +52,8 @@ pub(super) enum Of {
     Scenario,
     /// The recording to a file.
     Recording,
+    /// The export of the events.
+    Export,
     /// It was over when it began.
     Nothing,
 }
@@ -126,6 +130,30 @@ pub(super) fn on_recording(state: &mut State, now: Duration, recording: &Recordi
     }
 }
 
+/// Writes all events that are kept to a file, one line of JSON each.
+pub fn export(state: &mut State, now: Duration, file: String) -> Vec<Effect> {
+    let line = |event: &Event| {
+        let level = format!("{:?}", event.level).to_lowercase();
+        let at_ms = u64::try_from(event.at.as_millis()).unwrap_or(u64::MAX);
+        let (source, text) = (event.source.to_string(), &event.text);
+        format!("{}\n", json!({ "at_ms": at_ms, "source": source, "level": level, "text": text }))
+    };
+    let text = state.events.iter().map(line).collect();
+    state.begin_job(now, format!(":export {file}"), Of::Export);
+    vec![Effect::Export { file, text }]
+}
+
+/// They were written, or not.
+pub(super) fn on_exported(state: &mut State, now: Duration, result: Result<String, String>) {
+    let is_done = result.is_ok();
+    let outcome = match &result {
+        Ok(words) => Outcome::Done(words.clone()),
+        Err(reason) => Outcome::Refused(reason.clone()),
+    };
+    state.end_job(now, &Of::Export, outcome);
+    say(state, now, result.map_or_else(|reason| reason, |words| format!("the events are in {words}")), is_done);
+}
+
 /// The page: newest first.
 #[must_use]
 pub fn lines(state: &State, now: Duration) -> Vec<Line> {
@@ -137,7 +165,7 @@ pub fn lines(state: &State, now: Duration) -> Vec<Line> {
     });
     let past = state.faults.past().map(|(lease, ended)| {
         let had_time = lease.until.is_some_and(|until| until <= *ended);
-        let how = if had_time { "had its time" } else { "ended by you, or with its process" };
+        let how = if had_time { "had its time" } else { "ended sooner" };
         let took = took(ended.saturating_sub(lease.since));
         (lease.since, (row(lease.since, "done", &took, &line_of(lease), how), Level::Info))
     });

@@ -114,6 +114,8 @@ pub enum Msg {
     Line(String),
     /// The screen was written to a file, or not.
     Dumped(Result<String, String>),
+    /// The events were written to a file, or not.
+    Exported(Result<String, String>),
     /// What a child printed.
     Output {
         /// Whose.
@@ -389,6 +391,13 @@ pub enum Effect {
     SetMouse(bool),
     /// Draw in these colours.
     SetTheme(theme::Name),
+    /// Write a text to a new file.
+    Export {
+        /// Where.
+        file: String,
+        /// What.
+        text: String,
+    },
     /// Write the screen to a file, as text.
     Dump,
     /// Paint the whole screen again.
@@ -421,6 +430,7 @@ impl Msg {
             | Msg::Supervisor(_)
             | Msg::Line(_)
             | Msg::Dumped(_)
+            | Msg::Exported(_)
             | Msg::Copied { .. }
             | Msg::Output { .. }
             | Msg::Leave
@@ -458,6 +468,7 @@ impl Effect {
             | Effect::SetMouse(_)
             | Effect::SetTheme(_)
             | Effect::Dump
+            | Effect::Export { .. }
             | Effect::Copy { .. }
             | Effect::Travel(_)
             | Effect::Record(_)

@@ -110,6 +110,7 @@ pub fn need_of_command(command: &Command) -> Need {
         Command::Action(id) => need_of(*id),
         Command::Theme(_)
         | Command::Motion(_)
+        | Command::Export(_)
         | Command::Travel(_)
         | Command::Record(_)
         | Command::StopLoad
@@ -136,8 +137,9 @@ pub fn consequence(state: &State, command: &Command) -> Vec<String> {
     let hosts = |nodes: &[usize]| nodes.iter().map(|node| host(*node)).collect::<Vec<_>>().join(", ");
     let all: Vec<usize> = (0..state.nodes.len()).collect();
     match command {
-        Command::Write(WriteOrder { node, path, data, mode, count }) => {
-            let data = printable(data, DATA_BYTES_SHOWN);
+        Command::Write(WriteOrder { node, path, data, mode, count, file }) => {
+            let read = file.as_ref().map(|file| format!("what is in {file}"));
+            let data = read.unwrap_or_else(|| printable(data, DATA_BYTES_SHOWN));
             let times = if *count > 1 { format!(" {count} times") } else { String::new() };
             vec![format!("Writes to {path}{times}: {data}"), format!("({}) through {}", mode.words(), host(*node))]
         }
@@ -157,6 +159,7 @@ pub fn consequence(state: &State, command: &Command) -> Vec<String> {
         Command::Action(id) => vec![by_id(*id).map_or_else(String::new, |action| action.sentence.to_owned())],
         Command::Act(..)
         | Command::Pause(..)
+        | Command::Export(_)
         | Command::Theme(_)
         | Command::Motion(_)
         | Command::Travel(_)

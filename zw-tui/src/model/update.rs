@@ -54,6 +54,10 @@ fn take(state: &mut State, now: Duration, message: Msg) -> Vec<Effect> {
             say(state, now, text, is_done);
             Vec::new()
         }
+        Msg::Exported(result) => {
+            jobs::on_exported(state, now, result);
+            Vec::new()
+        }
         Msg::Leave => perform::leave(state, now),
         Msg::Note(text) => {
             note(state, now, Source::Console, Level::Warning, text);

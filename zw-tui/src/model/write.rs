@@ -109,13 +109,15 @@ pub struct WriteOrder {
     pub mode: Mode,
     /// How often.
     pub count: u32,
+    /// The file that the data is read from, when it is written; none if it is `data`.
+    pub file: Option<String>,
 }
 
 impl WriteOrder {
     /// The plain one: sets the data, or makes the znode.
     #[must_use]
     pub fn put(node: usize, path: impl Into<String>, data: impl Into<Bytes>) -> WriteOrder {
-        WriteOrder { node, path: path.into(), data: data.into(), mode: Mode::Put, count: 1 }
+        WriteOrder { node, path: path.into(), data: data.into(), mode: Mode::Put, count: 1, file: None }
     }
 
     /// Refuses what no node would take, with the reason.
@@ -145,7 +147,7 @@ impl WriteOrder {
         let servers = node.map_or_else(String::new, |node| format!(" --servers {}", node.address));
         let path = quoted(&self.path);
         let verb = match self.mode {
-            _ if self.count > 1 => None,
+            _ if self.count > 1 || self.file.is_some() => None,
             Mode::Create => Some("create"),
             Mode::Set => Some("set"),
             Mode::Sequence => Some("create -s"),
@@ -158,7 +160,11 @@ impl WriteOrder {
             None => {
                 let count = if self.count > 1 { format!("--count {} ", self.count) } else { String::new() };
                 let via = node.map_or_else(String::new, |node| format!("{} ", node.member));
-                let data = shown(&self.data, str::to_owned);
+                let data = match &self.file {
+                    Some(file) => format!("@{file}"),
+                    // As the command line wants it, where an @ begins the name of a file.
+                    None => shown(&self.data, |text| format!("{}{text}", if text.starts_with('@') { "@" } else { "" })),
+                };
                 format!(":write {}{count}{via}{} {data}", self.mode.flags(), self.path)
             }
         }
