@@ -16,10 +16,11 @@ use crate::limiter::Limiter;
 use crate::meter::Meter;
 use crate::model::Pane;
 use crate::model::message::{Breakage, Effect, Msg};
+use crate::model::overlay::Overlay;
 use crate::model::session::{self, Session};
 use crate::motion;
 use crate::pane;
-use crate::paths::Paths;
+use crate::paths::{self, Paths};
 use crate::recording::Recorder;
 use crate::supervisor::{Order, Supervisor};
 use crate::term::clipboard::Clipboard;
@@ -209,8 +210,18 @@ impl Loop {
             }
             Input::Paste(text) => self.on_message(Msg::Paste(text))?,
             Input::Click { column, row } => {
+                if let Some(hit) = self.menu_hit(column, row) {
+                    return hit.map_or(Ok(()), |item| self.on_message(Msg::MenuClick(item)));
+                }
                 if let Some((pane, item)) = self.hit(column, row) {
                     self.on_message(Msg::Click(pane, item))?;
+                }
+            }
+            // On a menu it means nothing; beside it, another menu.
+            Input::RightClick { column, row } => {
+                let is_beside = self.menu_hit(column, row).is_none_or(|hit| hit == Some(None));
+                if let Some((pane, item)) = self.hit(column, row).filter(|_| is_beside) {
+                    self.on_message(Msg::RightClick(pane, item, (column, row)))?;
                 }
             }
             Input::Wheel { column, row, steps } => {
@@ -224,6 +235,14 @@ impl Loop {
             }
         }
         Ok(())
+    }
+
+    /// What a cell means to a menu; none if there is no menu.
+    fn menu_hit(&self, column: u16, row: u16) -> Option<Option<Option<usize>>> {
+        let state = self.console.session.shown();
+        let Some(Overlay::Menu(menu)) = &state.overlay else { return None };
+        let body = layout::arrange(self.screen.area(), state).body;
+        Some(layout::menu_hit(body, menu, column, row))
     }
 
     fn hit(&self, column: u16, row: u16) -> Option<(crate::model::Pane, Option<usize>)> {
@@ -268,6 +287,10 @@ impl Loop {
             Effect::Dump => {
                 let result = self.dump();
                 self.on_message(Msg::Dumped(result))?;
+            }
+            Effect::Export { file, text } => {
+                let result = paths::write_new(&file, &text);
+                self.on_message(Msg::Exported(result))?;
             }
             Effect::Repaint => {
                 self.screen.invalidate();

@@ -179,6 +179,7 @@ impl Session {
                     | Effect::SetMouse(_)
                     | Effect::SetTheme(_)
                     | Effect::Dump
+                    | Effect::Export { .. }
                     | Effect::Repaint
                     | Effect::Suspend
                     | Effect::Break(_)

@@ -31,6 +31,7 @@ const QUESTION_WIDTH: u16 = 70;
 pub(super) fn draw(canvas: &mut Canvas<'_>, state: &State, now: Duration, overlay: &Overlay, body: Rect) {
     match overlay {
         Overlay::Help { filter, cursor } => help(canvas, state, filter, *cursor, body),
+        Overlay::Menu(menu) => super::menu::draw(canvas, state, menu, body),
         Overlay::Write(form) => composer::draw(canvas, state, form, body),
         Overlay::Scenarios { cursor } => scenarios(canvas, state, *cursor, body),
         Overlay::Text { page, top } => text(canvas, state, now, *page, *top, body),
@@ -69,7 +70,7 @@ fn help(canvas: &mut Canvas<'_>, state: &State, filter: &Input, cursor: usize, b
         let mut text = Text::of(if index == cursor { "> " } else { "  " }, Role::Strong);
         text.add(fit(&names.join(" "), 16, canvas.theme), Role::Key);
         if list.width > 70 {
-            text.add(fit(&line_of(action.id), 12, canvas.theme), Role::Dim);
+            text.add(fit(&line_of(action.id), 14, canvas.theme), Role::Dim);
         }
         text.add(if acts { "acts  " } else { "      " }, Role::Strong);
         text.add(action.sentence, role);
