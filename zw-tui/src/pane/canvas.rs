@@ -75,16 +75,38 @@ impl Text {
     pub fn width(&self) -> usize {
         self.0.iter().map(|(text, _)| text.width()).sum()
     }
+
+    /// As much as fits into `width` cells, with a mark at the end; none if nothing but blanks would be lost.
+    fn cut(&self, width: usize, theme: &Theme) -> Option<Text> {
+        let written = self.0.iter().rposition(|(text, _)| !text.trim_end().is_empty())?;
+        let before: usize = self.0[..written].iter().map(|(text, _)| text.width()).sum();
+        if before + self.0[written].0.trim_end().width() <= width {
+            return None;
+        }
+        let mut cut = Text::new();
+        let mut left = width;
+        for (text, role) in &self.0 {
+            if text.width() >= left {
+                // With something behind it, so that it is cut even if it would fit.
+                cut.add(fit(&format!("{text} ."), left, theme), *role);
+                break;
+            }
+            cut.add(text.as_str(), *role);
+            left -= text.width();
+        }
+        Some(cut)
+    }
 }
 
 impl Canvas<'_> {
-    /// Writes a line into a row of an area; what does not fit is cut off.
+    /// Writes a line into a row of an area; what does not fit is cut off, with a mark.
     pub fn line(&mut self, area: Rect, row: u16, text: &Text) {
         let area = area.intersection(self.buffer.area);
         if row < area.height {
-            let spans: Vec<Span<'_>> =
-                text.0.iter().map(|(text, role)| Span::styled(text.as_str(), self.theme.style(*role))).collect();
-            self.buffer.set_line(area.x, area.y + row, &Line::from(spans), area.width);
+            let cut = text.cut(usize::from(area.width), self.theme);
+            let pieces = &cut.as_ref().unwrap_or(text).0;
+            let styled = pieces.iter().map(|(text, role)| Span::styled(text.as_str(), self.theme.style(*role)));
+            self.buffer.set_line(area.x, area.y + row, &Line::from(styled.collect::<Vec<_>>()), area.width);
         }
     }
 
@@ -194,6 +216,18 @@ pub fn wrap(text: &str, width: usize, rows: usize) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_that_does_not_fit_ends_with_a_mark() {
+        let theme = Theme::basic(false, true);
+        let text = Text::of("ab", Role::Text).with("cd", Role::Strong).with("  ", Role::Text);
+        let cut =
+            |width| text.cut(width, &theme).map(|cut| cut.0.into_iter().map(|(text, _)| text).collect::<String>());
+        assert_eq!([cut(6), cut(4)], [None, None], "only blanks are lost");
+        assert_eq!([cut(3), cut(2), cut(1)], [Some("ab~".into()), Some("a~".into()), Some("~".into())]);
+        assert_eq!(Text::of("日本", Role::Text).cut(3, &theme).map(|cut| cut.width()), Some(3));
+        assert!(Text::new().cut(0, &theme).is_none());
+    }
 
     #[test]
     fn texts_fit_exactly() {

@@ -123,7 +123,7 @@ impl Script {
                 zxid: last.0,
                 checksum: "5eed".into(),
                 order_p99_us: 8_040,
-                registered: vec!["9090".into(), "9091".into()],
+                registered: (0..self.state.brokers.len()).map(|broker| (9090 + broker).to_string()).collect(),
             };
             self.tell(Msg::Broker { broker, status: works.then_some(status) });
         }
