@@ -410,8 +410,8 @@ fn start_log(path: &Path, level: &str, sender: &Sender<Msg>) -> Result<(), Strin
     let (sender, name) = (sender.clone(), path.display().to_string());
     let file = Forgiving::new(file, move |error: Option<&io::Error>| {
         let note = match error {
-            Some(error) => format!("the log {name} cannot be written, the console goes on without it: {error}"),
-            None => format!("the log {name} is written again"),
+            Some(error) => format!("the log cannot be written: {error}; the console goes on without {name}"),
+            None => format!("the log is written again: {name}"),
         };
         // Never waits: whoever logs may be the one that empties the queue.
         let _ = sender.try_send(Msg::Note(note));

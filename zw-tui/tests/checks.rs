@@ -8,10 +8,13 @@ mod sample;
 use sample::script::{ASCII, SIZES, Script, UNICODE, newest};
 use std::time::Duration;
 use zw_core::wire::admin::Status;
+use zw_tui::action::command::line_of;
+use zw_tui::action::table::ACTIONS;
 use zw_tui::input::decoder::{Decoder, Input};
 use zw_tui::key::{Code, Key};
 use zw_tui::model::message::{Effect, Msg};
 use zw_tui::model::overlay::Overlay;
+use zw_tui::model::update::help_lines;
 use zw_tui::model::verdict::{Word, judge};
 use zw_tui::model::{Desired, Pane};
 use zw_tui::theme::Theme;
@@ -215,6 +218,31 @@ fn a_question_about_data_is_answered_by_nothing_but_its_answer() {
     let mut script = asked(2);
     script.now += after;
     assert!(acts(&script.keys("y").effects), "the answer itself");
+}
+
+/// G5.
+#[test]
+fn the_help_has_every_action_and_runs_what_is_found() {
+    let mut script = Script::healthy(3, 1);
+    let all = help_lines(&script.state, "");
+    assert_eq!(all.len(), ACTIONS.len());
+    // Every one of them is somewhere on the screen when one goes through the list, with its key and its command.
+    script.keys("?");
+    let mut seen = String::new();
+    for _ in &all {
+        seen += &script.screen(&ASCII, (160, 45));
+        script.tell(Msg::Key(Key::plain(Code::Down)));
+    }
+    for action in all {
+        // The end of a long one may be cut off.
+        let begin: String = action.sentence.chars().take(40).collect();
+        let row = seen.lines().find(|row| row.contains(&begin)).unwrap_or_else(|| panic!("{action:?}"));
+        let first = script.state.keymap.keys(action.id).first().map(ToString::to_string).unwrap_or_default();
+        assert!(row.contains(&first) && row.contains(&line_of(action.id)), "{row}");
+    }
+    script.tell(Msg::Key(Key::plain(Code::Esc))).keys("?fre\r");
+    assert!(script.effects.iter().any(|effect| matches!(effect, Effect::Travel(_))), "{:?}", script.effects);
+    assert_eq!(script.state.overlay, None);
 }
 
 /// What a terminal may say long after it was asked, by this console or by the program before it.

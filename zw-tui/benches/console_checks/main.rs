@@ -13,6 +13,7 @@ mod screen;
 mod start;
 #[path = "../../tests/support/mod.rs"]
 mod support;
+mod truth;
 
 use std::panic::catch_unwind;
 use std::process::ExitCode;
@@ -66,6 +67,8 @@ const CHECKS: &[Check] = &[
     check("D9", "300000 children: first page <= 200 ms, each key <= 40 ms", screen::many_children),
     check("D10", "a value of 1 MB: shown <= 40 ms after its key, with a mark", screen::large_value),
     check("D11", "9 nodes and 9 brokers at 160x45 and 80x24: all are there", screen::many_members),
+    check("E2", "Ctrl-c <= 3 s; twice with hung nodes <= 1 s; code 0, nobody left", truth::leaves),
+    check("F3", "kill -9 from outside: exit 137 (not you) <= 500 ms", truth::killed_from_outside),
 ];
 
 fn main() -> ExitCode {

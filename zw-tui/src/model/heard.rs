@@ -218,7 +218,7 @@ fn words(turn: &Turn, state: &State, member: Member) -> Option<(Level, String)> 
         }
         Turn::Role(NodeRole::Looking, ..) => (Level::Warning, "LOOKING for a leader".into()),
         Turn::Role(NodeRole::Syncing, ..) => return None,
-        Turn::DiskFull(true) => (Level::Bad, format!("{member}: the disk is full")),
+        Turn::DiskFull(true) => (Level::Bad, "the disk is full".into()),
         Turn::DiskFull(false) => (Level::Info, "the disk has space again".into()),
     })
 }

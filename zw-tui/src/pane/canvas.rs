@@ -76,6 +76,18 @@ impl Text {
         self.0.iter().map(|(text, _)| text.width()).sum()
     }
 
+    /// Without the words up to the first gap: what matters most is at the end.
+    fn drop_first_words(&mut self) {
+        match self.0.first_mut() {
+            Some((text, _)) if text.trim().contains("  ") => {
+                let rest = text.trim_start().split_once("  ").map_or("", |(_, rest)| rest);
+                *text = format!(" {}", rest.trim_start());
+            }
+            Some(_) => drop(self.0.remove(0)),
+            None => {}
+        }
+    }
+
     /// As much as fits into `width` cells, with a mark at the end; none if nothing but blanks would be lost.
     fn cut(&self, width: usize, theme: &Theme) -> Option<Text> {
         let written = self.0.iter().rposition(|(text, _)| !text.trim_end().is_empty())?;
@@ -138,7 +150,11 @@ impl Canvas<'_> {
         if area.width > 4 {
             let head = Rect { x: area.x + 2, width: area.width - 4, ..area };
             self.line(head, 0, left);
-            self.line_right(head, 0, right, left.width() + 1);
+            let mut right = right.clone();
+            while right.width() + left.width() >= usize::from(head.width) && !right.0.is_empty() {
+                right.drop_first_words();
+            }
+            self.line_right(head, 0, &right, left.width() + 1);
         }
         inside_frame(area)
     }
@@ -227,6 +243,17 @@ mod tests {
         assert_eq!([cut(3), cut(2), cut(1)], [Some("ab~".into()), Some("a~".into()), Some("~".into())]);
         assert_eq!(Text::of("日本", Role::Text).cut(3, &theme).map(|cut| cut.width()), Some(3));
         assert!(Text::new().cut(0, &theme).is_none());
+    }
+
+    #[test]
+    fn the_keys_of_a_frame_give_way_from_the_left() {
+        let mut text = Text::of(" y copies  j k scroll  Esc closes ", Role::Dim).with("end ", Role::Key);
+        let mut seen = Vec::new();
+        while !text.0.is_empty() {
+            text.drop_first_words();
+            seen.push(text.0.iter().map(|(text, _)| text.as_str()).collect::<String>());
+        }
+        assert_eq!(seen, [" j k scroll  Esc closes end ", " Esc closes end ", "end ", ""]);
     }
 
     #[test]

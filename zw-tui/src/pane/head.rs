@@ -106,8 +106,9 @@ pub(super) fn verdict(canvas: &mut Canvas<'_>, state: &State, verdict: &Verdict,
         }
         text.add(fact, Role::Text);
     }
-    if !state.faults.active().is_empty() {
-        text.add(format!("  faults {}", state.faults.active().len()), Role::Warning);
+    let faults = format!("  faults {}", state.faults.active().len());
+    if !state.faults.active().is_empty() && fits(&text, &faults) {
+        text.add(faults, Role::Warning);
     }
     canvas.line(area, 0, &text);
     let count = verdict.reasons.len();

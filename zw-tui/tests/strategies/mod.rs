@@ -4,7 +4,7 @@ use crate::{NODES, sample};
 use bytes::Bytes;
 use proptest::prelude::*;
 use std::time::Duration;
-use zw_core::ids::{Epoch, NodeId, Zxid};
+use zw_core::ids::{Epoch, Zxid};
 use zw_core::tree::command::Stat;
 use zw_core::wire::admin::{NodeRole, Status};
 use zw_core::wire::client::ChildrenPage;
