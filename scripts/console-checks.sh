@@ -194,8 +194,8 @@ Help:_all F1
 search:_ki k i
 search:_k BSpace Left Right
 >_n3 Escape
-range_10_min 5 t
-range_1_h Left Right t Up Down
+10_min_t_range 5 t
+1_h_t_range Left Right t Up Down
 :nodes : n o d e s
 >_n2 Enter C-l g j
 >_n1 1 Down Up Up k Home j j PPage
@@ -223,11 +223,10 @@ answers=$'\e]11;rgb:1616/1818/1d1d\e\\\e[?62;22;52c\e[12;40R\eP>|terminal 3.3a\e
 stray() { terminal capture-pane -p -t c | grep -qE 'rgb:|1616|62;22|12;40|terminal 3|2026;2'; }
 
 late_answers() {
-    local round base stray=0
+    local round stray=0 base=$((10000 + RANDOM % 5000))
     work=$(mktemp -d "$root/target/console-XXXXXX")
     terminal new-session -d -x 160 -y 45 -s c sh
     for round in $(seq 20); do
-        base=$((10000 + RANDOM % 5000))
         terminal send-keys -t c "clear; $bin/zw-tui --nodes 1 --brokers 0 --base-port $base --data $work; echo END=$round" Enter
         wait_for 20 "the screen of start $round" screen_has 'quorum' || stray=$((stray + 1))
         terminal send-keys -t c -l "$answers"
@@ -268,12 +267,18 @@ done <<<"$none"
 while read -r id file name; do
     if [[ -n $id ]] && wanted "$id" "$@"; then check_test "$id" "$file" "$name"; fi
 done <<<"$tests"
-(cd "$root" && cargo build --quiet --release -p zw-tui)
-while read -r id function; do
+is_built=${ZW_BIN:-}
+while read -r id function <&3; do
     if wanted "$id" "$@"; then
-        if command -v tmux >/dev/null; then "$function"; else report "$id" fail "tmux is not installed"; fi
+        if ! command -v tmux >/dev/null; then
+            report "$id" fail "tmux is not installed"
+            continue
+        fi
+        if [[ -z $is_built ]]; then (cd "$root" && cargo build --quiet --release -p zw-tui); fi
+        is_built=yes
+        "$function"
     fi
-done <<<"$in_tmux"
+done 3<<<"$in_tmux"
 ids=()
 for id in $measured; do
     if wanted "$id" "$@"; then ids+=("$id"); fi

@@ -116,7 +116,7 @@ fn with(mut script: Script, change: impl FnOnce(&mut Script)) -> Script {
 fn degraded() -> Script {
     with(healthy(), |script| {
         script.keys("jjP").after(400).change(Member::Node(4), killed(Asked::Nothing));
-        script.change(Member::Broker(3), killed(Asked::Kill)).serve().after(2_500).serve();
+        script.change(Member::Broker(3), killed(Asked::Kill)).serve().after(4_500).serve();
     })
 }
 

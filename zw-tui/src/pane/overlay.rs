@@ -73,11 +73,13 @@ fn help(canvas: &mut Canvas<'_>, state: &State, filter: &Input, cursor: usize, b
         let role = if able.is_ok() { Role::Text } else { Role::Dim };
         let acts = matches!(action.class, Class::Fault | Class::Data);
         let mut text = Text::of(if index == cursor { "> " } else { "  " }, Role::Strong);
-        text.add(fit(&names.join(" "), 16, canvas.theme), Role::Key);
+        text.add(fit(&names.join(" "), if list.width > 30 { 16 } else { 4 }, canvas.theme), Role::Key);
         if list.width > 70 {
             text.add(fit(&line_of(action.id), 15, canvas.theme), Role::Dim);
         }
-        text.add(if acts { "acts  " } else { "      " }, Role::Strong);
+        if list.width > 30 {
+            text.add(if acts { "acts  " } else { "      " }, Role::Strong);
+        }
         text.add(action.sentence, role);
         if let Err(reason) = able {
             text.add(format!("  [{reason}]"), Role::Dim);
