@@ -193,7 +193,7 @@ mixed_keys() {
 Help:_all F1
 search:_ki k i
 search:_k BSpace Left Right
->_n3 Escape
+4_Tree_of Escape
 10_min_t_range 5 t
 1_h_t_range Left Right t Up Down
 :nodes : n o d e s
@@ -235,8 +235,9 @@ late_answers() {
         terminal send-keys -t c -l ":nodes"
         wait_for 5 "what is typed" screen_has ':nodes' || stray=$((stray + 1))
         if stray; then stray=$((stray + 1)); fi
-        terminal send-keys -t c C-c
+        # Those that nobody has read when it leaves must not reach the shell either.
         terminal send-keys -t c -l "$answers"
+        terminal send-keys -t c C-c
         wait_for 10 "the end of start $round" screen_has "END=$round" || stray=$((stray + 1))
         if stray; then stray=$((stray + 1)); fi
     done
