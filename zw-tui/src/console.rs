@@ -7,7 +7,7 @@ use crate::ending::{Ending, Place};
 use crate::headless::{self, Hands};
 use crate::headless_run;
 use crate::launch::{DataDirectory, Launch};
-use crate::log_file::LogFile;
+use crate::log_file::{Forgiving, LogFile};
 use crate::member::Member;
 use crate::model::message::Msg;
 use crate::model::overlay::{Overlay, Toast};
@@ -193,11 +193,11 @@ fn assemble_local(
 ) -> Result<Parts, String> {
     let (run_file, left) = RunFile::take(&data.path).map_err(|error| instead_of(error, &data.path))?;
     let log = options.common.log.clone().unwrap_or_else(|| data.path.join("console.log"));
-    start_log(&log, &settings.log)?;
+    let (sender, messages) = channel(MESSAGES_MAX);
+    start_log(&log, &settings.log, &sender)?;
     let launch = Launch::new(options, data.clone());
     preflight::check(&launch).map_err(|error| error.to_string())?;
     let children = launch.plans.len();
-    let (sender, messages) = channel(MESSAGES_MAX);
     let supervisor = Supervisor::start(run_file, launch.plans, reporter(&sender)).map_err(|error| error.to_string())?;
     if !left.is_empty() {
         let note = format!("ended what an earlier console left behind: {}", left.join(", "));
@@ -231,7 +231,7 @@ fn attached(attach: &Attach, settings: &Settings, environment: &Environment, pat
     let (sender, messages) = channel(MESSAGES_MAX);
     let log = attach.common.log.clone().unwrap_or_else(|| paths.log());
     let begun = log.parent().map_or(Ok(()), std::fs::create_dir_all).map_err(|error| error.to_string());
-    let log = match begun.and_then(|()| start_log(&log, &settings.log)) {
+    let log = match begun.and_then(|()| start_log(&log, &settings.log, &sender)) {
         Ok(()) => Some(log),
         Err(reason) if attach.common.log.is_some() => return Err(reason),
         // Nobody asked for it, and looking needs none.
@@ -397,13 +397,24 @@ fn finish(ending: &Ending, children: usize, outcome: std::thread::Result<io::Res
     }
     let code = ending.finish(children);
     workers.shutdown_background();
-    code
+    // Also one on the very last steps.
+    if panic::happened() { panic::PANIC_CODE } else { code }
 }
 
-fn start_log(path: &Path, level: &str) -> Result<(), String> {
+/// What cannot be written later is told to the console: the library would print it over the screen.
+fn start_log(path: &Path, level: &str, sender: &Sender<Msg>) -> Result<(), String> {
     let file = LogFile::open(path)
         .map_err(|error| format!("cannot write the log {}: {error}; give another with --log", path.display()))?;
     let filter = EnvFilter::try_new(level).unwrap_or_else(|_| EnvFilter::new("info"));
+    let (sender, name) = (sender.clone(), path.display().to_string());
+    let file = Forgiving::new(file, move |error: Option<&io::Error>| {
+        let note = match error {
+            Some(error) => format!("the log cannot be written: {error}; the console goes on without {name}"),
+            None => format!("the log is written again: {name}"),
+        };
+        // Never waits: whoever logs may be the one that empties the queue.
+        let _ = sender.try_send(Msg::Note(note));
+    });
     let subscriber =
         tracing_subscriber::fmt().with_ansi(false).with_env_filter(filter).with_writer(Mutex::new(file)).finish();
     // A second console in one process is only a test's; the first one's log serves both.

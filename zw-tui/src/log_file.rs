@@ -62,9 +62,66 @@ impl Write for LogFile {
     }
 }
 
+/// A log that never fails towards those who log: what cannot be written is lost, and that is told, once until it works
+/// again.
+#[derive(Debug)]
+pub struct Forgiving<W, T> {
+    log: W,
+    tell: T,
+    is_failing: bool,
+}
+
+impl<W: Write, T: Fn(Option<&io::Error>)> Forgiving<W, T> {
+    /// Tells of the first failure with its error, and of the first success after it with none.
+    pub fn new(log: W, tell: T) -> Forgiving<W, T> {
+        Forgiving { log, tell, is_failing: false }
+    }
+}
+
+impl<W: Write, T: Fn(Option<&io::Error>)> Write for Forgiving<W, T> {
+    fn write(&mut self, record: &[u8]) -> io::Result<usize> {
+        let error = self.log.write_all(record).err();
+        if error.is_some() != self.is_failing {
+            self.is_failing = error.is_some();
+            (self.tell)(error.as_ref());
+        }
+        Ok(record.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::cell::RefCell;
+
+    /// Takes every third line.
+    struct Moody(u32);
+
+    impl Write for Moody {
+        fn write(&mut self, record: &[u8]) -> io::Result<usize> {
+            self.0 += 1;
+            if self.0.is_multiple_of(3) { Ok(record.len()) } else { Err(io::ErrorKind::StorageFull.into()) }
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_log_that_cannot_be_written_is_told_of_once() {
+        let told = RefCell::new(Vec::new());
+        let mut log = Forgiving::new(Moody(0), |error| told.borrow_mut().push(error.map(io::Error::kind)));
+        for _ in 0..4 {
+            log.write_all(b"line").unwrap();
+        }
+        let full = Some(io::ErrorKind::StorageFull);
+        assert_eq!(*told.borrow(), [full, None, full]);
+    }
 
     #[test]
     fn two_files_of_bounded_size_are_kept() {

@@ -354,6 +354,7 @@ impl Loop {
                 self.panics_in_draw = true;
                 self.is_dirty = true;
             }
+            Breakage::PanicRestore => guard::panic_in_restore(),
             Breakage::Hang(time) => std::thread::sleep(time),
         }
     }

@@ -3,12 +3,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
+mod sample;
+
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use std::time::Duration;
-use zw_core::ids::{Epoch, NodeId, Zxid};
+use zw_core::ids::{Epoch, Zxid};
 use zw_core::tree::command::Stat;
-use zw_core::wire::admin::{NodeRole, Status};
 use zw_core::wire::client::ChildrenPage;
 use zw_tui::action::command::parse;
 use zw_tui::action::table::{ACTIONS, Class, Id, Scope, enabled, hints};
@@ -73,36 +74,7 @@ impl Script {
     fn status(&mut self) {
         let zxid = Zxid::new(Epoch(7), 1_042);
         for node in 0..3 {
-            let role = if node == 1 { NodeRole::Leader } else { NodeRole::Follower };
-            let status = Status {
-                node: NodeId(u16::try_from(node).unwrap() + 1),
-                address: String::new(),
-                ensemble: String::new(),
-                role,
-                epoch: Epoch(7),
-                last_zxid: zxid,
-                committed_zxid: zxid,
-                applied_zxid: zxid,
-                leader: NodeId(2),
-                peers: Vec::new(),
-                sessions: 0,
-                watches: 0,
-                connections: 0,
-                znodes: 5,
-                queue: 0,
-                writes: 0,
-                reads: 0,
-                fsync_p99_us: 700,
-                write_p99_us: 1_900,
-                rss_bytes: 18 << 20,
-                uptime_ms: 1_000,
-                digest: 0,
-                pid: 1,
-                build: String::new(),
-                disk_full: false,
-                faults: Vec::new(),
-                epoch_ends: vec![zxid],
-            };
+            let status = sample::status(u16::try_from(node).unwrap() + 1, 2, zxid);
             self.tell(Msg::Status { node, status: Box::new(status), round_trip: Duration::ZERO });
         }
     }
@@ -478,21 +450,6 @@ fn the_events_are_exported_as_lines_of_json() {
     assert!(script.toast().contains("my events.jsonl, 9 lines") && script.jobs()[0].contains("done"));
     script.line("export x").tell(Msg::Exported(Err("x is there already".into())));
     assert!(script.jobs()[0].contains("refused") && script.jobs()[0].contains("x is there already"));
-}
-
-/// Check G5.
-#[test]
-fn the_help_has_every_action_with_its_key_and_its_line() {
-    let mut script = Script::new();
-    script.keys("?");
-    let screen = script.screen(&UNICODE, 200, 200);
-    for action in ACTIONS {
-        let key = script.state.keymap.names(action).into_iter().next();
-        let row = screen.lines().find(|row| row.contains(&action.sentence[..action.sentence.len().min(60)]));
-        let row = row.unwrap_or_else(|| panic!("{:?} is not in the help", action.id));
-        assert!(row.contains(&format!(":{}", action.command)), "{row}");
-        assert!(key.is_none_or(|key| row.contains(&key)), "{row}");
-    }
 }
 
 /// Check G5.

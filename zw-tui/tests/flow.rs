@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
+mod sample;
+
 use proptest::prelude::*;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -110,35 +112,8 @@ impl Script {
     }
 
     fn status(&mut self, node: usize, role: NodeRole) {
-        let status = Status {
-            node: NodeId(u16::try_from(node + 1).unwrap()),
-            address: String::new(),
-            ensemble: String::new(),
-            role,
-            epoch: zw_core::ids::Epoch(7),
-            last_zxid: Zxid::ZERO,
-            committed_zxid: Zxid::ZERO,
-            applied_zxid: Zxid::ZERO,
-            leader: NodeId(1),
-            peers: Vec::new(),
-            sessions: 0,
-            watches: 0,
-            connections: 0,
-            znodes: 0,
-            queue: 0,
-            writes: 0,
-            reads: 0,
-            fsync_p99_us: 0,
-            write_p99_us: 0,
-            rss_bytes: 0,
-            uptime_ms: 0,
-            digest: 0,
-            pid: 0,
-            build: String::new(),
-            disk_full: false,
-            faults: Vec::new(),
-            epoch_ends: Vec::new(),
-        };
+        let ordinary = sample::status(u16::try_from(node + 1).unwrap(), 1, Zxid::ZERO);
+        let status = Status { role, epoch: zw_core::ids::Epoch(7), ..ordinary };
         self.tell(Msg::Status { node, status: Box::new(status), round_trip: Duration::ZERO });
     }
 

@@ -2,11 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
+mod sample;
+
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use std::time::Duration;
-use zw_core::ids::{Epoch, NodeId, Zxid};
-use zw_core::wire::admin::{NodeRole, Status};
+use zw_core::ids::{Epoch, Zxid};
+use zw_core::wire::admin::Status;
 use zw_tui::key::{Code, Key};
 use zw_tui::member::Member;
 use zw_tui::model::State;
@@ -98,36 +100,8 @@ impl Script {
 }
 
 fn status(node: usize, applied: u64) -> Status {
-    let zxid = Zxid::new(Epoch(4), applied);
-    Status {
-        node: NodeId(u16::try_from(node + 1).unwrap()),
-        address: String::new(),
-        ensemble: String::new(),
-        role: if node == 2 { NodeRole::Leader } else { NodeRole::Follower },
-        epoch: Epoch(4),
-        last_zxid: zxid,
-        committed_zxid: zxid,
-        applied_zxid: zxid,
-        leader: NodeId(3),
-        peers: Vec::new(),
-        sessions: 0,
-        watches: 0,
-        connections: 1,
-        znodes: 12,
-        queue: 0,
-        writes: applied,
-        reads: 0,
-        fsync_p99_us: 2_100,
-        write_p99_us: 3_400,
-        rss_bytes: 18 << 20,
-        uptime_ms: 60_000,
-        digest: zxid.0,
-        pid: 1,
-        build: "0.1.0".into(),
-        disk_full: false,
-        faults: Vec::new(),
-        epoch_ends: vec![zxid],
-    }
+    let ordinary = sample::status(u16::try_from(node + 1).unwrap(), 3, Zxid::new(Epoch(4), applied));
+    Status { fsync_p99_us: 2_100, write_p99_us: 3_400, ..ordinary }
 }
 
 fn report(phase: Phase, seconds: u64, operations: u64) -> LoadReport {

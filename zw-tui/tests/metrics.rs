@@ -2,13 +2,15 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
+mod sample;
+
 use bytes::Bytes;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use std::time::Duration;
-use zw_core::ids::{Epoch, NodeId, SessionId, Zxid};
+use zw_core::ids::{Epoch, SessionId, Zxid};
 use zw_core::tree::command::Stat;
 use zw_core::wire::admin::{NodeRole, SessionInfo, Status};
 use zw_tui::key::{Code, Key};
@@ -42,35 +44,8 @@ fn zxid(epoch: u32, counter: u64) -> Zxid {
 
 /// What a node says that has all up to `last`.
 fn status(node: u16, leader: u16, last: Zxid) -> Status {
-    Status {
-        node: NodeId(node),
-        address: format!("127.0.0.1:{}", 8079 + node),
-        ensemble: String::new(),
-        role: if node == leader { NodeRole::Leader } else { NodeRole::Follower },
-        epoch: last.epoch(),
-        last_zxid: last,
-        committed_zxid: last,
-        applied_zxid: last,
-        leader: NodeId(leader),
-        peers: Vec::new(),
-        sessions: 3,
-        watches: 1,
-        connections: 2,
-        znodes: 12,
-        queue: 0,
-        writes: last.counter(),
-        reads: 0,
-        fsync_p99_us: 720,
-        write_p99_us: 1_900,
-        rss_bytes: 18 << 20,
-        uptime_ms: 10_000,
-        digest: last.0,
-        pid: 41_201,
-        build: "0.1.0".into(),
-        disk_full: false,
-        faults: Vec::new(),
-        epoch_ends: if last.epoch() == Epoch(8) { vec![zxid(7, 2_950), last] } else { vec![zxid(6, 991), last] },
-    }
+    let epoch_ends = if last.epoch() == Epoch(8) { vec![zxid(7, 2_950), last] } else { vec![zxid(6, 991), last] };
+    Status { epoch_ends, ..sample::status(node, leader, last) }
 }
 
 impl Script {

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
+mod sample;
 mod strategies;
 
 use proptest::prelude::*;
@@ -185,38 +186,9 @@ fn facts(state: &State) -> String {
 }
 
 fn tell(state: &mut State, now: Duration, node: usize, role: NodeRole, leader: u16) {
-    let mut status = Status {
-        node: NodeId(u16::try_from(node).unwrap() + 1),
-        address: String::new(),
-        ensemble: String::new(),
-        role,
-        epoch: Epoch(2),
-        last_zxid: Zxid::ZERO,
-        committed_zxid: Zxid::ZERO,
-        applied_zxid: Zxid::ZERO,
-        leader: NodeId(leader),
-        peers: Vec::new(),
-        sessions: 0,
-        watches: 0,
-        connections: 0,
-        znodes: 1,
-        queue: 0,
-        writes: 0,
-        reads: 0,
-        fsync_p99_us: 0,
-        write_p99_us: 0,
-        rss_bytes: 0,
-        uptime_ms: 0,
-        digest: 0,
-        pid: 1,
-        build: String::new(),
-        disk_full: false,
-        faults: Vec::new(),
-        epoch_ends: Vec::new(),
-    };
-    if role == NodeRole::Looking {
-        status.leader = NodeId(0);
-    }
+    let leader = if role == NodeRole::Looking { 0 } else { leader };
+    let ordinary = sample::status(u16::try_from(node).unwrap() + 1, leader, Zxid::ZERO);
+    let status = Status { role, epoch: Epoch(2), ..ordinary };
     update(state, now, Msg::Status { node, status: Box::new(status), round_trip: Duration::ZERO });
 }
 

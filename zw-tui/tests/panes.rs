@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
+mod sample;
+
 use bytes::Bytes;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
@@ -137,36 +139,9 @@ fn peer(other: usize) -> PeerStatus {
 }
 
 fn status(node: usize, role: NodeRole, leader: u16, applied: u64) -> Status {
-    let zxid = Zxid::new(Epoch(7), applied);
-    Status {
-        node: NodeId(u16::try_from(node).unwrap() + 1),
-        address: format!("127.0.0.1:{}", 8080 + node),
-        ensemble: String::new(),
-        role,
-        epoch: Epoch(7),
-        last_zxid: zxid,
-        committed_zxid: zxid,
-        applied_zxid: zxid,
-        leader: NodeId(leader),
-        peers: (0..5).filter(|other| *other != node).map(peer).collect(),
-        sessions: 3,
-        watches: 1,
-        connections: 2,
-        znodes: 12,
-        queue: 0,
-        writes: 100,
-        reads: 200,
-        fsync_p99_us: 720,
-        write_p99_us: 1_900,
-        rss_bytes: 18 << 20,
-        uptime_ms: 10_000,
-        digest: 1,
-        pid: 41_201,
-        build: "0.1.0".into(),
-        disk_full: false,
-        faults: Vec::new(),
-        epoch_ends: vec![zxid],
-    }
+    let peers = (0..5).filter(|other| *other != node).map(peer).collect();
+    let number = u16::try_from(node).unwrap() + 1;
+    Status { role, peers, reads: 200, digest: 1, ..sample::status(number, leader, Zxid::new(Epoch(7), applied)) }
 }
 
 fn healthy() -> Script {

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
+mod sample;
+
 use bytes::Bytes;
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -232,33 +234,10 @@ impl World {
         };
         let zxid = self.zxid();
         Status {
-            node: id(node),
-            address: String::new(),
-            ensemble: String::new(),
             role,
-            epoch: Epoch(self.epoch),
-            last_zxid: zxid,
-            committed_zxid: zxid,
-            applied_zxid: zxid,
-            leader: id(self.leader),
             peers: (0..self.alive.len()).filter(|other| *other != node).map(peer).collect(),
-            sessions: 0,
-            watches: 0,
-            connections: 0,
-            znodes: 5,
-            queue: 0,
-            writes: zxid.counter(),
-            reads: 0,
-            fsync_p99_us: 0,
-            write_p99_us: 0,
-            rss_bytes: 1 << 24,
-            uptime_ms: 1,
             digest: zxid.0 ^ u64::from(is_other),
-            pid: 1,
-            build: String::new(),
-            disk_full: false,
-            faults: Vec::new(),
-            epoch_ends: vec![zxid],
+            ..sample::status(id(node).0, id(self.leader).0, zxid)
         }
     }
 

@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
+mod sample;
+
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::buffer::Buffer;
@@ -10,7 +12,7 @@ use ratatui::layout::Rect;
 use ratatui::style::Color;
 use std::time::Duration;
 use zw_core::ids::{Epoch, NodeId, Zxid};
-use zw_core::wire::admin::{NodeRole, Status};
+use zw_core::wire::admin::Status;
 use zw_tui::action::keymap::{Keymap, Wish};
 use zw_tui::action::table::{ACTIONS, Class, Id, enabled};
 use zw_tui::key::{Code, Key};
@@ -101,37 +103,9 @@ impl Script {
 }
 
 fn status(node: u16, members: u16) -> Status {
-    let zxid = Zxid::new(Epoch(7), 1_042);
-    let addresses: Vec<String> = (1..=members).map(address).collect();
-    Status {
-        node: NodeId(node),
-        address: address(node),
-        ensemble: addresses.join(","),
-        role: if node == members { NodeRole::Leader } else { NodeRole::Follower },
-        epoch: Epoch(7),
-        last_zxid: zxid,
-        committed_zxid: zxid,
-        applied_zxid: zxid,
-        leader: NodeId(members),
-        peers: Vec::new(),
-        sessions: 3,
-        watches: 1,
-        connections: 2,
-        znodes: 12,
-        queue: 0,
-        writes: 100,
-        reads: 200,
-        fsync_p99_us: 720,
-        write_p99_us: 1_900,
-        rss_bytes: 18 << 20,
-        uptime_ms: 10_000,
-        digest: 1,
-        pid: 5_000 + u32::from(node),
-        build: "0.1.0".into(),
-        disk_full: false,
-        faults: Vec::new(),
-        epoch_ends: Vec::new(),
-    }
+    let ensemble: Vec<String> = (1..=members).map(address).collect();
+    let ordinary = sample::status(node, members, Zxid::new(Epoch(7), 1_042));
+    Status { address: address(node), ensemble: ensemble.join(","), reads: 200, ..ordinary }
 }
 
 fn text(buffer: &Buffer) -> String {

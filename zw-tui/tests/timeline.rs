@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
+mod sample;
+
 use bytes::Bytes;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
@@ -10,7 +12,7 @@ use ratatui::layout::Rect;
 use std::time::Duration;
 use zw_core::ids::{Epoch, NodeId, Zxid};
 use zw_core::tree::command::Stat;
-use zw_core::wire::admin::{NodeRole, PeerStatus, Status};
+use zw_core::wire::admin::{PeerStatus, Status};
 use zw_core::wire::client::ChildrenPage;
 use zw_tui::key::{Code, Key};
 use zw_tui::layout::{arrange, hit};
@@ -149,19 +151,9 @@ fn status(node: u16, leader: u16, epoch: u32, applied: u64, now: Duration) -> St
         problem: String::new(),
     };
     Status {
-        node: NodeId(node),
-        address: format!("127.0.0.1:{}", 8079 + node),
         ensemble: "127.0.0.1:8080,127.0.0.1:8081,127.0.0.1:8082,127.0.0.1:8083,127.0.0.1:8084".into(),
-        role: if node == leader { NodeRole::Leader } else { NodeRole::Follower },
-        epoch: Epoch(epoch),
         last_zxid: Zxid::new(Epoch(epoch), applied + 3),
-        committed_zxid: zxid,
-        applied_zxid: zxid,
-        leader: NodeId(leader),
         peers: (1..=5).filter(|other| *other != node).map(peer).collect(),
-        sessions: 3,
-        watches: 1,
-        connections: 2,
         znodes: 12 + applied / 100,
         queue: applied % 5,
         writes: applied * 200,
@@ -171,11 +163,8 @@ fn status(node: u16, leader: u16, epoch: u32, applied: u64, now: Duration) -> St
         rss_bytes: (18 << 20) + applied % 64 * 4_096,
         uptime_ms: millis,
         digest: applied.wrapping_mul(0x9e37_79b9_7f4a_7c15),
-        pid: 41_200 + u32::from(node),
-        build: "0.1.0".into(),
-        disk_full: false,
-        faults: Vec::new(),
         epoch_ends: Vec::new(),
+        ..sample::status(node, leader, zxid)
     }
 }
 

@@ -85,7 +85,7 @@ pub(crate) fn paste() -> Measured {
     let line = "KqR the value that is pasted\n";
     let text = line.repeat(65_536 / line.len());
     bench.console.type_keys("W");
-    bench.console.wait_for("Write through");
+    bench.console.wait_for("through ◂");
     bench.console.type_keys("pasted\t");
     let time = bench.millis_until(&format!("\x1b[200~{text}END\x1b[201~"), |screen| screen.contains("END"));
     let holds = time <= 300.0 && bench.console.text().contains("quorum 3/3");

@@ -13,6 +13,7 @@ mod screen;
 mod start;
 #[path = "../../tests/support/mod.rs"]
 mod support;
+mod truth;
 
 use std::panic::catch_unwind;
 use std::process::ExitCode;
@@ -86,6 +87,8 @@ const CHECKS: &[Check] = &[
         "9 nodes, 9 brokers, 10000 writes/s: key to paint p99 <= 80 ms, the header is true",
         keys::latency_of_many,
     ),
+    check("E2", "Ctrl-c <= 3 s; twice with hung nodes <= 1 s; code 0, nobody left", truth::leaves),
+    check("F3", "kill -9 from outside: exit 137 (not you) <= 500 ms", truth::killed_from_outside),
 ];
 
 fn main() -> ExitCode {

@@ -270,11 +270,12 @@ fn breakage(text: &str) -> Result<Breakage, String> {
         ["panic", "ui"] => Ok(Breakage::PanicUi),
         ["panic", "task"] => Ok(Breakage::PanicTask),
         ["panic", "draw"] => Ok(Breakage::PanicDraw),
+        ["panic", "restore"] => Ok(Breakage::PanicRestore),
         ["hang", "ui", seconds] => {
             let seconds = seconds.trim_end_matches('s').parse().map_err(|_| "debug hang ui 3s".to_owned())?;
             Ok(Breakage::Hang(Duration::from_secs(seconds)))
         }
-        _ => Err("debug panic ui|task|draw, or debug hang ui 3s".into()),
+        _ => Err("debug panic ui|task|draw|restore, or debug hang ui 3s".into()),
     }
 }
 

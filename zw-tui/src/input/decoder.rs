@@ -2,7 +2,7 @@
 //!
 //! Invariants:
 //! - No byte of a sequence ever comes out as a letter: a letter could act. What is unknown or broken off is dropped.
-//! - A paste is text, never keys.
+//! - A paste is text, never keys. A string (the answer to a question that somebody asked the terminal) is neither.
 //! - An Esc is the Esc key only if nothing follows it for a moment; Esc with a letter is Alt, which means nothing here.
 //! - What is kept between two pieces is bounded.
 //!
@@ -66,6 +66,8 @@ pub struct Decoder {
     /// When `pending` has waited long enough.
     deadline: Option<Duration>,
     paste: Option<Vec<u8>>,
+    /// Whether a string goes on; nothing of it is kept.
+    is_in_string: bool,
 }
 
 /// What the first bytes of the input are.
@@ -76,6 +78,8 @@ enum Step {
     Incomplete(Duration),
     /// So many bytes begin a paste.
     Paste(usize),
+    /// So many bytes begin a string.
+    String(usize),
 }
 
 impl Decoder {
@@ -83,7 +87,7 @@ impl Decoder {
     #[must_use]
     pub fn new(is_remote: bool) -> Decoder {
         let wait = if is_remote { WAIT_REMOTE } else { WAIT_LOCAL };
-        Decoder { wait, pending: Vec::new(), deadline: None, paste: None }
+        Decoder { wait, pending: Vec::new(), deadline: None, paste: None, is_in_string: false }
     }
 
     /// When to call [`Decoder::expire`].
@@ -105,6 +109,10 @@ impl Decoder {
                 rest = after;
                 continue;
             }
+            if self.is_in_string {
+                rest = self.skip_string(rest, now);
+                continue;
+            }
             match self.step(rest) {
                 Step::Taken(length, meaning) => {
                     certain.extend(meaning);
@@ -112,6 +120,11 @@ impl Decoder {
                 }
                 Step::Paste(length) => {
                     self.paste = Some(Vec::new());
+                    rest = &rest[length..];
+                }
+                Step::String(length) => {
+                    self.is_in_string = true;
+                    self.deadline = Some(now + WAIT_INSIDE);
                     rest = &rest[length..];
                 }
                 Step::Incomplete(wait) => {
@@ -132,7 +145,8 @@ impl Decoder {
             return Vec::new();
         }
         self.deadline = None;
-        let was_esc = self.pending == [0x1b];
+        let was_esc = self.pending == [0x1b] && !self.is_in_string;
+        self.is_in_string = false;
         self.pending.clear();
         if was_esc { vec![Input::Key(Key::plain(Code::Esc))] } else { Vec::new() }
     }
@@ -151,6 +165,29 @@ impl Decoder {
         let paste = self.paste.take().unwrap_or_default();
         certain.push(Input::Paste(String::from_utf8_lossy(&paste).into_owned()));
         Some(&bytes[end + PASTE_END.len()..])
+    }
+
+    /// Drops what belongs to a string; gives what follows its end, or nothing if it has not ended.
+    fn skip_string<'a>(&mut self, bytes: &'a [u8], now: Duration) -> &'a [u8] {
+        let end = bytes.iter().position(|byte| matches!(byte, 0x07 | 0x18 | 0x1a | 0x1b));
+        match end.map(|end| &bytes[end..]) {
+            None | Some([] | [0x1b]) => {
+                // The last byte may be the beginning of the end.
+                self.pending = end.map(|end| bytes[end..].to_vec()).unwrap_or_default();
+                self.deadline = Some(now + WAIT_INSIDE);
+                &[]
+            }
+            Some(rest) => {
+                self.is_in_string = false;
+                self.deadline = None;
+                match rest {
+                    [0x1b, b'\\', rest @ ..] => rest,
+                    // Any other sequence breaks it off.
+                    [0x1b, ..] => rest,
+                    _ => &rest[1..],
+                }
+            }
+        }
     }
 
     fn step(&self, bytes: &[u8]) -> Step {
@@ -173,6 +210,8 @@ impl Decoder {
             None => Step::Incomplete(self.wait),
             Some(0x1b) => Step::Taken(1, Some(Input::Key(Key::plain(Code::Esc)))),
             Some(b'[') => control_sequence(bytes),
+            // OSC, DCS, SOS, PM and APC.
+            Some(b']' | b'P' | b'X' | b'^' | b'_') => Step::String(2),
             Some(b'O') => match bytes.get(2) {
                 None => Step::Incomplete(WAIT_INSIDE),
                 Some(last) => Step::Taken(3, function_key(*last).map(Input::Key)),
@@ -380,6 +419,21 @@ mod tests {
     }
 
     #[test]
+    fn a_string_is_dropped_until_it_ends_or_breaks_off() {
+        for bytes in ["\x1b]11;rgb:1616/K\x1b\\", "\x1b]52;c;S0tL\x07", "\x1bP>|tmux 3.3a\x1b\\", "\x1b_KKK\x18"] {
+            assert_eq!((at_once(bytes), in_pieces(bytes)), (vec![], vec![]), "{bytes:?}");
+            let more = format!("{bytes}j");
+            assert_eq!((at_once(&more), in_pieces(&more)), (vec![key('j')], vec![key('j')]), "{bytes:?}");
+        }
+        assert_eq!(at_once("\x1b]11;rgb\x1b[Aj"), [plain(Code::Up), key('j')], "another sequence breaks it off");
+        let mut decoder = Decoder::new(false);
+        assert_eq!(decoder.push("\x1b]11;".repeat(100).as_bytes(), ms(0)), []);
+        assert_eq!(decoder.push(b"rgb\x1b", ms(40)), []);
+        assert_eq!(decoder.expire(ms(90)), [], "the Esc in it is no key");
+        assert_eq!(decoder.push(b"j", ms(91)), [key('j')], "its end never came, and is not waited for");
+    }
+
+    #[test]
     fn what_is_kept_is_bounded() {
         let mut decoder = Decoder::new(false);
         decoder.push(b"\x1b[", ms(0));
@@ -403,6 +457,7 @@ mod tests {
             parts in proptest::collection::vec(
                 prop_oneof![
                     Just("j"), Just("K"), Just("\x1b[A"), Just("\x1b[<65;10;10M"), Just("\x1bOP"), Just("日"), Just("\r"),
+                    Just("\x1b]11;rgb:16/18/1d\x1b\\"), Just("\x1bP>|K\x1b\\"), Just("\x1b]0;R\x07"),
                     Just("\x1b[200~Kill\x1b[201~"), Just("\x1b[3~"), Just("\x1b[1;5D"),
                 ],
                 1..40,

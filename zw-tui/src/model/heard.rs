@@ -184,7 +184,7 @@ fn on_status(state: &mut State, now: Duration, index: usize, status: Box<Status>
         state.version += 1;
     }
     for turn in turns {
-        if let Some((level, text)) = words(&turn, state, member) {
+        if let Some((level, text)) = words(&turn, state) {
             note(state, now, Source::Member(member), level, text);
         }
     }
@@ -206,7 +206,7 @@ fn output_again(state: &State) -> Option<Effect> {
     }
 }
 
-fn words(turn: &Turn, state: &State, member: Member) -> Option<(Level, String)> {
+fn words(turn: &Turn, state: &State) -> Option<(Level, String)> {
     Some(match turn {
         Turn::Answers => (Level::Info, "answers again".into()),
         Turn::Role(NodeRole::Leader, _, epoch) => (Level::Info, format!("LEADING epoch {epoch}")),
@@ -222,7 +222,7 @@ fn words(turn: &Turn, state: &State, member: Member) -> Option<(Level, String)> 
         }
         Turn::Role(NodeRole::Looking, ..) => (Level::Warning, "LOOKING for a leader".into()),
         Turn::Role(NodeRole::Syncing, ..) => return None,
-        Turn::DiskFull(true) => (Level::Bad, format!("{member}: the disk is full")),
+        Turn::DiskFull(true) => (Level::Bad, "the disk is full".into()),
         Turn::DiskFull(false) => (Level::Info, "the disk has space again".into()),
     })
 }

@@ -495,6 +495,8 @@ pub enum Breakage {
     PanicTask,
     /// The next paint panics.
     PanicDraw,
+    /// Giving the terminal back panics.
+    PanicRestore,
     /// The loop hangs for so long.
     Hang(Duration),
 }

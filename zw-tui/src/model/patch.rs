@@ -105,7 +105,9 @@ struct Places {
 
 impl Places {
     fn of(bytes: &[u8]) -> Places {
-        let mut places = Places { table: vec![u32::MAX; bytes.len().next_power_of_two().clamp(16, 1 << 16)] };
+        // Roomy: a place that another has taken over is found only some bytes later.
+        let slots = (4 * bytes.len()).next_power_of_two().clamp(16, 1 << 16);
+        let mut places = Places { table: vec![u32::MAX; slots] };
         for at in 0..(bytes.len() + 1).saturating_sub(STRETCH_MIN) {
             let slot = places.slot(&bytes[at..]);
             places.table[slot] = u32::try_from(at).unwrap_or(u32::MAX);

@@ -218,7 +218,12 @@ fn node_words(state: &State, node: &Node, now: Duration) -> (String, bool) {
             } else if let Some(fault) = status.and_then(|status| status.faults.first()) {
                 (fault.clone(), true)
             } else {
-                ("ok".into(), false)
+                let word = match status.map(|status| status.role) {
+                    Some(NodeRole::Looking) => "no leader",
+                    Some(NodeRole::Syncing) => "catches up",
+                    _ => "ok",
+                };
+                (word.into(), word != "ok")
             }
         }
     }

@@ -90,12 +90,12 @@ pub fn lines(state: &State, now: Duration) -> Vec<Line> {
         (None, Some(_)) => lines.push(plain(format!("{} sessions of the ensemble, as {name} knows them", view.count))),
     }
     lines.push(plain(String::new()));
-    lines.push(plain(format!("  {:<18} {:>8} {:>10}", "node", "clients", "watches")));
+    lines.push(plain(format!("  {:<6} {:>8} {:>8}", "node", "clients", "watches")));
     lines.extend(state.nodes.iter().map(|node| {
         let status = node.sight.current(now);
         let clients = or_dash(status.map(|status| short(status.connections)));
         let watches = or_dash(status.map(|status| short(status.watches)));
-        plain(format!("  {:<18} {clients:>8} {watches:>10}", node.member.to_string()))
+        plain(format!("  {:<6} {clients:>8} {watches:>8}", node.member.to_string()))
     }));
     if !view.sessions.is_empty() {
         lines.push(plain(String::new()));

@@ -62,6 +62,9 @@ pub(super) struct Listing {
     pub(super) stat: Stat,
     pub(super) more: bool,
     pub(super) asked: bool,
+    /// Whether an answer ever came; one without children and changes is one too.
+    #[serde(default)]
+    pub(super) was_read: bool,
 }
 
 /// Shows of one znode's children only those whose names match.
@@ -356,6 +359,7 @@ impl TreeView {
                 let stats = page.stats.into_iter().chain(std::iter::repeat(Stat::default()));
                 listing.children.extend(page.names.into_iter().zip(stats));
                 listing.stat = page.stat;
+                listing.was_read = true;
                 if let Some(filter) = self.filter.as_mut().filter(|filter| filter.parent == path) {
                     filter.matches.retain(|at| *at < known);
                     let news = listing.children.iter().enumerate().skip(known);

@@ -115,8 +115,7 @@ impl Rows {
         if !is_open {
             return;
         }
-        let was_read = |listing: &&Listing| !listing.children.is_empty() || listing.stat != Stat::default();
-        let Some(listing) = parts.listings.get(&path).filter(was_read) else {
+        let Some(listing) = parts.listings.get(&path).filter(|listing| listing.was_read) else {
             return self.push(depth + 1, PieceKind::Unread { parent: path, count: None }, 1);
         };
         let shown = parts.matches(&path).map_or(listing.children.len(), <[usize]>::len);

@@ -75,16 +75,50 @@ impl Text {
     pub fn width(&self) -> usize {
         self.0.iter().map(|(text, _)| text.width()).sum()
     }
+
+    /// Without the words up to the first gap: what matters most is at the end.
+    fn drop_first_words(&mut self) {
+        match self.0.first_mut() {
+            Some((text, _)) if text.trim().contains("  ") => {
+                let rest = text.trim_start().split_once("  ").map_or("", |(_, rest)| rest);
+                *text = format!(" {}", rest.trim_start());
+            }
+            Some(_) => drop(self.0.remove(0)),
+            None => {}
+        }
+    }
+
+    /// As much as fits into `width` cells, with a mark at the end; none if nothing but blanks would be lost.
+    fn cut(&self, width: usize, theme: &Theme) -> Option<Text> {
+        let written = self.0.iter().rposition(|(text, _)| !text.trim_end().is_empty())?;
+        let before: usize = self.0[..written].iter().map(|(text, _)| text.width()).sum();
+        if before + self.0[written].0.trim_end().width() <= width {
+            return None;
+        }
+        let mut cut = Text::new();
+        let mut left = width;
+        for (text, role) in &self.0 {
+            if text.width() >= left {
+                // With something behind it, so that it is cut even if it would fit.
+                cut.add(fit(&format!("{text} ."), left, theme), *role);
+                break;
+            }
+            cut.add(text.as_str(), *role);
+            left -= text.width();
+        }
+        Some(cut)
+    }
 }
 
 impl Canvas<'_> {
-    /// Writes a line into a row of an area; what does not fit is cut off.
+    /// Writes a line into a row of an area; what does not fit is cut off, with a mark.
     pub fn line(&mut self, area: Rect, row: u16, text: &Text) {
         let area = area.intersection(self.buffer.area);
         if row < area.height {
-            let spans: Vec<Span<'_>> =
-                text.0.iter().map(|(text, role)| Span::styled(text.as_str(), self.theme.style(*role))).collect();
-            self.buffer.set_line(area.x, area.y + row, &Line::from(spans), area.width);
+            let cut = text.cut(usize::from(area.width), self.theme);
+            let pieces = &cut.as_ref().unwrap_or(text).0;
+            let styled = pieces.iter().map(|(text, role)| Span::styled(text.as_str(), self.theme.style(*role)));
+            self.buffer.set_line(area.x, area.y + row, &Line::from(styled.collect::<Vec<_>>()), area.width);
         }
     }
 
@@ -116,7 +150,11 @@ impl Canvas<'_> {
         if area.width > 4 {
             let head = Rect { x: area.x + 2, width: area.width - 4, ..area };
             self.line(head, 0, left);
-            self.line_right(head, 0, right, left.width() + 1);
+            let mut right = right.clone();
+            while right.width() + left.width() >= usize::from(head.width) && !right.0.is_empty() {
+                right.drop_first_words();
+            }
+            self.line_right(head, 0, &right, left.width() + 1);
         }
         inside_frame(area)
     }
@@ -194,6 +232,29 @@ pub fn wrap(text: &str, width: usize, rows: usize) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_that_does_not_fit_ends_with_a_mark() {
+        let theme = Theme::basic(false, true);
+        let text = Text::of("ab", Role::Text).with("cd", Role::Strong).with("  ", Role::Text);
+        let cut =
+            |width| text.cut(width, &theme).map(|cut| cut.0.into_iter().map(|(text, _)| text).collect::<String>());
+        assert_eq!([cut(6), cut(4)], [None, None], "only blanks are lost");
+        assert_eq!([cut(3), cut(2), cut(1)], [Some("ab~".into()), Some("a~".into()), Some("~".into())]);
+        assert_eq!(Text::of("日本", Role::Text).cut(3, &theme).map(|cut| cut.width()), Some(3));
+        assert!(Text::new().cut(0, &theme).is_none());
+    }
+
+    #[test]
+    fn the_keys_of_a_frame_give_way_from_the_left() {
+        let mut text = Text::of(" y copies  j k scroll  Esc closes ", Role::Dim).with("end ", Role::Key);
+        let mut seen = Vec::new();
+        while !text.0.is_empty() {
+            text.drop_first_words();
+            seen.push(text.0.iter().map(|(text, _)| text.as_str()).collect::<String>());
+        }
+        assert_eq!(seen, [" j k scroll  Esc closes end ", " Esc closes end ", "end ", ""]);
+    }
 
     #[test]
     fn texts_fit_exactly() {

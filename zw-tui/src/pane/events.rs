@@ -24,6 +24,10 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, state: &State, place: Place) {
     }
     let inner = open(canvas, state, Pane::Events, place, "", &right);
     let is_focused = state.focus() == Pane::Events;
+    if events.shown().next().is_none() {
+        let words = if events.filter().is_some() { " No event matches." } else { " Nothing has happened yet." };
+        canvas.line(inner, 0, &Text::of(words, Role::Dim));
+    }
     let window = events.window(usize::from(inner.height));
     for (row, (is_selected, event)) in (0..inner.height).zip(window) {
         let role = level_role(event.level);

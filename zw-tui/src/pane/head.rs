@@ -1,6 +1,6 @@
 //! The rows around the panes: title, verdict, prompt, hints.
 
-use super::canvas::{Canvas, Text, wrap};
+use super::canvas::{Canvas, Text, fit, wrap};
 use crate::action::table::{self, Id};
 use crate::model::overlay::Overlay;
 use crate::model::select::{bytes, clock, or_dash, printable, seconds, short};
@@ -87,9 +87,9 @@ pub(super) fn verdict(canvas: &mut Canvas<'_>, state: &State, verdict: &Verdict,
     let mut text = Text::of(format!(" {}", verdict.word.text()), word_role(verdict.word));
     text.add(format!("  quorum {}/{}", verdict.serving, verdict.members), Role::Strong);
     let leader = verdict.leader.map_or_else(|| "none".to_owned(), |leader| format!("n{leader}"));
-    text.add(format!("  leader {leader}  epoch {}", or_dash(verdict.epoch)), Role::Text);
+    let mut facts = vec![format!("  leader {leader}"), format!("  epoch {}", or_dash(verdict.epoch))];
     if verdict.members > 0 {
-        text.add(format!("  committed {}", or_dash(verdict.committed)), Role::Text);
+        facts.push(format!("  committed {}", or_dash(verdict.committed)));
     }
     let rates: Vec<u64> = state
         .nodes
@@ -98,10 +98,19 @@ pub(super) fn verdict(canvas: &mut Canvas<'_>, state: &State, verdict: &Verdict,
         .filter_map(|node| node.sight.rates().map(|(writes, _)| writes))
         .collect();
     if let Some(most) = rates.into_iter().max() {
-        text.add(format!("  w/s {}", short(most)), Role::Text);
+        facts.push(format!("  w/s {}", short(most)));
     }
-    if !state.faults.active().is_empty() {
-        text.add(format!("  faults {}", state.faults.active().len()), Role::Warning);
+    // Half a number would be another one.
+    let fits = |text: &Text, fact: &String| text.width() + fact.width() <= usize::from(area.width);
+    for fact in facts {
+        if !fits(&text, &fact) {
+            break;
+        }
+        text.add(fact, Role::Text);
+    }
+    let faults = format!("  faults {}", state.faults.active().len());
+    if !state.faults.active().is_empty() && fits(&text, &faults) {
+        text.add(faults, Role::Warning);
     }
     canvas.line(area, 0, &text);
     let count = verdict.reasons.len();
@@ -167,7 +176,12 @@ pub(super) fn prompt(canvas: &mut Canvas<'_>, state: &State, now: Duration, area
 fn rows_up(canvas: &mut Canvas<'_>, message: &str, role: Role, area: Rect) {
     let message = printable(message.as_bytes(), MESSAGE_BYTES_MAX);
     let rows = MESSAGE_ROWS_MAX.min(usize::from(area.height.div_ceil(2)));
-    let lines = wrap(&message, usize::from(area.width).saturating_sub(2), rows);
+    let width = usize::from(area.width).saturating_sub(2);
+    let mut lines = wrap(&message, width, rows + 1);
+    if lines.len() > rows {
+        let rest = lines.split_off(rows.saturating_sub(1)).join(" ");
+        lines.push(fit(&rest, width, canvas.theme));
+    }
     let height = u16::try_from(lines.len()).unwrap_or(0);
     let rows = Rect { y: area.y + area.height.saturating_sub(height), height, ..area };
     canvas.clear(rows);

@@ -13,6 +13,7 @@ use crate::model::{Broker, Pane, State};
 use crate::theme::{Role, Theme};
 use ratatui::layout::Rect;
 use std::time::Duration;
+use unicode_width::UnicodeWidthStr;
 
 /// A column of numbers: its head, its width, and what it shows.
 struct Column {
@@ -40,14 +41,18 @@ const COLUMNS: [Column; 10] = [
 const DROPPED: [&str; 10] = ["pid", "rss", "que", "rtt", TREND, "p99", "w/s", "hb", "lag", "zxid"];
 /// Mark, id, glyph and word.
 const LEAD_WIDTH: usize = 2 + 3 + 2 + 8;
-/// The least that the words about a node get.
+/// The least that the words about the nodes get.
 const STATE_WIDTH: usize = 14;
+/// As far as they push numbers aside: enough for `exit 137 (not you)`.
+const STATE_WIDTH_MAX: usize = 18;
 
-fn columns_for(width: usize) -> Vec<&'static Column> {
+/// The columns that fit beside words of this width.
+fn columns_for(width: usize, words: usize) -> Vec<&'static Column> {
+    let words = words.clamp(STATE_WIDTH, STATE_WIDTH_MAX);
     let mut columns: Vec<&Column> = COLUMNS.iter().collect();
     let mut drops = DROPPED.iter();
     let is_too_wide = |columns: &[&Column]| {
-        LEAD_WIDTH + columns.iter().map(|column| column.width + 1).sum::<usize>() + 2 + STATE_WIDTH > width
+        LEAD_WIDTH + columns.iter().map(|column| column.width + 1).sum::<usize>() + 2 + words > width
     };
     while is_too_wide(&columns) {
         let Some(drop) = drops.next() else { break };
@@ -65,7 +70,9 @@ pub(super) fn nodes(canvas: &mut Canvas<'_>, state: &State, verdict: &Verdict, n
     }
     right.append(marks(state, true));
     let mut inner = open(canvas, state, Pane::Nodes, place, &state.nodes.len().to_string(), &right);
-    let columns = columns_for(usize::from(inner.width));
+    let lines: Vec<NodeLine> = state.nodes.iter().map(|node| node_line(state, node, verdict, now)).collect();
+    let words = lines.iter().map(|line| line.state.width()).max().unwrap_or(0);
+    let columns = columns_for(usize::from(inner.width), words);
     if place.is_framed {
         let mut head = fit("     role", LEAD_WIDTH, canvas.theme);
         for column in &columns {
@@ -79,13 +86,12 @@ pub(super) fn nodes(canvas: &mut Canvas<'_>, state: &State, verdict: &Verdict, n
     let order = state.node_order();
     let at = order.iter().position(|node| *node == state.node).unwrap_or(0);
     let first = first_shown(at, order.len(), usize::from(inner.height));
-    let shown = order.into_iter().skip(first).filter_map(|index| Some((index, state.nodes.get(index)?)));
-    for (row, (index, node)) in (0..inner.height).zip(shown) {
-        let line = node_line(state, node, verdict, now);
+    let shown = order.into_iter().skip(first).filter_map(|index| Some((index, state.nodes.get(index)?, &lines[index])));
+    for (row, (index, node, line)) in (0..inner.height).zip(shown) {
         // The mark is where the acts go.
         let is_selected = index == state.node && state.focus() != Pane::Brokers;
         let mark = mark(state, node.member, is_selected);
-        let text = node_text(canvas, &line, &node.member.to_string(), mark, &columns, inner.width);
+        let text = node_text(canvas, line, &node.member.to_string(), mark, &columns, inner.width);
         canvas.line(inner, row, &text);
         if is_selected && is_focused {
             canvas.mark(inner, row, Role::Selected);

@@ -81,6 +81,10 @@ pub fn draw(state: &State, theme: &Theme, now: Duration, buffer: &mut Buffer) {
 /// place; gives what is inside.
 fn open(canvas: &mut Canvas<'_>, state: &State, pane: Pane, place: Place, detail: &str, right: &Text) -> Rect {
     if !place.is_framed {
+        if matches!(pane, Pane::Events | Pane::Tree) {
+            // Below these is the row of messages: while there is none, it has what the frame would say.
+            canvas.line_right(Rect { y: place.area.bottom(), height: 1, ..place.area }, 0, right, 0);
+        }
         return place.area;
     }
     let is_focused = state.focus() == pane;

@@ -61,6 +61,12 @@ fn help(canvas: &mut Canvas<'_>, state: &State, filter: &Input, cursor: usize, b
     canvas.line(inner, 0, &text);
     let list = Rect { y: inner.y + 1, height: inner.height.saturating_sub(1), ..inner };
     let lines = help_lines(state, filter.text());
+    // What is cut off in the selected line is told in full.
+    let whole = lines.get(cursor).map(|action| match enabled(action.id, state) {
+        Ok(()) => action.sentence.to_owned(),
+        Err(reason) => format!("{}  [{reason}]", action.sentence),
+    });
+    let list = below(canvas, list, &whole.unwrap_or_default());
     let first = first_shown(cursor, lines.len(), usize::from(list.height));
     for (row, (index, action)) in (0..list.height).zip(lines.iter().enumerate().skip(first)) {
         let names = state.keymap.names(action);
@@ -68,11 +74,13 @@ fn help(canvas: &mut Canvas<'_>, state: &State, filter: &Input, cursor: usize, b
         let role = if able.is_ok() { Role::Text } else { Role::Dim };
         let acts = matches!(action.class, Class::Fault | Class::Data);
         let mut text = Text::of(if index == cursor { "> " } else { "  " }, Role::Strong);
-        text.add(fit(&names.join(" "), 16, canvas.theme), Role::Key);
+        text.add(fit(&names.join(" "), if list.width > 30 { 16 } else { 4 }, canvas.theme), Role::Key);
         if list.width > 70 {
-            text.add(fit(&line_of(action.id), 14, canvas.theme), Role::Dim);
+            text.add(fit(&line_of(action.id), 15, canvas.theme), Role::Dim);
         }
-        text.add(if acts { "acts  " } else { "      " }, Role::Strong);
+        if list.width > 30 {
+            text.add(if acts { "acts  " } else { "      " }, Role::Strong);
+        }
         text.add(action.sentence, role);
         if let Err(reason) = able {
             text.add(format!("  [{reason}]"), Role::Dim);
@@ -87,6 +95,20 @@ fn help(canvas: &mut Canvas<'_>, state: &State, filter: &Input, cursor: usize, b
     }
 }
 
+/// Writes the sentence of the selected line into the last rows, if there is room for both; gives what is left.
+fn below(canvas: &mut Canvas<'_>, inner: Rect, sentence: &str) -> Rect {
+    const ROWS: u16 = 2;
+    if inner.height < 2 * ROWS + 1 {
+        return inner;
+    }
+    let list = Rect { height: inner.height - ROWS, ..inner };
+    let width = usize::from(inner.width).saturating_sub(2);
+    for (row, line) in (list.height..inner.height).zip(wrap(sentence, width, usize::from(ROWS))) {
+        canvas.line(inner, row, &Text::of(format!(" {line}"), Role::Dim));
+    }
+    list
+}
+
 fn scenarios(canvas: &mut Canvas<'_>, state: &State, cursor: usize, body: Rect) {
     let lines = list_lines(state);
     let height = u16::try_from(lines.len() + 2).unwrap_or(u16::MAX);
@@ -94,12 +116,8 @@ fn scenarios(canvas: &mut Canvas<'_>, state: &State, cursor: usize, body: Rect) 
     let keys = Text::of(" Enter runs  Esc closes ", Role::Dim);
     let inner = modal(canvas, body, TEXT_WIDTH_MAX + 20, height, &title, &keys);
     // Where the sentences do not fit, that of the selected one has rows of its own.
-    let below = if inner.width < 100 && inner.height > 6 { 2 } else { 0 };
-    let list = Rect { height: inner.height - below, ..inner };
     let sentence = lines.get(cursor).map_or("", |(_, sentence, _)| *sentence);
-    for (row, line) in (list.height..inner.height).zip(wrap(sentence, usize::from(inner.width), usize::from(below))) {
-        canvas.line(inner, row, &Text::of(line, Role::Dim));
-    }
+    let list = if inner.width < 100 { below(canvas, inner, sentence) } else { inner };
     let first = first_shown(cursor, lines.len(), usize::from(list.height));
     let rows = (0..list.height).zip(lines.iter().enumerate().skip(first));
     for (row, (index, (name, sentence, outcome))) in rows {

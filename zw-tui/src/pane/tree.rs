@@ -28,10 +28,11 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, state: &State, now: Duration, place:
     }
     open(canvas, state, Pane::Tree, place, &name, &right);
     let (list, value) = tree_parts(place.area, place.is_framed);
+    let unread = unread(state);
     let first = first_shown(tree.cursor(), tree.count(), usize::from(list.height));
     for (row, (index, line)) in (0..list.height).zip((first..).zip(tree.window(first, usize::from(list.height)))) {
         let is_selected = index == tree.cursor();
-        let text = row_text(canvas, &line, is_selected, list.width, unread(state));
+        let text = row_text(canvas, &line, is_selected, list.width, &unread);
         canvas.line(list, row, &text);
         if is_selected && is_focused {
             canvas.mark(list, row, Role::Selected);
@@ -62,8 +63,13 @@ fn absence(state: &State) -> Option<String> {
 }
 
 /// What stands for what is not known.
-fn unread(state: &State) -> &'static str {
-    if state.time.is_past() { "not read then" } else { "reading" }
+fn unread(state: &State) -> String {
+    match &state.tree.error {
+        _ if state.time.is_past() => "not read then".to_owned(),
+        error => {
+            absence(state).or_else(|| Some(printable(error.as_ref()?.as_bytes(), 200))).unwrap_or("reading".into())
+        }
+    }
 }
 
 fn row_text(canvas: &Canvas<'_>, row: &Row, is_selected: bool, width: u16, unread: &str) -> Text {
@@ -133,7 +139,7 @@ fn draw_value(canvas: &mut Canvas<'_>, state: &State, area: Rect) {
                 lines.extend(shown.map(|line| Text::of(line, Role::Text)));
             }
         },
-        _ => lines.push(Text::of(absence(state).unwrap_or_else(|| unread(state).into()), Role::Dim)),
+        _ => lines.push(Text::of(unread(state), Role::Dim)),
     }
     let text_area = Rect { x: area.x + 1, width: area.width.saturating_sub(1), ..area };
     for (row, line) in (0..area.height).zip(&lines) {

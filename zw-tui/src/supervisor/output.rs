@@ -1,8 +1,8 @@
 //! What a child prints: kept in a log file of bounded size and, its last lines, in memory for the screen.
 
-use crate::log_file::LogFile;
+use crate::log_file::{Forgiving, LogFile};
 use std::collections::VecDeque;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -80,13 +80,15 @@ impl Output {
     /// file, not the child.
     pub(crate) fn pump(&self, from: impl Read) {
         let complain = |error: io::Error| tracing::warn!(path = %self.log.display(), %error, "no log of a child");
-        let mut file = LogFile::open(&self.log).map_err(complain).ok();
+        let tell = |error: Option<&io::Error>| match error {
+            Some(error) => tracing::warn!(path = %self.log.display(), %error, "cannot write the log of a child"),
+            None => tracing::info!(path = %self.log.display(), "the log of a child is written again"),
+        };
+        let mut file = LogFile::open(&self.log).map_err(complain).ok().map(|file| Forgiving::new(file, tell));
         each_line(from, |line| {
-            if let Some(log) = &mut file
-                && let Err(error) = log.write_line(line)
-            {
-                tracing::warn!(path = %self.log.display(), %error, "cannot write the log of a child");
-                file = None;
+            if let Some(log) = &mut file {
+                // It never fails: what cannot be written is told of.
+                let _ = log.write_all(&[line, b"\n"].concat());
             }
             let mut lines = self.lock();
             if lines.kept.len() == LINES_MAX {

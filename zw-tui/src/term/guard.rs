@@ -8,6 +8,8 @@
 
 use rustix::termios::{OptionalActions, QueueSelector, Termios, isatty, tcflush, tcgetattr, tcgetwinsize, tcsetattr};
 use std::io::{self, Write};
+use std::panic::catch_unwind;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, TryLockError};
 use std::time::{Duration, Instant};
 
@@ -23,6 +25,9 @@ const LEAVE: &[u8] = b"\x1b[?2026l\x1b[?1006l\x1b[?1015l\x1b[?1003l\x1b[?1002l\x
 const RESTORE_PATIENCE: Duration = Duration::from_millis(200);
 
 static TERMINAL: Mutex<Terminal> = Mutex::new(Terminal { original: None, is_entered: false });
+
+/// Whether the next restore panics, on purpose.
+static PANICS: AtomicBool = AtomicBool::new(false);
 
 struct Terminal {
     /// The terminal's settings before us.
@@ -81,6 +86,18 @@ pub fn write_frame(frame: &[u8]) -> io::Result<()> {
 
 /// Gives the terminal back as it was. Harmless at any time, any number of times.
 pub fn restore_all() {
+    // Whatever went wrong on the way, the second attempt does what the first one left undone.
+    if catch_unwind(restore).is_err() {
+        let _ = catch_unwind(restore);
+    }
+}
+
+/// For tests: the next restore panics, at its worst moment.
+pub fn panic_in_restore() {
+    PANICS.store(true, Ordering::SeqCst);
+}
+
+fn restore() {
     let mut terminal = match patient_lock() {
         Some(terminal) => terminal,
         None => {
@@ -92,6 +109,7 @@ pub fn restore_all() {
             }
         }
     };
+    assert!(!PANICS.swap(false, Ordering::SeqCst), "the restore panics on purpose");
     if !terminal.is_entered {
         return;
     }

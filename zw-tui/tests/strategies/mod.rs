@@ -1,10 +1,10 @@
 //! Any messages that the world could send to the model.
 
-use crate::NODES;
+use crate::{NODES, sample};
 use bytes::Bytes;
 use proptest::prelude::*;
 use std::time::Duration;
-use zw_core::ids::{Epoch, NodeId, Zxid};
+use zw_core::ids::{Epoch, Zxid};
 use zw_core::tree::command::Stat;
 use zw_core::wire::admin::{NodeRole, Status};
 use zw_core::wire::client::ChildrenPage;
@@ -70,13 +70,9 @@ prop_compose! {
     ) -> Status {
         let roles =
             [NodeRole::Leader, NodeRole::Follower, NodeRole::Observer, NodeRole::Looking, NodeRole::Syncing];
-        let zxid = Zxid::new(Epoch(epoch), counter);
         Status {
-            node: NodeId(node + 1), address: String::new(), ensemble: String::new(), role: roles[usize::from(role)],
-            epoch: Epoch(epoch), last_zxid: zxid, committed_zxid: zxid, applied_zxid: zxid, leader: NodeId(leader),
-            peers: Vec::new(), sessions: 0, watches: 0, connections: 0, znodes: 1, queue: 0, writes, reads: writes,
-            fsync_p99_us: 0, write_p99_us: 0, rss_bytes: 0, uptime_ms: 0, digest: 0, pid: 1, build: String::new(),
-            disk_full, faults, epoch_ends: vec![zxid],
+            role: roles[usize::from(role)], writes, reads: writes, disk_full, faults,
+            ..sample::status(node + 1, leader, Zxid::new(Epoch(epoch), counter))
         }
     }
 }

@@ -85,6 +85,27 @@ impl Console {
         Console::spawn(command, directory, &[])
     }
 
+    /// In a mount namespace of its own, with small disks under the data of n1 and under `logs`, where its own log is; none
+    /// if the system does not permit that.
+    pub(crate) fn start_on_small_disks(nodes: u8) -> Option<Console> {
+        let directory = tempfile::tempdir().unwrap();
+        let data = directory.path().to_str().unwrap();
+        let namespace = ["--map-root-user", "--mount"];
+        let is_permitted = std::process::Command::new("unshare").args(namespace).arg("true").output();
+        if !is_permitted.is_ok_and(|output| output.status.success()) {
+            return None;
+        }
+        let mounts = format!(
+            "mkdir -p {data}/n1 {data}/logs && mount -t tmpfs -o size=96m,mode=700 small {data}/n1 && \
+             mount -t tmpfs -o size=1m,mode=700 small {data}/logs && exec \"$@\" --log {data}/logs/console.log"
+        );
+        let mut command = CommandBuilder::new("unshare");
+        command.args(namespace);
+        command.args(["sh", "-c", &mounts, "sh", env!("CARGO_BIN_EXE_zw-tui")]);
+        command.args(arguments(free_ports(u16::from(nodes)), nodes, 0, &directory));
+        Some(Console::spawn(command, directory, &[]))
+    }
+
     fn spawn(mut command: CommandBuilder, directory: tempfile::TempDir, environment: &[(&str, &str)]) -> Console {
         command.env("TERM", "xterm-256color");
         command.env("LANG", "C.UTF-8");
