@@ -62,7 +62,7 @@ pub(crate) fn burst() -> Measured {
     bench.console.type_keys("4\x12");
     bench.console.wait_for("600 ch");
     bench.console.type_keys("gj");
-    bench.console.wait_for("> \u{25b8} rows");
+    bench.console.wait_for(" /rows ");
     bench.millis_until("l", |text| text.contains("c0000003"));
     bench.console.type_keys("j");
     bench.console.wait_for("/rows/c0000000");

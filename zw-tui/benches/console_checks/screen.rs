@@ -92,7 +92,7 @@ pub(crate) fn many_children() -> Measured {
     bench.console.type_keys("4\x12");
     bench.console.wait_for("300k ch");
     bench.console.type_keys("gj");
-    bench.console.wait_for("> \u{25b8} many");
+    bench.console.wait_for(" /many ");
     let before = reads(&bench.servers);
     let first = bench.millis_until("l", |text| text.contains("c0000003"));
     let mut worst = 0.0_f64;
