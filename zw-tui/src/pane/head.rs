@@ -199,7 +199,7 @@ pub(super) fn hints(canvas: &mut Canvas<'_>, state: &State, area: Rect) {
     let mut row = 0;
     let mut text = Text::of(" ", Role::Text);
     if table::takes_all_keys(state) {
-        let ways = [(Id::Back, "back  "), (Id::Leave, "leave all")];
+        let ways = [(Id::Back, "back  "), (Id::Leave, "leave")];
         for (id, word) in ways {
             text.add(state.keymap.keys(id).first().map(ToString::to_string).unwrap_or_default(), Role::Key);
             text.add(format!(" {word}"), Role::Dim);
