@@ -98,6 +98,8 @@ pub const HTTP_HEAD_BYTES_MAX: usize = 16 * KIB;
 pub const HTTP_HEADERS_MAX: usize = 64;
 /// Trace events that wait for one subscriber; beyond it they are counted as dropped.
 pub const TRACE_QUEUE_MAX: usize = 8 * KIB;
+/// Who reads a node's trace at the same time; each costs the node a copy of what it tells.
+pub const TRACE_SUBSCRIBERS_MAX: usize = 64;
 /// Trace events of one frame.
 pub const TRACE_BATCH_MAX: usize = 1_024;
 /// Bytes that wait for one peer's socket; beyond it the link is closed as too slow.

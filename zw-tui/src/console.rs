@@ -1,6 +1,7 @@
 //! Puts the console together and takes it apart again, whatever happens between.
 
 use crate::about;
+use crate::arrivals::Arrivals;
 use crate::cluster::Cluster;
 use crate::ending::{Ending, Place};
 use crate::headless::{self, Hands};
@@ -285,16 +286,13 @@ fn connect(
     for complaint in &state.about.complaints {
         let _ = sender.try_send(Msg::Note(complaint.clone()));
     }
-    let cluster = {
+    let mut cluster = {
         let _inside = workers.enter();
         let nodes: Vec<String> = state.nodes.iter().map(|node| node.address.clone()).collect();
         let brokers: Vec<String> = state.brokers.iter().map(|broker| broker.address.clone()).collect();
         Cluster::start(&nodes, &brokers, sender.clone())
     };
-    // The numbers of the members of another ensemble, which a trace names, are known only later.
-    if !state.permission.is_attached {
-        cluster.read_traces();
-    }
+    cluster.read_traces();
     let recorder = Recorder::new(sender);
     Ok(Parts { state, supervisor, cluster, messages, recorder, signals, ending, children, workers })
 }
@@ -327,8 +325,9 @@ fn with_screen(look: Look, parts: Parts) -> Result<u8, String> {
     hangup::watch(move || on_hangup.hung_up()).map_err(|error| format!("cannot watch the terminal: {error}"))?;
     let world = Some(World { supervisor, cluster, ending: ending.clone() });
     let session = Session::new(state);
+    let arrivals = Arrivals::start(workers.handle(), messages);
     let (theme, paths, is_remote) = (look.settings.theme, look.paths, look.environment.is_remote);
-    let outcome = on_screen(Console { session, theme, world, messages, signals, recorder, paths, is_remote })?;
+    let outcome = on_screen(Console { session, theme, world, arrivals, signals, recorder, paths, is_remote })?;
     Ok(finish(&ending, children, outcome, workers))
 }
 

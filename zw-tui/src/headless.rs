@@ -12,6 +12,7 @@ use crate::model::select::{clock, node_line, printable, process_words};
 use crate::model::text::TextPage;
 use crate::model::verdict::{Verdict, judge};
 use crate::model::{Observed, State, scenario, select, update};
+use crate::paths;
 use crate::supervisor::{Order, Supervisor};
 use crate::term::signals::{self, Signal};
 use crate::term::{guard, panic};
@@ -144,7 +145,7 @@ impl Plain {
             Some(Msg::Line(line)) if line.trim().is_empty() && self.state.overlay.is_none() => {}
             Some(Msg::Line(line)) if self.shows(line.trim().trim_start_matches(':'), now) => {}
             Some(message) => self.apply(now, message),
-            None => update::expire(&mut self.state, now),
+            None => self.apply(now, Msg::Tick),
         }
         if !self.is_linear
             && let Some(reason) = why_not_started(&self.state)
@@ -182,6 +183,10 @@ impl Plain {
                 if let Some((lines, total)) = output.and_then(|output| output.news(known)) {
                     self.apply(now, Msg::Output { member, lines, total });
                 }
+            }
+            Effect::Export { file, text } => {
+                let result = paths::write_new(&file, &text);
+                self.apply(now, Msg::Exported(result));
             }
             Effect::Dump => self.print("there is no screen to write to a file"),
             Effect::Travel(_) | Effect::Record(_) => self.print("the past is kept by the console with a screen only"),
@@ -233,6 +238,7 @@ impl Plain {
                 let lines: Vec<String> = listed.map(|(name, what, _)| format!("scenario {name}  {what}")).collect();
                 lines.iter().for_each(|line| self.print(line));
             }
+            Some(Overlay::Menu(_)) => self.print("there is no menu without a screen; help shows all commands"),
             Some(Overlay::Election { .. }) => self.print("elections are shown on a screen only"),
             Some(Overlay::Command { .. } | Overlay::Write(_)) | None => {}
         }
@@ -254,9 +260,11 @@ impl Plain {
                 self.state.nodes.iter().map(row).collect()
             }
             "brokers" if !self.state.brokers.is_empty() => {
-                let words = |process| process_words(process, now).map_or_else(|| "runs".to_owned(), |(words, _)| words);
+                let words = |member| {
+                    process_words(&self.state, member, now).map_or_else(|| "runs".to_owned(), |(words, _)| words)
+                };
                 let brokers = self.state.brokers.iter();
-                brokers.map(|broker| format!("{}  {}", broker.member, words(&broker.process))).collect()
+                brokers.map(|broker| format!("{}  {}", broker.member, words(broker.member))).collect()
             }
             "tree" => self.state.tree.window(0, self.state.tree.count()).map(|row| row.path).collect(),
             "events" => self.state.events.iter().map(of_event).collect(),

@@ -1,5 +1,6 @@
 //! Where things are, from the size of the frame alone: there is no size that is too small.
 
+use crate::model::menu::Menu;
 use crate::model::{Pane, State, timeline};
 use ratatui::layout::Rect;
 use std::time::Duration;
@@ -258,6 +259,12 @@ pub fn hit(layout: &Layout, state: &State, now: Duration, column: u16, row: u16)
             let item = list.contains(at).then(|| first + usize::from(row - list.y));
             item.filter(|item| *item < count)
         }
+        Pane::Events => {
+            let inner = if is_framed { inside_frame(area) } else { area };
+            let places = state.events.places(usize::from(inner.height));
+            let line = inner.contains(at).then(|| places.start + usize::from(row - inner.y));
+            line.filter(|line| places.contains(line))
+        }
         Pane::Timeline => {
             let cells = timeline_cells(place);
             let scale = timeline::scale(state, now, cells.width);
@@ -266,9 +273,44 @@ pub fn hit(layout: &Layout, state: &State, now: Duration, column: u16, row: u16)
             let time = cell.map(|cell| scale.times(cell).1.saturating_sub(Duration::from_millis(1)));
             time.and_then(|time| usize::try_from(time.as_millis()).ok())
         }
-        Pane::Flow | Pane::Metrics | Pane::Replication | Pane::Events => None,
+        Pane::Flow | Pane::Metrics | Pane::Replication => None,
     };
     Some((pane, item))
+}
+
+/// Columns of a menu, if there is room.
+const MENU_WIDTH: u16 = 72;
+
+/// Where a menu lies: at the cell that was clicked, or in the middle; moved and cut so that it stays inside the body.
+#[must_use]
+pub fn menu_area(body: Rect, menu: &Menu) -> Rect {
+    let width = MENU_WIDTH.min(body.width);
+    let height = count(menu.actions().len()).saturating_add(2).min(body.height);
+    let (free_x, free_y) = (body.width - width, body.height - height);
+    let (x, y) = match menu.at {
+        Some((column, row)) => (column.saturating_sub(body.x).min(free_x), row.saturating_sub(body.y).min(free_y)),
+        None => (free_x / 2, free_y / 2),
+    };
+    Rect { x: body.x + x, y: body.y + y, width, height }
+}
+
+/// The lines of a menu inside its frame, and the first of them that is shown.
+#[must_use]
+pub fn menu_lines(body: Rect, menu: &Menu) -> (Rect, usize) {
+    let list = inside_frame(menu_area(body, menu));
+    (list, first_shown(menu.cursor, menu.actions().len(), usize::from(list.height)))
+}
+
+/// What a click meets while a menu is open: a line of it or the world outside; none on its frame.
+#[must_use]
+pub fn menu_hit(body: Rect, menu: &Menu, column: u16, row: u16) -> Option<Option<usize>> {
+    let at = ratatui::layout::Position::new(column, row);
+    let (list, first) = menu_lines(body, menu);
+    if list.contains(at) {
+        let line = first + usize::from(row - list.y);
+        return (line < menu.actions().len()).then_some(Some(line));
+    }
+    (!menu_area(body, menu).contains(at)).then_some(None)
 }
 
 /// Where the slices of time are inside the timeline's pane; the end of the session is behind the last.

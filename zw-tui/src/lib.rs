@@ -12,6 +12,7 @@
 
 pub mod about;
 pub mod action;
+pub mod arrivals;
 pub mod cluster;
 pub mod config;
 pub mod console;

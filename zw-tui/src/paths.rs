@@ -1,5 +1,6 @@
 //! Where the console keeps what outlives it, by the rules of XDG on every system.
 
+use std::io::Write;
 use std::path::PathBuf;
 
 /// The directories, as the environment has them.
@@ -44,10 +45,36 @@ impl Paths {
     }
 }
 
+/// Writes a text to a file that is not there yet; gives the file with its size, for a person.
+///
+/// # Errors
+/// Why it is not written.
+pub fn write_new(file: &str, text: &str) -> Result<String, String> {
+    let opened = std::fs::OpenOptions::new().write(true).create_new(true).open(file);
+    let written = opened.and_then(|mut opened| opened.write_all(text.as_bytes()));
+    match written {
+        Ok(()) => Ok(format!("{file}, {} lines", text.lines().count())),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+            Err(format!("{file} is there already: name another file"))
+        }
+        Err(error) => Err(format!("cannot write {file}: {error}")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::path::Path;
+
+    #[test]
+    fn what_is_there_already_is_not_written_over() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("events.jsonl").display().to_string();
+        assert!(write_new(&file, "{}\n{}\n").unwrap().ends_with("events.jsonl, 2 lines"));
+        assert!(write_new(&file, "").unwrap_err().contains("there already"));
+        assert!(write_new("/nowhere/at/all", "").unwrap_err().contains("cannot write"));
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "{}\n{}\n");
+    }
 
     #[test]
     fn the_environment_says_where() {

@@ -1,5 +1,6 @@
 //! Shows a recording: the console without anything behind it. Nothing is started, nothing is asked.
 
+use crate::arrivals::Arrivals;
 use crate::console::{ERROR_CODE, Look, USAGE_CODE, on_screen, watch_signals};
 use crate::model::session::Session;
 use crate::options::LookOptions;
@@ -53,7 +54,8 @@ fn start(file: &Path, options: &LookOptions) -> Result<u8, String> {
     let (theme, is_remote) = (settings.theme, environment.is_remote);
     let (sender, messages) = channel(1);
     let recorder = Recorder::new(sender);
-    let outcome = on_screen(Console { session, theme, world: None, messages, signals, recorder, paths, is_remote })?;
+    let arrivals = Arrivals::start(workers.handle(), messages);
+    let outcome = on_screen(Console { session, theme, world: None, arrivals, signals, recorder, paths, is_remote })?;
     guard::restore_all();
     workers.shutdown_background();
     Ok(match outcome {

@@ -4,7 +4,9 @@
 //! - The loop waits for nothing but its own queues and timers; every conversation is a task elsewhere.
 //! - There is no interval. Between two messages the only timer is the next time at which the screen would look different
 //!   (an age that ticks over, a message that goes); when nothing visible changes, no byte is written.
+//! - While the past is shown, what the tasks tell wakes it at most once a second: it is only recorded.
 
+use crate::arrivals::Arrivals;
 use crate::cluster::Cluster;
 use crate::ending::Ending;
 use crate::input::decoder::{Decoder, Input};
@@ -14,10 +16,11 @@ use crate::limiter::Limiter;
 use crate::meter::Meter;
 use crate::model::Pane;
 use crate::model::message::{Breakage, Effect, Msg};
+use crate::model::overlay::Overlay;
 use crate::model::session::{self, Session};
 use crate::motion;
 use crate::pane;
-use crate::paths::Paths;
+use crate::paths::{self, Paths};
 use crate::recording::Recorder;
 use crate::supervisor::{Order, Supervisor};
 use crate::term::clipboard::Clipboard;
@@ -46,7 +49,7 @@ pub struct Console {
     /// What it acts on; none for a recording.
     pub world: Option<World>,
     /// What the tasks tell.
-    pub messages: Receiver<Msg>,
+    pub arrivals: Arrivals,
     /// What the system tells.
     pub signals: Receiver<Signal>,
     /// Writes what happens to a file.
@@ -80,6 +83,8 @@ struct Loop {
     /// When the screen changes by itself.
     change_at: Option<Duration>,
     is_dirty: bool,
+    /// When the session was told something last: its time never goes back.
+    told_at: Duration,
     panics_in_draw: bool,
     meter: Meter,
 }
@@ -105,6 +110,7 @@ impl Console {
             painted_at: Duration::ZERO,
             change_at: None,
             is_dirty: true,
+            told_at: Duration::ZERO,
             panics_in_draw: false,
             meter: Meter::start(),
         };
@@ -129,6 +135,7 @@ impl Loop {
 
     async fn serve(&mut self, typed: &mut Receiver<Vec<u8>>) -> io::Result<()> {
         while self.console.session.live().stopped.is_none() {
+            self.console.arrivals.set_calm(self.console.session.is_calm());
             self.wait(typed).await?;
             self.drain(typed)?;
             self.paint_if_due()?;
@@ -150,7 +157,7 @@ impl Loop {
             () = panic::notice() => Err(io::Error::other("a task panicked")),
             Some(signal) = self.console.signals.recv() => self.on_signal(signal),
             bytes = typed.recv() => self.on_bytes(&bytes.ok_or(io::ErrorKind::UnexpectedEof)?),
-            Some(message) = self.console.messages.recv() => self.on_message(message),
+            () = self.console.arrivals.wait() => Ok(()),
             () = timer => Ok(()),
         }
     }
@@ -167,9 +174,7 @@ impl Loop {
         for _ in 0..DRAIN_MAX {
             if let Ok(bytes) = typed.try_recv() {
                 self.on_bytes(&bytes)?;
-            } else if let Ok(message) = self.console.messages.try_recv() {
-                self.on_message(message)?;
-            } else {
+            } else if !self.take_arrival()? {
                 break;
             }
             if Instant::now() >= end {
@@ -181,7 +186,17 @@ impl Loop {
         inputs.into_iter().try_for_each(|input| self.on_input(input))
     }
 
+    /// Takes in the oldest message that waits; whether there was one.
+    fn take_arrival(&mut self) -> io::Result<bool> {
+        let Some((at, message)) = self.console.arrivals.take() else { return Ok(false) };
+        let came = at.into_std().saturating_duration_since(self.began);
+        self.tell(came, message)?;
+        Ok(true)
+    }
+
     fn on_bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
+        // What was held back came before it.
+        while self.console.session.is_calm() && self.take_arrival()? {}
         let now = self.now();
         let inputs = self.decoder.push(bytes, now);
         inputs.into_iter().try_for_each(|input| self.on_input(input))
@@ -195,8 +210,18 @@ impl Loop {
             }
             Input::Paste(text) => self.on_message(Msg::Paste(text))?,
             Input::Click { column, row } => {
+                if let Some(hit) = self.menu_hit(column, row) {
+                    return hit.map_or(Ok(()), |item| self.on_message(Msg::MenuClick(item)));
+                }
                 if let Some((pane, item)) = self.hit(column, row) {
                     self.on_message(Msg::Click(pane, item))?;
+                }
+            }
+            // On a menu it means nothing; beside it, another menu.
+            Input::RightClick { column, row } => {
+                let is_beside = self.menu_hit(column, row).is_none_or(|hit| hit == Some(None));
+                if let Some((pane, item)) = self.hit(column, row).filter(|_| is_beside) {
+                    self.on_message(Msg::RightClick(pane, item, (column, row)))?;
                 }
             }
             Input::Wheel { column, row, steps } => {
@@ -212,6 +237,14 @@ impl Loop {
         Ok(())
     }
 
+    /// What a cell means to a menu; none if there is no menu.
+    fn menu_hit(&self, column: u16, row: u16) -> Option<Option<Option<usize>>> {
+        let state = self.console.session.shown();
+        let Some(Overlay::Menu(menu)) = &state.overlay else { return None };
+        let body = layout::arrange(self.screen.area(), state).body;
+        Some(layout::menu_hit(body, menu, column, row))
+    }
+
     fn hit(&self, column: u16, row: u16) -> Option<(crate::model::Pane, Option<usize>)> {
         let state = self.console.session.shown();
         let at = self.console.session.shown_at(self.now());
@@ -219,8 +252,13 @@ impl Loop {
     }
 
     fn on_message(&mut self, message: Msg) -> io::Result<()> {
-        let now = self.now();
-        for effect in self.console.session.update(now, message) {
+        self.tell(self.now(), message)
+    }
+
+    /// Tells the session what happened at a time.
+    fn tell(&mut self, at: Duration, message: Msg) -> io::Result<()> {
+        self.told_at = self.told_at.max(at);
+        for effect in self.console.session.update(self.told_at, message) {
             self.perform(effect)?;
         }
         if let Some(world) = &self.console.world
@@ -249,6 +287,10 @@ impl Loop {
             Effect::Dump => {
                 let result = self.dump();
                 self.on_message(Msg::Dumped(result))?;
+            }
+            Effect::Export { file, text } => {
+                let result = paths::write_new(&file, &text);
+                self.on_message(Msg::Exported(result))?;
             }
             Effect::Repaint => {
                 self.screen.invalidate();

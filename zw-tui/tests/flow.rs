@@ -43,7 +43,7 @@ fn recorded() -> Vec<Told> {
 }
 
 fn batch(events: impl IntoIterator<Item = TraceEvent>) -> TraceBatch {
-    TraceBatch { events: events.into_iter().collect(), dropped: 0 }
+    TraceBatch { events: events.into_iter().collect(), dropped: 0, now_ns: 0 }
 }
 
 fn end_of(told: &[Told]) -> u64 {

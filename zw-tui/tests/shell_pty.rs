@@ -49,6 +49,13 @@ fn attached_it_shows_who_lives_changes_nothing_and_leaves_it_running() {
     owner.type_keys("UU");
     owner.wait_for("HEALTHY  quorum 3/3");
     attached.wait_for("HEALTHY  quorum 3/3");
+    // It reads what the nodes trace: who was elected, and the way of a write.
+    attached.type_keys("e");
+    attached.wait_for("Rule: the highest epoch");
+    attached.type_keys("e3");
+    owner.type_keys(":write n2 /seen x\r");
+    attached.wait_for("create /seen");
+    attached.wait_for("quorum 2 of 3");
     attached.type_keys("q");
     assert_eq!(attached.exit_code(), 0);
     attached.assert_nothing_left();

@@ -150,6 +150,10 @@ pub struct TraceBatch {
     pub events: Vec<TraceEvent>,
     /// Events that were dropped before the first of these.
     pub dropped: u64,
+    /// The machine's monotonic clock when this was made. The first batch follows a [`TraceStart`] at once, even if it has
+    /// no events: by it, who asked learns how that clock stands to its own. Zero from a version that did not tell.
+    #[serde(default)]
+    pub now_ns: u64,
 }
 
 /// One fact of a node's life.

@@ -135,7 +135,7 @@ fn trace() -> TraceBatch {
         number: 4,
         text: "higher zxid".into(),
     };
-    TraceBatch { events: vec![event], dropped: 8 }
+    TraceBatch { events: vec![event], dropped: 8, now_ns: 77 }
 }
 
 fn answers() -> Vec<Answer> {

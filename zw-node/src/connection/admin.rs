@@ -4,7 +4,7 @@ use super::client::Connection;
 use crate::server::locks::{lock, read};
 use crate::server::trace::Facts;
 use zw_core::ids::{NodeId, Zxid};
-use zw_core::limits::DIGEST_INTERVAL;
+use zw_core::limits::{DIGEST_INTERVAL, TRACE_SUBSCRIBERS_MAX};
 use zw_core::wire::admin::{DigestReply, Fault, TraceKind};
 use zw_core::wire::client::{Answer, ErrorCode, ErrorReply, Operation, Ping};
 
@@ -26,8 +26,13 @@ impl Connection {
                 if let Some(subscription) = self.trace.take() {
                     self.node.trace.unsubscribe(&subscription);
                 }
-                self.trace = Some(self.node.trace.subscribe(start));
-                self.answer(id, Zxid::ZERO, Answer::Done(Ping));
+                self.trace = self.node.trace.subscribe(start);
+                if self.trace.is_some() {
+                    self.answer(id, Zxid::ZERO, Answer::Done(Ping));
+                } else {
+                    let message = format!("{TRACE_SUBSCRIBERS_MAX} others read this node's trace already");
+                    self.refuse(id, ErrorCode::Overloaded, message);
+                }
             }
             Operation::SubtreeDigest(subtree) => {
                 // Reading a large subtree takes long; a clone does not keep the writer waiting.

@@ -4,6 +4,7 @@
 //! - The ring is bounded; a subscriber that is too slow is told how many events it missed.
 //! - Frequent events (proposals, acks, commits, applies) are only recorded while somebody subscribes to them, so that the
 //!   trace costs nothing when nobody looks.
+//! - Who subscribes reads, and changes nothing; at most [`TRACE_SUBSCRIBERS_MAX`] do at a time.
 //! - Of clients' writes a sample is told, at most one in [`WRITE_INTERVAL_NS`]; of each of those also how it ended.
 
 use super::clock::monotonic_ns;
@@ -12,7 +13,7 @@ use std::collections::VecDeque;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use zw_core::ids::{NodeId, Zxid};
-use zw_core::limits::{TRACE_BATCH_MAX, TRACE_QUEUE_MAX};
+use zw_core::limits::{TRACE_BATCH_MAX, TRACE_QUEUE_MAX, TRACE_SUBSCRIBERS_MAX};
 use zw_core::tree::command::Command;
 use zw_core::wire::admin::{TraceBatch, TraceEvent, TraceKind, TraceStart};
 
@@ -42,6 +43,8 @@ pub(crate) struct Trace {
 pub(crate) struct Subscription {
     next: u64,
     rare_only: bool,
+    /// Whether its first batch was made.
+    has_begun: bool,
 }
 
 #[derive(Default)]
@@ -132,15 +135,16 @@ impl Trace {
         }
     }
 
-    /// Begins a subscription with the event `from`, or with the next one if that is 0.
-    pub(crate) fn subscribe(&self, start: TraceStart) -> Subscription {
+    /// Begins a subscription with the event `from`, or with the next one if that is 0; none if there are too many.
+    pub(crate) fn subscribe(&self, start: TraceStart) -> Option<Subscription> {
         let TraceStart { from, rare_only } = start;
-        self.subscribers.fetch_add(1, Ordering::Relaxed);
+        let one_more = |count: usize| (count < TRACE_SUBSCRIBERS_MAX).then_some(count + 1);
+        self.subscribers.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).ok()?;
         if !rare_only {
             self.watchers.fetch_add(1, Ordering::Relaxed);
         }
         let next = if from == 0 { lock(&self.ring).sequence + 1 } else { from };
-        Subscription { next, rare_only }
+        Some(Subscription { next, rare_only, has_begun: false })
     }
 
     /// Ends a subscription.
@@ -152,8 +156,16 @@ impl Trace {
         }
     }
 
-    /// Some events that the subscription has not seen; none if there is nothing new.
+    /// Some events that the subscription has not seen; none if there is nothing new, but for the first time.
     pub(crate) fn batch(&self, subscription: &mut Subscription) -> Option<TraceBatch> {
+        let is_first = !std::mem::replace(&mut subscription.has_begun, true);
+        let news = self.news(subscription);
+        let (events, dropped) = if is_first { news.unwrap_or_default() } else { news? };
+        Some(TraceBatch { events, dropped, now_ns: monotonic_ns() })
+    }
+
+    /// What the subscription has not seen, and how much of it is lost.
+    fn news(&self, subscription: &mut Subscription) -> Option<(Vec<TraceEvent>, u64)> {
         let ring = lock(&self.ring);
         let next = subscription.next;
         let first = ring.events.front()?.sequence;
@@ -167,7 +179,7 @@ impl Trace {
             ring.events.iter().skip(skip).filter(wanted).take(TRACE_BATCH_MAX).cloned().collect();
         subscription.next = last? + 1;
         let dropped = first.saturating_sub(next);
-        (!events.is_empty() || dropped > 0).then_some(TraceBatch { events, dropped })
+        (!events.is_empty() || dropped > 0).then_some((events, dropped))
     }
 }
 
@@ -206,12 +218,12 @@ mod tests {
     #[test]
     fn who_wants_only_what_is_rare_makes_the_node_record_no_more() {
         let trace = Trace::default();
-        let mut rare = trace.subscribe(TraceStart { from: 1, rare_only: true });
+        let mut rare = trace.subscribe(TraceStart { from: 1, rare_only: true }).unwrap();
         trace.record_if_watched(TraceKind::Apply, Facts::default);
         trace.write(1, || "set /a".into());
         trace.record(TraceKind::Role, Facts::default());
         assert_eq!(kinds(trace.batch(&mut rare)), [TraceKind::Role]);
-        let mut all = trace.subscribe(all_from(0));
+        let mut all = trace.subscribe(all_from(0)).unwrap();
         trace.record_if_watched(TraceKind::Apply, Facts::default);
         trace.record(TraceKind::Vote, Facts::default());
         assert_eq!(kinds(trace.batch(&mut rare)), [TraceKind::Vote]);
@@ -224,7 +236,7 @@ mod tests {
     #[test]
     fn a_write_that_was_told_of_is_told_of_to_its_end() {
         let trace = Trace::default();
-        let mut all = trace.subscribe(all_from(0));
+        let mut all = trace.subscribe(all_from(0)).unwrap();
         trace.write(7, || "set /a".into());
         trace.write(8, || panic!("the sample is full for this moment"));
         trace.written(8, Zxid(5), || panic!("it was not told of"));
@@ -240,20 +252,34 @@ mod tests {
         let trace = Trace::default();
         trace.record_if_watched(TraceKind::Apply, Facts::default);
         trace.record(TraceKind::Role, Facts::default());
-        let mut next = trace.subscribe(all_from(0));
-        assert_eq!(trace.batch(&mut next), None, "only new ones were asked for");
+        let mut next = trace.subscribe(all_from(0)).unwrap();
+        let first = trace.batch(&mut next).unwrap();
+        assert_eq!((first.events.len(), first.dropped), (0, 0), "only new ones were asked for");
+        assert!(first.now_ns > 0, "and it tells the clock at once");
+        assert_eq!(trace.batch(&mut next), None);
         trace.record_if_watched(TraceKind::Apply, Facts::default);
         let batch = trace.batch(&mut next).unwrap();
         assert_eq!((batch.events.len(), batch.events[0].sequence, batch.dropped), (1, 2, 0));
         assert_eq!(trace.batch(&mut next), None);
-        let mut old = trace.subscribe(all_from(1));
+        let mut old = trace.subscribe(all_from(1)).unwrap();
         assert_eq!(trace.batch(&mut old).unwrap().events.len(), 2, "what the ring still has is given");
+    }
+
+    #[test]
+    fn so_many_subscribe_at_a_time_and_no_more() {
+        let trace = Trace::default();
+        let rare = TraceStart { from: 1, rare_only: true };
+        let all: Vec<Subscription> = (0..TRACE_SUBSCRIBERS_MAX).map(|_| trace.subscribe(rare).unwrap()).collect();
+        assert!(trace.subscribe(rare).is_none() && trace.subscribe(all_from(0)).is_none());
+        assert!(!trace.is_watched(), "who was refused wants nothing");
+        trace.unsubscribe(&all[0]);
+        assert!(trace.subscribe(rare).is_some());
     }
 
     #[test]
     fn a_slow_subscriber_learns_what_it_missed() {
         let trace = Trace::default();
-        let mut next = trace.subscribe(all_from(0));
+        let mut next = trace.subscribe(all_from(0)).unwrap();
         for _ in 0..TRACE_QUEUE_MAX + 5 {
             trace.record_if_watched(TraceKind::Apply, Facts::default);
         }

@@ -6,6 +6,7 @@ use std::net::TcpStream;
 use std::time::Duration;
 use zw_core::client::{ClientOptions, Connection};
 use zw_core::ids::{NodeId, Zxid};
+use zw_core::limits::TRACE_SUBSCRIBERS_MAX;
 use zw_core::tree::command::CreateMode;
 use zw_core::wire::admin::{Fault, FaultKind, NodeRole, TraceEvent, TraceKind, TraceStart};
 use zw_core::wire::client::{Answer, ErrorCode, Operation, Ping};
@@ -207,6 +208,31 @@ async fn the_trace_tells_why_a_leader_was_lost_and_how_votes_went() {
     for kind in [TraceKind::Link, TraceKind::Role, TraceKind::Vote, TraceKind::VoteReceived] {
         assert!(kinds.contains(&kind), "no {kind:?} in {events:#?}");
     }
+}
+
+#[tokio::test]
+async fn a_trace_has_so_many_readers_and_ends_with_the_connection() {
+    let ensemble = Ensemble::start(1, &[]).await;
+    ensemble.wait_for_leader().await;
+    let subscribe = async || {
+        let mut trace = Connection::open(&ensemble.addresses[0], PATIENCE).await.unwrap();
+        let start = TraceStart { from: 1, rare_only: false };
+        trace.request(Operation::TraceStart(start)).await.map(|_| trace)
+    };
+    let before = ensemble.status(0).await.unwrap();
+    let mut readers = Vec::new();
+    for _ in 0..TRACE_SUBSCRIBERS_MAX {
+        readers.push(subscribe().await.unwrap());
+    }
+    let refused = subscribe().await.unwrap_err();
+    assert_eq!(refused.code(), Some(ErrorCode::Overloaded));
+    // Asking anew on the same connection takes no second place.
+    let again = TraceStart { from: 0, rare_only: true };
+    readers[0].request(Operation::TraceStart(again)).await.unwrap();
+    let after = ensemble.status(0).await.unwrap();
+    assert_eq!((before.last_zxid, before.sessions, before.digest), (after.last_zxid, after.sessions, after.digest));
+    readers.pop();
+    ensemble.wait_for("a free place", async |_: &Ensemble| subscribe().await.ok()).await;
 }
 
 #[tokio::test]

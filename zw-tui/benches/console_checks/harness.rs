@@ -48,6 +48,28 @@ impl Bench {
         line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() / 1_000.0
     }
 
+    /// How often the screen's thread has gone to sleep of its own will, and so was woken.
+    pub(crate) fn wakes(&self) -> u64 {
+        let pid = self.console.pid().as_raw_nonzero();
+        let status = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/status")).unwrap();
+        let line = status.lines().find(|line| line.starts_with("voluntary_ctxt_switches:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+
+    /// The number on the screen before some words, or behind them if `is_behind`; as exact as it is shown.
+    pub(crate) fn shown(&self, words: &str, is_behind: bool) -> Option<f64> {
+        let text = self.console.text();
+        let (before, after) = text.split_once(words)?;
+        let number =
+            if is_behind { after.split_whitespace().next()? } else { before.split_whitespace().next_back()? };
+        let (digits, factor) = match number.chars().next_back()? {
+            'k' => (&number[..number.len() - 1], 1e3),
+            'M' => (&number[..number.len() - 1], 1e6),
+            _ => (number, 1.0),
+        };
+        Some(digits.parse::<f64>().ok()? * factor)
+    }
+
     /// Share of a core, in percent, and bytes a second over a time.
     pub(crate) fn cost_over(&self, time: Duration) -> (f64, f64) {
         let (processor, bytes, began) = (self.processor(), self.console.received(), Instant::now());

@@ -2,7 +2,7 @@
 
 use crate::Measured;
 use crate::harness::{Bench, millis, percentile};
-use crate::load::Load;
+use crate::load::{Load, children};
 use std::time::{Duration, Instant};
 
 const KEYS: usize = 200;
@@ -30,6 +30,44 @@ pub(crate) fn latency_busy() -> Measured {
     std::thread::sleep(Duration::from_secs(2));
     let (p50, p99) = latencies(&mut bench);
     Measured::new(p99 <= 80.0, format!("p50 {p50:.1} ms, p99 {p99:.1} ms (to the next bytes, whatever caused them)"))
+}
+
+/// Nine and nine, with as much to do as the machine can; the writes are as many as the console says.
+pub(crate) fn latency_of_many() -> Measured {
+    let mut bench = Bench::serving(9, 9);
+    bench.console.type_keys("3");
+    let load = Load::start(&bench.servers, 10_000);
+    std::thread::sleep(Duration::from_secs(5));
+    let (began, before) = (Instant::now(), load.written());
+    bench.console.type_keys("1");
+    let (p50, p99) = latencies(&mut bench);
+    let rest = Duration::from_secs(10).saturating_sub(began.elapsed());
+    std::thread::sleep(rest);
+    let rate = (load.written() - before) as f64 / began.elapsed().as_secs_f64();
+    let shown = bench.shown("  w/s ", true).unwrap_or_default();
+    let missed = bench.shown(" events missed", false).unwrap_or_default();
+    // What is shown is of the last seconds, and shortened from 10k on.
+    let is_honest = (shown - rate).abs() <= rate * 0.25 + 1_000.0 * f64::from(u8::from(shown >= 10_000.0));
+    Measured::new(
+        p99 <= 80.0 && is_honest,
+        format!(
+            "p50 {p50:.1} ms, p99 {p99:.1} ms at {rate:.0} writes/s; the header says w/s {shown}, {missed} events missed"
+        ),
+    )
+}
+
+pub(crate) fn burst() -> Measured {
+    let mut bench = Bench::serving(3, 0);
+    children(&bench.servers, "/rows", 600);
+    bench.console.type_keys("4\x12");
+    bench.console.wait_for("600 ch");
+    bench.console.type_keys("gj");
+    bench.console.wait_for("> \u{25b8} rows");
+    bench.millis_until("l", |text| text.contains("c0000003"));
+    bench.console.type_keys("j");
+    bench.console.wait_for("/rows/c0000000");
+    let time = bench.millis_until(&"j".repeat(500), |text| text.contains("/rows/c0000500"));
+    Measured::new(true, format!("500 rows down after {time:.0} ms"))
 }
 
 pub(crate) fn escape() -> Measured {

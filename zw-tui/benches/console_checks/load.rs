@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
-use zw_core::client::{Client, ClientOptions};
+use zw_core::client::{Client, ClientOptions, Connection};
 use zw_core::tree::command::{Acl, Command, Create, CreateMode};
 
 const STEP: Duration = Duration::from_millis(10);
@@ -73,6 +73,18 @@ pub(crate) fn write(servers: &[String], path: &str, data: Bytes) {
         let client = Client::connect(ClientOptions::to(servers.to_vec())).await.unwrap();
         client.create(path, data, CreateMode::Persistent).await.unwrap();
     });
+}
+
+/// Reads that the nodes have answered.
+pub(crate) fn reads(servers: &[String]) -> u64 {
+    runtime().block_on(async {
+        let mut reads = 0;
+        for server in servers {
+            let mut connection = Connection::open(server, Duration::from_secs(5)).await.unwrap();
+            reads += connection.status().await.unwrap().reads;
+        }
+        reads
+    })
 }
 
 /// Makes `count` children below a new znode.

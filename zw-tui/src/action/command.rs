@@ -1,4 +1,4 @@
-//! The grammar of the command line: `verb target ...`, with completion.
+//! The grammar of the command line: `verb target ...`.
 
 use super::fault_command::{self, Cure};
 use super::load_command;
@@ -27,6 +27,8 @@ use zw_core::ids::Epoch;
 pub enum Command {
     /// An act on these.
     Act(Act, Vec<Member>),
+    /// A pause of these, which ends by itself.
+    Pause(Vec<Member>, Duration),
     /// A write.
     Write(WriteOrder),
     /// A deletion of a subtree.
@@ -62,6 +64,8 @@ pub enum Command {
     Election(Option<Epoch>),
     /// An action of the table.
     Action(Id),
+    /// All events, as JSON, to this file.
+    Export(String),
     /// Other colours.
     Theme(theme::Name),
     /// More or less motion.
@@ -80,8 +84,6 @@ const ALIASES: [(&str, &str); 7] = [
     ("start", "revive"),
     ("rm", "delete"),
 ];
-/// Most words that are offered.
-const CANDIDATES_MAX: usize = 1_000;
 /// How much of what was typed is repeated in an answer.
 const REPEATED_CHARS_MAX: usize = 40;
 
@@ -94,9 +96,17 @@ pub fn parse(line: &str, state: &State, now: Duration) -> Result<Command, String
     let (verb, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
     let rest = rest.trim();
     let verb = ALIASES.iter().find(|(alias, _)| *alias == verb).map_or(verb, |(_, verb)| *verb);
+    // As in vim; without a path it sets no znode.
+    if line.starts_with("set ") && matches!(rest.split(' ').next(), Some("theme" | "motion")) {
+        return parse(rest, state, now);
+    }
     let whole = line.split_whitespace().collect::<Vec<_>>().join(" ");
     if let Some(action) = ACTIONS.iter().find(|action| action.command.contains(' ') && action.command == whole) {
         return Ok(Command::Action(action.id));
+    }
+    if verb == "pause" {
+        return fault_command::pause(rest, state, now)
+            .map_err(|reason| format!("{reason}; for example pause n3, pause leader 5s"));
     }
     if let Some(act) = ACTS.into_iter().find(|act| act.verb() == verb) {
         return targets(verb, rest, state, now).map(|members| Command::Act(act, members));
@@ -123,6 +133,7 @@ pub fn parse(line: &str, state: &State, now: Duration) -> Result<Command, String
         return election(rest, state).map(Command::Election);
     }
     match verb {
+        "export" if !rest.is_empty() => return Ok(Command::Export(rest.to_owned())),
         "theme" if !rest.is_empty() => return one_of(rest, &theme::Name::ALL, theme::Name::text).map(Command::Theme),
         "motion" if !rest.is_empty() => return one_of(rest, &Motion::ALL, Motion::text).map(Command::Motion),
         _ => {}
@@ -280,55 +291,15 @@ pub fn check_path(path: &str) -> Result<(), String> {
     }
 }
 
-/// The words that can stand at the end of the line, and that begin as its last word does.
-#[must_use]
-pub fn complete(line: &str, state: &State) -> Vec<String> {
-    let (head, last) = line.rsplit_once([' ', ',']).map_or(("", line), |(head, last)| (head, last));
-    let mut words: Vec<String> = if head.is_empty() && !line.contains(' ') {
-        verbs().map(str::to_owned).collect()
-    } else if head == "theme" {
-        theme::Name::ALL.iter().map(ToString::to_string).collect()
-    } else if head == "motion" {
-        Motion::ALL.iter().map(ToString::to_string).collect()
-    } else if let Some(seconds) = seconds(head).filter(|_| !head.contains(' ')) {
-        seconds
-    } else if head == "scenario" {
-        load_command::scenario_names().collect()
-    } else if last.starts_with('/') {
-        state.tree.beginning_with(last).take(CANDIDATES_MAX).collect()
-    } else {
-        let groups = ["leader", "all", "nodes", "brokers"].into_iter().map(str::to_owned);
-        state.members().map(|member| member.to_string()).chain(groups).collect()
-    };
-    words.retain(|word| word.starts_with(last) && word != last);
-    words.sort();
-    words.dedup();
-    words
-}
-
-/// The line with its last word completed as far as it is certain.
-#[must_use]
-pub fn completed(line: &str, state: &State) -> Option<String> {
-    let candidates = complete(line, state);
-    let first = candidates.first()?;
-    let common = candidates.iter().fold(first.len(), |common, word| {
-        first.bytes().zip(word.bytes()).take(common).take_while(|(a, b)| a == b).count()
-    });
-    let start = line.rfind([' ', ',']).map_or(0, |at| at + 1);
-    let word = first.get(..common)?;
-    let end = if candidates.len() == 1 && !word.starts_with('/') { " " } else { "" };
-    (start + common > line.len() || candidates.len() == 1).then(|| format!("{}{word}{end}", &line[..start]))
-}
-
 /// The second words of verbs that have some.
-fn seconds(verb: &str) -> Option<Vec<String>> {
+pub(super) fn seconds(verb: &str) -> Option<Vec<String>> {
     let start = format!("{verb} ");
     let seconds = ACTIONS.iter().filter_map(|action| action.command.strip_prefix(&start));
     let seconds: Vec<String> = seconds.map(str::to_owned).collect();
     (!seconds.is_empty()).then_some(seconds)
 }
 
-fn verbs() -> impl Iterator<Item = &'static str> {
+pub(super) fn verbs() -> impl Iterator<Item = &'static str> {
     let actions =
         ACTIONS.iter().map(|action| action.command).filter(|command| !command.is_empty() && !command.contains(' '));
     let others = fault_command::VERBS.into_iter().chain(load_command::VERBS);
@@ -402,6 +373,10 @@ mod tests {
     fn every_command_says_what_is_wrong_with_a_surplus() {
         for action in ACTIONS.iter().filter(|action| !action.command.is_empty()) {
             let line = format!("{} surplus", action.command);
+            if action.id == Id::Export {
+                assert_eq!(parsed(&line), Ok(Command::Export("surplus".into())));
+                continue;
+            }
             let reason = reason(&line);
             let is_open = ACTS.iter().any(|act| act.verb() == action.command)
                 || fault_command::VERBS.contains(&action.command)
@@ -415,24 +390,13 @@ mod tests {
     }
 
     #[test]
-    fn themes_and_motion_are_named_and_completed() {
+    fn themes_and_motion_are_named() {
         assert_eq!(parsed("theme high-contrast"), Ok(Command::Theme(theme::Name::HighContrast)));
         assert_eq!(parsed("motion off"), Ok(Command::Motion(Motion::Off)));
         assert_eq!(parsed("theme"), Ok(Command::Action(Id::Theme)));
+        assert_eq!(parsed("set motion off"), Ok(Command::Motion(Motion::Off)));
+        assert_eq!(parsed("set theme mono"), Ok(Command::Theme(theme::Name::Mono)));
+        assert!(matches!(parsed("set /motion off"), Ok(Command::Write(_))));
         assert!(reason("theme drak").contains("did you mean dark?"));
-        assert_eq!(complete("theme d", &state()), ["dark", "deuteranopia"]);
-        assert_eq!(completed("theme hi", &state()).as_deref(), Some("theme high-contrast "));
-        assert_eq!(completed("motion r", &state()).as_deref(), Some("motion reduced "));
-    }
-
-    #[test]
-    fn tab_completes_verbs_and_members() {
-        assert_eq!(completed("ki", &state()).as_deref(), Some("kill "));
-        assert_eq!(completed("kill l", &state()).as_deref(), Some("kill leader "));
-        assert_eq!(complete("kill n", &state()), ["n1", "n2", "n3", "nodes"]);
-        assert_eq!(completed("kill n", &state()), None);
-        assert_eq!(completed("re", &state()), None, "refresh, repaint, resume, revive");
-        assert_eq!(completed("rev", &state()).as_deref(), Some("revive "));
-        assert_eq!(completed("xyz", &state()), None);
     }
 }

@@ -3,6 +3,7 @@
 use super::command::{Command, targets};
 use crate::member::Member;
 use crate::model::State;
+use crate::model::acts::Act;
 use crate::model::faults::{DELAY_MAX, LEASE_TIME, Links, Trouble};
 use std::time::Duration;
 
@@ -17,9 +18,24 @@ pub enum Cure {
     /// Everything.
     All,
     /// What concerns these.
-    Nodes(Vec<Member>),
+    Members(Vec<Member>),
     /// The fault of this number.
     Number(u32),
+}
+
+/// Who is to be paused, and for how long: the last word is a time if it could be no member.
+///
+/// # Errors
+/// What is wrong, and what to write instead.
+pub(super) fn pause(rest: &str, state: &State, now: Duration) -> Result<Command, String> {
+    let (whom, last) = rest.rsplit_once(' ').unwrap_or(("", rest));
+    let is_time = last.starts_with(|first: char| first.is_ascii_digit())
+        && !last.contains(',')
+        && last.parse::<Member>().is_err();
+    let (whom, lasts) = if is_time { (whom.trim(), time(last, LEASE_MAX)?) } else { (rest, Duration::ZERO) };
+    let members = targets("pause", whom, state, now)?;
+    let paused = Command::Act(Act::Pause, members.clone());
+    Ok(if lasts.is_zero() { paused } else { Command::Pause(members, lasts) })
 }
 
 /// What a fault is about.
@@ -52,7 +68,7 @@ fn heal(rest: &str, state: &State, now: Duration) -> Result<Command, String> {
     }
     match rest.parse::<u32>() {
         Ok(number) => Ok(Command::Heal(Cure::Number(number))),
-        Err(_) => targets("heal", rest, state, now).map(|members| Command::Heal(Cure::Nodes(members))),
+        Err(_) => targets("heal", rest, state, now).map(|members| Command::Heal(Cure::Members(members))),
     }
 }
 
@@ -166,7 +182,7 @@ mod tests {
             ("slowdisk n3 50ms 5s", Command::Fault(Trouble::SlowDisk(vec![2], ms(50)), seconds(5))),
             ("heal", Command::Heal(Cure::All)),
             ("heal 3", Command::Heal(Cure::Number(3))),
-            ("heal n3", Command::Heal(Cure::Nodes(vec![Member::Node(3)]))),
+            ("heal n3", Command::Heal(Cure::Members(vec![Member::Node(3)]))),
         ] {
             assert_eq!(parsed(line), Ok(command), "{line}");
         }

@@ -1,23 +1,22 @@
 //! Carries actions and commands out on the model.
 
 use super::command::{self, Command};
-use super::fault_command::Cure;
-use super::table::{self, Id, pause_or_resume};
+pub use super::run::{carry_out, check_writable, execute_confirmed, run_command, run_scenario};
+use super::run::{compare, run_line};
+use super::table::{self, Class, Id, pause_or_resume};
 use crate::key::Key;
 use crate::member::Member;
 use crate::model::acts::{self, Act, say};
 use crate::model::chord::Chord;
 use crate::model::composer::Composer;
-use crate::model::diff::{DiffReport, DiffView};
 use crate::model::events::Event;
 use crate::model::message::Effect;
-use crate::model::overlay::{HISTORY_MAX, Input, Overlay, Printed, Question};
-use crate::model::permission::{consequence, need_of, need_of_command, only_begins};
-use crate::model::select::{Face, node_absence, node_face, printable};
+use crate::model::overlay::{Input, Overlay, Printed, Question};
+use crate::model::permission::{consequence, need_of, only_begins};
 use crate::model::text::TextPage;
 use crate::model::time::{RecordOrder, Seen, Travel};
 use crate::model::verdict::judge;
-use crate::model::{Node, Pane, State, deletion, faults, feed, load, scenario, search, sessions, time, write, yank};
+use crate::model::{Pane, State, deletion, faults, load, menu, search, sessions, time, yank};
 use crate::motion::Motion;
 use crate::supervisor::Order;
 use crate::theme;
@@ -30,6 +29,7 @@ const PAGE: i64 = 20;
 pub fn perform(state: &mut State, now: Duration, id: Id) -> Vec<Effect> {
     state.version += 1;
     if let Err(reason) = table::enabled(id, state) {
+        refused(state, now, id, &reason);
         say(state, now, reason, true);
         return Vec::new();
     }
@@ -38,6 +38,16 @@ pub fn perform(state: &mut State, now: Duration, id: Id) -> Vec<Effect> {
         return Vec::new();
     }
     unasked(state, now, id)
+}
+
+/// Notes that an act was refused, as the line that asks for it again.
+fn refused(state: &mut State, now: Duration, id: Id, reason: &str) {
+    if !table::by_id(id).is_some_and(|action| matches!(action.class, Class::Fault | Class::Data)) {
+        return;
+    }
+    let names: Vec<String> = state.targets().iter().map(ToString::to_string).collect();
+    let whom = if matches!(id, Id::Kill | Id::Stop | Id::Pause | Id::Revive) { names.join(",") } else { String::new() };
+    state.refuse_job(now, format!("{} {whom}", command::line_of(id)).trim_end().to_owned(), reason);
 }
 
 /// Asks before something is done.
@@ -91,6 +101,10 @@ fn unasked(state: &mut State, now: Duration, id: Id) -> Vec<Effect> {
         }
         Id::Heal => faults::heal(state, now, |_| true),
         Id::Load => toggle_load(state, now),
+        Id::Menu => {
+            menu::open(state, None);
+            Vec::new()
+        }
         Id::Scenarios => {
             show_scenarios(state);
             Vec::new()
@@ -257,15 +271,15 @@ fn look(state: &mut State, id: Id) {
     match id {
         Id::Help => state.overlay = Some(Overlay::Help { filter: Input::default(), cursor: 0 }),
         Id::Command => {
-            state.overlay = Some(Overlay::Command { input: Input::default(), recalled: None, error: None });
+            state.overlay = Some(Overlay::command(""));
         }
         Id::Slow => {
             let whom = state.targets().iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
-            let input = Input::with(&format!("slow {whom} 80ms 30s"));
-            state.overlay = Some(Overlay::Command { input, recalled: None, error: None });
+            state.overlay = Some(Overlay::command(&format!("slow {whom} 80ms 30s")));
         }
+        Id::Export => state.overlay = Some(Overlay::command("export events.jsonl")),
         Id::At => {
-            state.overlay = Some(Overlay::Command { input: Input::with("at "), recalled: None, error: None });
+            state.overlay = Some(Overlay::command("at "));
         }
         Id::Write => {
             let path = if state.focus() == Pane::Tree { state.tree.selected() } else { "/".to_owned() };
@@ -386,130 +400,6 @@ pub(crate) fn moved(from: usize, rows: i64, count: usize) -> usize {
     usize::try_from(to).unwrap_or(0).min(count.saturating_sub(1))
 }
 
-/// Runs a line that a key stands for.
-fn run_line(state: &mut State, now: Duration, line: &str) -> Vec<Effect> {
-    match run_command(state, now, line) {
-        Ok(effects) => effects,
-        Err(reason) => {
-            say(state, now, reason, false);
-            Vec::new()
-        }
-    }
-}
-
-/// Runs a line of the command line; the error stays for the person to mend.
-pub fn run_command(state: &mut State, now: Duration, line: &str) -> Result<Vec<Effect>, String> {
-    let command = command::parse(line, state, now)?;
-    let need = need_of_command(&command);
-    state.permission.check(need)?;
-    let is_timeless = matches!(
-        command,
-        Command::Action(_)
-            | Command::Travel(_)
-            | Command::Record(_)
-            | Command::Break(_)
-            | Command::Theme(_)
-            | Command::Motion(_)
-    );
-    if !is_timeless {
-        state.time.check_now()?;
-    }
-    if let Command::Delete { node, path, .. } = &command {
-        deletion::check(path)?;
-        check_writable(state, now, *node).map_err(|refusal| refusal.words)?;
-    }
-    if let Command::Write(order) = &command {
-        check_writable(state, now, order.node).map_err(|refusal| match refusal.instead {
-            Some(other) => {
-                let (flags, data) = (order.mode.flags(), printable(&order.data, 40));
-                format!("{}: write {flags}{other} {} {data}", refusal.words, order.path)
-            }
-            None => refusal.words,
-        })?;
-    }
-    if state.history.last().is_none_or(|last| last != line) {
-        if state.history.len() == HISTORY_MAX {
-            state.history.remove(0);
-        }
-        state.history.push(line.to_owned());
-    }
-    state.overlay = None;
-    state.version += 1;
-    Ok(match command {
-        Command::Action(id) => perform(state, now, id),
-        // A deletion asks in its own words.
-        command if state.permission.asks(need) && !matches!(command, Command::Delete { .. }) => {
-            ask(state, now, command, None);
-            Vec::new()
-        }
-        command => carry_out(state, now, command),
-    })
-}
-
-/// Carries a command out that was understood, and answered with yes where that is asked.
-pub fn carry_out(state: &mut State, now: Duration, command: Command) -> Vec<Effect> {
-    state.version += 1;
-    match command {
-        Command::Action(id) => perform(state, now, id),
-        Command::Theme(name) => {
-            state.theme = name;
-            say(state, now, format!("theme {name}"), true);
-            vec![Effect::SetTheme(name)]
-        }
-        Command::Motion(motion) => {
-            state.flow.motion = motion;
-            say(state, now, format!("motion {motion}"), true);
-            Vec::new()
-        }
-        Command::Travel(travel) => vec![Effect::Travel(travel)],
-        Command::Record(order) => vec![Effect::Record(order)],
-        Command::Fault(trouble, lasts) => faults::begin(state, now, trouble, lasts),
-        Command::Heal(Cure::All) => faults::heal(state, now, |_| true),
-        Command::Heal(Cure::Number(number)) => faults::heal(state, now, |lease| lease.id == number),
-        Command::Heal(Cure::Nodes(nodes)) => faults::heal_nodes(state, now, &nodes),
-        Command::Act(act, members) => acts::perform_all(state, now, act, &members),
-        Command::Diff(nodes) => compare(state, nodes),
-        Command::Election(epoch) => {
-            let back = epoch.map_or(0, |epoch| {
-                state.elections.iter().rev().position(|election| election.epoch() == Some(epoch)).unwrap_or(0)
-            });
-            state.overlay = Some(Overlay::Election { back, top: 0 });
-            Vec::new()
-        }
-        Command::Break(breakage) => vec![Effect::Break(breakage)],
-        Command::Write(order) => write::send(state, now, order),
-        Command::Delete { node, path, .. } => deletion::ask(state, now, node, path, None),
-        Command::Load(plan) => {
-            state.overlay = Some(Overlay::Text { page: TextPage::Load, top: 0 });
-            load::begin(state, now, plan)
-        }
-        Command::StopLoad => load::stop(state, now),
-        Command::Feed(plan) => feed::begin(state, now, plan),
-        Command::Scenario(name) => run_scenario(state, now, &name),
-        Command::StopScenario => {
-            scenario::stop(state);
-            Vec::new()
-        }
-    }
-}
-
-/// Carries out what was asked about and confirmed.
-pub fn execute_confirmed(state: &mut State, now: Duration, command: Command) -> Vec<Effect> {
-    match command {
-        Command::Delete { node, path, below } => deletion::begin(state, now, node, path, below.unwrap_or(0)),
-        command => carry_out(state, now, command),
-    }
-}
-
-/// Begins a scenario and shows its steps; the model goes on with it after this message.
-pub fn run_scenario(state: &mut State, now: Duration, name: &str) -> Vec<Effect> {
-    match scenario::begin(state, name) {
-        Ok(()) => state.overlay = Some(Overlay::Text { page: TextPage::Scenario, top: 0 }),
-        Err(reason) => say(state, now, reason, false),
-    }
-    Vec::new()
-}
-
 /// Begins the load that was asked for last, or ends the one that runs.
 fn toggle_load(state: &mut State, now: Duration) -> Vec<Effect> {
     if state.loads.is_running() {
@@ -527,41 +417,4 @@ fn show_scenarios(state: &mut State) {
     } else {
         Overlay::Scenarios { cursor: 0 }
     });
-}
-
-/// Why a write through a node is not even sent.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WriteRefusal {
-    /// For a person.
-    pub words: String,
-    /// A node that would take it.
-    pub instead: Option<Member>,
-}
-
-/// Whether somebody is there to take a write through a node.
-///
-/// # Errors
-/// Its process does not run; what to do about it, and who would take the write.
-pub fn check_writable(state: &State, now: Duration, node: usize) -> Result<(), WriteRefusal> {
-    let Some(gone) = state.nodes.get(node) else { return Ok(()) };
-    let Some(absence) = node_absence(gone) else { return Ok(()) };
-    let advice = if gone.process.failure().is_some() {
-        "! says why".to_owned()
-    } else if state.selected() == Some(gone.member) {
-        "R revives it".to_owned()
-    } else {
-        format!(":revive {} starts it", gone.member)
-    };
-    let serves = |node: &&Node| matches!(node_face(state, node, now), Face::Leader | Face::Follower | Face::Observer);
-    let instead = state.nodes.iter().find(serves).map(|node| node.member);
-    let through = instead.map_or_else(String::new, |other| format!(", or write through {other}"));
-    Err(WriteRefusal { words: format!("{absence}: {advice}{through}"), instead })
-}
-
-/// Begins to compare two nodes' trees, and shows the page of what is found.
-fn compare(state: &mut State, nodes: [usize; 2]) -> Vec<Effect> {
-    let number = state.diff.as_ref().map_or(1, |former| former.number + 1);
-    state.diff = Some(DiffView { number, nodes, report: DiffReport::default() });
-    state.overlay = Some(Overlay::Text { page: TextPage::Diff, top: 0 });
-    vec![Effect::Diff { number, nodes }]
 }

@@ -3,15 +3,11 @@
 //! The grammar: lower case looks, upper case acts. No lower-case key, digit, arrow, Enter on a list or Esc ever changes
 //! the ensemble; a test keeps it so.
 
+pub use super::enabled::{enabled, hints, pause_or_resume, takes_all_keys};
 use crate::key::{Code, Key};
-use crate::member::Member;
-use crate::model::acts::Act;
-use crate::model::permission::need_of;
+use crate::model::Pane;
 use crate::model::sort::SortBy;
-use crate::model::time::Seen;
 use crate::model::yank::Yank;
-use crate::model::{Desired, Pane, State, deletion, search};
-use crate::motion::Motion;
 
 /// An action.
 #[derive(Clone, Copy, Debug)]
@@ -62,6 +58,7 @@ pub enum Class {
 pub enum Id {
     Help,
     Command,
+    Menu,
     Why,
     Faults,
     Describe,
@@ -78,6 +75,7 @@ pub enum Id {
     ZoomOut,
     Diff,
     Sessions,
+    Jobs,
     Range,
     Charts,
     NextPane,
@@ -130,6 +128,7 @@ pub enum Id {
     Theme,
     Motion,
     Dump,
+    Export,
     Load,
     LoadPage,
     Scenarios,
@@ -214,7 +213,7 @@ pub const ACTIONS: &[Action] = &[
         "cut",
     ),
     act(Id::Slow, Class::Fault, &[key('L')], "slow", "Make links or a disk slow: begins a command", "slow"),
-    act(Id::Heal, Class::Fault, &[key('H')], "heal", "End all faults of links and disks", "heal"),
+    act(Id::Heal, Class::Fault, &[key('H')], "heal", "End all faults of links and disks, and timed pauses", "heal"),
     act(Id::Undo, Class::Fault, &[key('U')], "undo", "Undo the newest kill, stop, pause or fault", "undo"),
     act(
         Id::Write,
@@ -259,6 +258,7 @@ pub const ACTIONS: &[Action] = &[
     look(Id::Describe, &[key('d')], "describe", "Show all that is known of the selected process, or znode", "describe"),
     look(Id::Output, &[key('o')], "output", "Show what the selected process printed", "output"),
     look(Id::Diff, &[key('=')], "diff", "Show the znodes that differ between the selected node and the leader", "diff"),
+    look(Id::Jobs, &[key('@')], "", "Show what the console did, how it ended, and the line that does it again", "jobs"),
     look(Id::Sessions, &[], "", "Show the sessions, their ephemeral znodes, and the watches of each node", "sessions"),
     look(Id::Election, &[key('e')], "election", "Show how the leader was elected, vote by vote", "election"),
     look(Id::Pane(Pane::Nodes), &[key('1')], "", "Go to the nodes", "nodes"),
@@ -332,6 +332,7 @@ pub const ACTIONS: &[Action] = &[
     look(Id::NextMatch, &[key('n')], "", "Go to the next of what was found", "nextmatch"),
     look(Id::PreviousMatch, &[key('N')], "", "Go to the previous of what was found", "previousmatch"),
     in_pane(Pane::Events, look(Id::Follow, &[key('f')], "follow", "Follow the newest events, or stop", "follow")),
+    look(Id::Menu, &[key('a')], "", "Show what can be done with what is selected; so does the right button", "actions"),
     look(Id::Mark, &[key(' ')], "mark", "Mark the selected member, or not: acts go to the marked ones", "mark"),
     look(Id::MarkRange, &[key('v')], "", "Mark from here to where the cursor goes; again ends it", "markrange"),
     look(Id::Chord('y'), &[key('y')], "yank", "Copy something of what is selected: a second key says what", "yank"),
@@ -395,6 +396,7 @@ pub const ACTIONS: &[Action] = &[
     look(Id::Mouse, &[key('m')], "", "Take or give back the mouse, to select text with it", "mouse"),
     look(Id::Repaint, &[Key::ctrl('l')], "", "Paint the screen again", "repaint"),
     look(Id::Dump, &[Key::ctrl('s')], "", "Write the screen to a file, as text", "dump"),
+    look(Id::Export, &[], "", "Write the events to a file, one line of JSON each: export events.jsonl", "export"),
     look(Id::Info, &[], "", "Show versions, paths, settings and what the terminal can do", "info"),
     look(Id::Theme, &[], "", "Say which colours are in use; theme dark takes others", "theme"),
     look(Id::Motion, &[], "", "Say how much moves; motion off stops it", "motion"),
@@ -420,92 +422,6 @@ pub const ACTIONS: &[Action] = &[
 #[must_use]
 pub fn by_id(id: Id) -> Option<&'static Action> {
     ACTIONS.iter().find(|action| action.id == id)
-}
-
-/// Whether the action makes sense now, or why not.
-///
-/// # Errors
-/// The reason, for a person.
-pub fn enabled(id: Id, state: &State) -> Result<(), String> {
-    if state.leaving.is_some() && !matches!(id, Id::Leave | Id::Quit | Id::Help | Id::Repaint | Id::Back) {
-        let is_look = by_id(id).is_some_and(|action| action.class == Class::Look);
-        return if is_look { Ok(()) } else { Err("the console is leaving".into()) };
-    }
-    state.permission.check(need_of(id))?;
-    let acts = by_id(id).is_some_and(|action| matches!(action.class, Class::Fault | Class::Data));
-    if acts || matches!(id, Id::Output | Id::Refresh) {
-        state.time.check_now()?;
-    }
-    // What can be done to one of them can be done.
-    let on_targets = |act: Act| {
-        let checks: Vec<_> = state.targets().into_iter().map(|member| act.check(state, member)).collect();
-        match checks.iter().find(|check| check.is_ok()).or(checks.first()) {
-            Some(check) => check.clone(),
-            None => Err("nothing is selected".to_owned()),
-        }
-    };
-    match id {
-        Id::Kill => on_targets(Act::Kill),
-        Id::Stop => on_targets(Act::Stop),
-        Id::Revive => on_targets(Act::Revive),
-        Id::Pause => on_targets(pause_or_resume(state)),
-        Id::Cut | Id::Slow => match state.selected() {
-            Some(Member::Node(_)) if state.nodes.len() > 1 => Ok(()),
-            Some(Member::Node(_)) => Err("there is only one node".into()),
-            Some(broker) => Err(format!("{broker} is a broker; only nodes have links and logs")),
-            None => Err("nothing is selected".into()),
-        },
-        Id::Filter => search::place(state).map(drop),
-        Id::Mark | Id::MarkRange if !matches!(state.focus(), Pane::Nodes | Pane::Brokers) => {
-            Err("marks are for nodes and brokers: 1 or 2 goes there".into())
-        }
-        Id::Output if state.permission.is_attached => {
-            Err("attached: this console did not start the processes, so it has not what they print".into())
-        }
-        Id::Heal if state.faults.active().is_empty() => Err("there are no faults".into()),
-        Id::Undo if state.undo.is_empty() => Err("nothing to undo".into()),
-        Id::Election if state.permission.is_attached => {
-            Err("attached: only the console that started the nodes reads their traces".into())
-        }
-        Id::Delete => match state.tree.selected_znode() {
-            Some(path) => deletion::check(&path),
-            None => Err("no znode is selected".into()),
-        },
-        Id::Election if state.elections.is_empty() => Err("no election was seen yet".into()),
-        Id::Slower | Id::Faster | Id::RealTime if state.flow.motion != Motion::Full => {
-            Err("nothing moves: motion full changes that".into())
-        }
-        Id::Write | Id::Load | Id::Scenarios if state.nodes.is_empty() => Err("there is no node".into()),
-        Id::Diff if state.nodes.len() < 2 => Err("there is only one node".into()),
-        Id::Live if !state.time.is_past() => Err("this is now".into()),
-        Id::Freeze if state.time.seen == Seen::Replay => Err("a recording stands still".into()),
-        Id::PreviousMark | Id::NextMark if state.marks.iter().len() == 0 => Err("nothing has happened yet".into()),
-        Id::NextMark | Id::StepOn if state.time.seen == Seen::Now => Err("this is now".into()),
-        Id::Pane(Pane::Brokers) if state.brokers.is_empty() => Err("there are no brokers".into()),
-        _ => Ok(()),
-    }
-}
-
-/// What `P` means for the selected process, or the marked ones.
-#[must_use]
-pub fn pause_or_resume(state: &State) -> Act {
-    let targets = state.targets();
-    let is_paused = |member: &Member| state.process(*member).is_some_and(|process| process.desired == Desired::Paused);
-    if !targets.is_empty() && targets.iter().all(is_paused) { Act::Resume } else { Act::Pause }
-}
-
-/// The hints for the focused pane, most useful first; only actions that do something now.
-pub fn hints(state: &State) -> impl Iterator<Item = &'static Action> {
-    let focus = state.focus();
-    let here = ACTIONS.iter().filter(move |action| match action.scope {
-        Scope::Everywhere => true,
-        Scope::In(pane) => pane == focus,
-        Scope::After(_) => false,
-    });
-    let has_key = |action: &&Action| !action.hint.is_empty() && !state.keymap.keys(action.id).is_empty();
-    // In the past they go back to now, and that has a hint of its own.
-    let is_said = |id: Id| matches!(id, Id::Quit | Id::Freeze) && matches!(state.time.seen, Seen::Frozen | Seen::Past);
-    here.filter(has_key).filter(move |action| enabled(action.id, state).is_ok() && !is_said(action.id))
 }
 
 #[cfg(test)]
@@ -552,13 +468,5 @@ mod tests {
             assert!(!commands.contains(&action.command), "{:?} is there twice", action.command);
             commands.push(action.command);
         }
-    }
-
-    #[test]
-    fn the_hints_offer_nothing_that_does_nothing() {
-        let state = State::new(vec!["localhost:1".into()], Vec::new());
-        let hinted: Vec<Id> = hints(&state).map(|action| action.id).collect();
-        assert!(!hinted.contains(&Id::Kill) && !hinted.contains(&Id::Undo), "{hinted:?}");
-        assert!(hinted.contains(&Id::Help) && hinted.contains(&Id::Quit));
     }
 }

@@ -7,7 +7,7 @@ use crate::model::write::{Mode, WriteOrder};
 use std::time::Duration;
 
 /// What a write looks like.
-const WRITE_USAGE: &str = "write [n2] /path data";
+const WRITE_USAGE: &str = "write [n2] /path data, or @FILE for what is in a file";
 /// With all that can be said of it.
 const FLAGS_USAGE: &str = "write [--create|--set|--sequence|--ephemeral|--container] [--count 9] [n2] /path data";
 /// What a deletion looks like.
@@ -36,7 +36,13 @@ pub(super) fn write(text: &str, state: &State, now: Duration) -> Result<Command,
         }
     }
     let (path, data) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
-    let order = WriteOrder { mode, count, ..WriteOrder::put(node, path, data.to_owned()) };
+    let (data, file) = match data.strip_prefix('@') {
+        Some(escaped) if escaped.starts_with('@') => (escaped, None),
+        Some("") => return Err(format!("@ needs the name of a file; {WRITE_USAGE}")),
+        Some(file) => ("", Some(file.trim().to_owned())),
+        None => (data, None),
+    };
+    let order = WriteOrder { mode, count, file, ..WriteOrder::put(node, path, data.to_owned()) };
     order.check().map_err(|reason| format!("{reason}; {WRITE_USAGE}"))?;
     Ok(Command::Write(order))
 }
@@ -119,12 +125,18 @@ mod tests {
         assert_eq!(parsed("write /a two words"), Ok(write(0, "/a", "two words")));
         assert_eq!(parsed("write n2 /a x"), Ok(write(1, "/a", "x")));
         assert_eq!(parsed("write /a"), Ok(write(0, "/a", "")));
+        let read = |path: &str, file: &str| {
+            Command::Write(WriteOrder { file: Some(file.to_owned()), ..WriteOrder::put(1, path, "") })
+        };
+        assert_eq!(parsed("write n2 /a @my goals.json"), Ok(read("/a", "my goals.json")));
+        assert_eq!(parsed("write /a @@home"), Ok(write(0, "/a", "@home")), "two of them are one of data");
+        assert!(reason("write /a @").contains("name of a file"));
     }
 
     #[test]
     fn a_wrong_write_is_answered_with_a_right_one() {
         for (line, help) in [
-            ("write", "needs a path: write [n2] /path data"),
+            ("write", "needs a path: write [n2] /path data, or @FILE"),
             ("write goals 3", "a path begins with /: write /goals 3"),
             ("write n2", "needs a path: write n2 /path data"),
             ("write n2 a x", "begins with /"),

@@ -22,6 +22,7 @@ use tokio::sync::mpsc::{Sender, channel, error::TrySendError};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
+use trace::Traces;
 
 /// How long a node may take for a greeting, a status or a read.
 pub const READ_TIMEOUT: Duration = Duration::from_secs(1);
@@ -35,6 +36,8 @@ pub struct Cluster {
     writers: Vec<Sender<Effect>>,
     faults: Vec<watch::Sender<Wanted>>,
     wants_frequent: watch::Sender<bool>,
+    /// Present if traces are read.
+    traces: Option<Traces>,
     messages: Sender<Msg>,
     nodes: Vec<String>,
     brokers: Vec<String>,
@@ -60,6 +63,7 @@ impl Cluster {
             writers,
             faults,
             wants_frequent,
+            traces: None,
             messages,
             nodes: Vec::new(),
             brokers: brokers.to_vec(),
@@ -71,10 +75,14 @@ impl Cluster {
         cluster
     }
 
-    /// Reads the traces of the nodes known by now.
-    pub fn read_traces(&self) {
+    /// Reads the traces of all nodes from now on, of those that come later too.
+    pub fn read_traces(&mut self) {
         let _inside = self.runtime.enter();
-        trace::start(&self.nodes, &self.wants_frequent.subscribe(), self.messages.clone());
+        let traces = Traces::start(self.wants_frequent.subscribe(), self.messages.clone());
+        for address in &self.nodes {
+            self.runtime.spawn(traces.reader(address.clone()).read());
+        }
+        self.traces = Some(traces);
     }
 
     /// Starts the tasks of one more node; they have the next number.
@@ -91,6 +99,9 @@ impl Cluster {
         let (keeper, wanted) = watch::channel(Wanted::nothing());
         self.runtime.spawn(faults::keep(node, address, wanted, messages.clone()));
         self.faults.push(keeper);
+        if let (Some(traces), Some(address)) = (&self.traces, self.nodes.last()) {
+            self.runtime.spawn(traces.reader(address.clone()).read());
+        }
     }
 
     /// Whether the frequent events of the nodes' traces are wanted from now on.

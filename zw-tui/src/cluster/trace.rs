@@ -1,101 +1,252 @@
 //! Reads the nodes' traces and hands the model a portion of what they tell now and then.
 //!
 //! ```text
-//! node ── connection ── read (one task a node) ──> gather (one task, a Collector) ── a portion each 33 ms ──> the model
+//! node ── connection ── read (one task an address) ──> gather (one task, a Collector) ── a portion each 33 ms ──> the model
 //! ```
 //!
 //! Invariants:
 //! - What is frequent is asked for only while somebody looks at it: else a busy node need not record it.
 //! - A queue that is full makes the reader wait, then the socket, then the node's ring: the node counts what it drops. The
 //!   way to the model never waits: a portion that finds no room is taken back and replaced by the next, and counted.
-//! - An event is taken once: a node's times rise, through its restarts too, for they are the host's.
+//! - Nodes say themselves who they are, and since when: an event is taken once, whatever connections break, and however
+//!   many addresses a member has. Of what is frequent only that is taken which was told since it was asked for: before
+//!   that, half of it was not recorded.
+//! - All times that leave here are in this host's clock.
 
 use super::READ_TIMEOUT;
 use crate::model::collector::{Collector, PORTION_NS};
 use crate::model::message::Msg;
+use crate::model::node_clock::NodeClock;
+use std::ops::ControlFlow::{self, Break, Continue};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::sync::{Mutex, OwnedMutexGuard, mpsc, watch};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use zw_core::client::{ClientError, Connection};
-use zw_core::wire::admin::{TraceBatch, TraceStart};
+use zw_core::limits::MEMBERS_MAX;
+use zw_core::wire::admin::{Status, TraceBatch, TraceStart};
 use zw_core::wire::client::{Answer, Operation};
 
 /// After a node could not be asked.
 const RETRY: Duration = Duration::from_millis(200);
+/// After a node refused.
+const REFUSED_RETRY: Duration = Duration::from_secs(10);
+/// Between two looks at the clock of another host.
+const CLOCK_INTERVAL: Duration = Duration::from_secs(5);
 /// Batches of all nodes that wait to be gathered.
 const BATCHES_MAX: usize = 64;
 /// Between two portions.
 const PORTION_INTERVAL: Duration = Duration::from_nanos(PORTION_NS);
 
-/// Starts the tasks on the current runtime. They end with the console.
-pub(super) fn start(addresses: &[String], wants_frequent: &watch::Receiver<bool>, messages: mpsc::Sender<Msg>) {
-    let (sender, batches) = mpsc::channel(BATCHES_MAX);
-    for (node, address) in addresses.iter().enumerate() {
-        let reader = Reader { node, address: address.clone(), wants_frequent: wants_frequent.clone(), newest_ns: 0 };
-        tokio::spawn(reader.read(sender.clone()));
-    }
-    tokio::spawn(gather(Collector::new(addresses.len()), batches, messages));
+/// What the readers share.
+#[derive(Debug)]
+pub(super) struct Traces {
+    batches: mpsc::Sender<Heard>,
+    /// How far each member's trace is read. Who reads it holds the lock.
+    members: Arc<[Arc<Mutex<Progress>>]>,
+    wants_frequent: watch::Receiver<bool>,
+    messages: mpsc::Sender<Msg>,
 }
 
-/// The conversation with one node.
-struct Reader {
+/// What a member told, in our clock.
+struct Heard {
     node: usize,
+    batch: TraceBatch,
+    clock_error_ns: u64,
+}
+
+/// How far the trace of a member's present life is read.
+#[derive(Debug, Default)]
+struct Progress {
+    /// The first event that was not taken yet.
+    next: u64,
+    /// Whether everything was asked for until then.
+    had_all: bool,
+    /// When it last said since when it lives.
+    heard: Option<Instant>,
+}
+
+impl Progress {
+    /// Who lives for less time than has passed since it was heard is another life, and counts from one again.
+    fn meet(&mut self, uptime: Duration) {
+        if self.heard.is_none_or(|heard| uptime < heard.elapsed()) {
+            (self.next, self.had_all) = (1, false);
+        }
+        self.heard = Some(Instant::now());
+    }
+}
+
+impl Traces {
+    /// Gathers on the current runtime what readers will read, until the console ends.
+    pub(super) fn start(wants_frequent: watch::Receiver<bool>, messages: mpsc::Sender<Msg>) -> Traces {
+        let (batches, heard) = mpsc::channel(BATCHES_MAX);
+        tokio::spawn(gather(Collector::new(0), heard, messages.clone()));
+        let members = (0..MEMBERS_MAX).map(|_| Arc::default()).collect();
+        Traces { batches, members, wants_frequent, messages }
+    }
+
+    /// What reads the trace of the node at an address, until the console ends.
+    pub(super) fn reader(&self, address: String) -> Reader {
+        Reader {
+            address,
+            batches: self.batches.clone(),
+            members: Arc::clone(&self.members),
+            wants_frequent: self.wants_frequent.clone(),
+            messages: self.messages.clone(),
+            said: None,
+        }
+    }
+}
+
+/// The conversation with the node at one address.
+pub(super) struct Reader {
     address: String,
+    batches: mpsc::Sender<Heard>,
+    members: Arc<[Arc<Mutex<Progress>>]>,
     wants_frequent: watch::Receiver<bool>,
-    /// Of the newest event that was taken.
-    newest_ns: u64,
+    messages: mpsc::Sender<Msg>,
+    /// Why there is no trace, as it was said last.
+    said: Option<String>,
+}
+
+/// One subscription, from its request on.
+struct Subscription {
+    id: u32,
+    /// Our clock when it was asked for.
+    asked: u64,
+    /// Whether the node has said yes; the batch after that tells its clock.
+    is_accepted: bool,
+    /// Whether what was dropped before the first batch had been asked for.
+    counts_dropped: bool,
+    /// Frequent events up to then, in the node's clock, are of no use.
+    frequent_after: Option<u64>,
 }
 
 impl Reader {
     /// Ends when the console does.
-    async fn read(mut self, batches: mpsc::Sender<(usize, TraceBatch)>) {
-        while let Err(error) = self.converse(&batches).await {
-            tracing::debug!(node = self.node + 1, %error, "no trace");
-            sleep(RETRY).await;
+    pub(super) async fn read(mut self) {
+        loop {
+            match self.converse().await {
+                Ok(Continue(())) => {}
+                Ok(Break(())) => return,
+                Err(error) => {
+                    tracing::debug!(address = self.address, %error, "no trace");
+                    sleep(RETRY).await;
+                }
+            }
         }
     }
 
-    /// Until the connection breaks; `Ok` when nobody listens to us any more.
-    async fn converse(&mut self, batches: &mpsc::Sender<(usize, TraceBatch)>) -> Result<(), ClientError> {
+    /// Until the connection breaks; `Break` when nobody listens to us any more.
+    async fn converse(&mut self) -> Result<ControlFlow<()>, ClientError> {
         let mut connection = Connection::open(&self.address, READ_TIMEOUT).await?;
-        // All that the node remembers: it may have been started anew, and count from one again.
-        let mut from = 1;
+        let status = connection.status().await?;
+        let place = usize::from(status.node.0).checked_sub(1).filter(|place| *place < MEMBERS_MAX);
+        let Some(node) = place else { return Ok(self.do_without(&status, "it has no place in the ensemble").await) };
+        let member = Arc::clone(&self.members[node]);
+        let Ok(mut progress) = Arc::clone(&member).try_lock_owned() else {
+            // Another address of a member that is being read: it is needed when that one fails.
+            drop(connection);
+            drop(member.lock().await);
+            return Ok(Continue(()));
+        };
+        progress.meet(Duration::from_millis(status.uptime_ms));
+        let mut clock = NodeClock::default();
         loop {
-            let rare_only = !*self.wants_frequent.borrow_and_update();
-            connection.send(Operation::TraceStart(TraceStart { from, rare_only })).await?;
-            // What was dropped before the first batch was never asked for.
-            let mut counts_dropped = from > 1;
+            let mut subscription = self.subscribe(&mut connection, &mut progress).await?;
+            let measure_at = Instant::now() + CLOCK_INTERVAL;
             loop {
                 let response = tokio::select! {
                     response = connection.recv() => response?,
                     changed = self.wants_frequent.changed() => match changed {
                         Ok(()) => break,
-                        Err(_) => return Ok(()),
+                        Err(_) => return Ok(Break(())),
                     },
+                    () = sleep_until(measure_at), if !clock.is_shared() => break,
                 };
-                let Answer::Trace(mut batch) = response.answer else { continue };
-                from = batch.events.last().map_or(from, |event| event.sequence + 1);
-                batch.events.retain(|event| event.monotonic_ns > self.newest_ns);
-                self.newest_ns = batch.events.last().map_or(self.newest_ns, |event| event.monotonic_ns);
-                if !counts_dropped {
-                    batch.dropped = 0;
-                }
-                counts_dropped = true;
-                if batches.send((self.node, batch)).await.is_err() {
-                    return Ok(());
+                match response.answer {
+                    Answer::Error(error) if response.id == subscription.id => {
+                        drop(progress);
+                        return Ok(self.do_without(&status, &error.message).await);
+                    }
+                    Answer::Done(_) if response.id == subscription.id => subscription.is_accepted = true,
+                    Answer::Trace(batch) if batch.now_ns == 0 => {
+                        drop(progress);
+                        let why = format!("its version {} does not tell by what clock", status.build);
+                        return Ok(self.do_without(&status, &why).await);
+                    }
+                    Answer::Trace(batch) => {
+                        self.said = None;
+                        let heard = subscription.take(node, batch, &mut progress, &mut clock);
+                        if self.batches.send(heard).await.is_err() {
+                            return Ok(Break(()));
+                        }
+                    }
+                    _ => {}
                 }
             }
         }
     }
+
+    async fn subscribe(
+        &mut self,
+        connection: &mut Connection,
+        progress: &mut OwnedMutexGuard<Progress>,
+    ) -> Result<Subscription, ClientError> {
+        let rare_only = !*self.wants_frequent.borrow_and_update();
+        let asked = monotonic_ns();
+        let id = connection.send(Operation::TraceStart(TraceStart { from: progress.next, rare_only })).await?;
+        let counts_dropped = progress.had_all && !rare_only;
+        progress.had_all = !rare_only;
+        let frequent_after = counts_dropped.then_some(0);
+        Ok(Subscription { id, asked, is_accepted: false, counts_dropped, frequent_after })
+    }
+
+    /// Says once why a node's trace is not read, and waits before it is asked again.
+    async fn do_without(&mut self, status: &Status, why: &str) -> ControlFlow<()> {
+        let words = format!("the trace of n{} is not read: {why}", status.node);
+        if self.said.as_ref() != Some(&words) {
+            self.said = Some(words.clone());
+            if self.messages.send(Msg::Note(words)).await.is_err() {
+                return Break(());
+            }
+        }
+        // Nobody to wait for but the end of the console.
+        match timeout(REFUSED_RETRY, self.batches.closed()).await {
+            Ok(()) => Break(()),
+            Err(_) => Continue(()),
+        }
+    }
+}
+
+impl Subscription {
+    /// Takes what is new in a batch. One of the subscription before may still be on its way.
+    fn take(&mut self, node: usize, mut batch: TraceBatch, progress: &mut Progress, clock: &mut NodeClock) -> Heard {
+        let now_ns = batch.now_ns;
+        if std::mem::take(&mut self.is_accepted) {
+            clock.measure(self.asked, now_ns, monotonic_ns());
+            self.frequent_after.get_or_insert(now_ns);
+            if !self.counts_dropped {
+                batch.dropped = 0;
+            }
+        }
+        let frequent_after = self.frequent_after.unwrap_or(now_ns);
+        batch.events.retain(|event| event.sequence >= progress.next);
+        progress.next = batch.events.last().map_or(progress.next, |event| event.sequence + 1);
+        batch.events.retain_mut(|event| {
+            let is_wanted = !event.kind.is_frequent() || event.monotonic_ns > frequent_after;
+            // What was before our clock began has no time in it.
+            let ours = clock.ours(event.monotonic_ns).filter(|_| is_wanted);
+            event.monotonic_ns = ours.unwrap_or_default();
+            ours.is_some()
+        });
+        Heard { node, batch, clock_error_ns: clock.error_ns() }
+    }
 }
 
 /// Ends when the console does.
-async fn gather(
-    mut collector: Collector,
-    mut batches: mpsc::Receiver<(usize, TraceBatch)>,
-    messages: mpsc::Sender<Msg>,
-) {
+async fn gather(mut collector: Collector, mut heard: mpsc::Receiver<Heard>, messages: mpsc::Sender<Msg>) {
     let mut next = Instant::now();
     loop {
         let has_news = collector.has_news();
@@ -110,8 +261,11 @@ async fn gather(
                     Err(_) => return,
                 }
             }
-            batch = batches.recv() => match batch {
-                Some((node, batch)) => collector.take(node, batch),
+            heard = heard.recv() => match heard {
+                Some(Heard { node, batch, clock_error_ns }) => {
+                    collector.take(node, batch);
+                    collector.set_clock_error(node, clock_error_ns);
+                }
                 None => return,
             },
         }

@@ -13,7 +13,7 @@ use tokio::sync::mpsc::{Receiver, Sender};
 use tokio::time::Instant;
 use zw_core::client::{Client, ClientError, ClientOptions};
 use zw_core::ids::Zxid;
-use zw_core::limits::REQUEST_DEADLINE;
+use zw_core::limits::{REQUEST_DEADLINE, ZNODE_DATA_BYTES_MAX};
 use zw_core::tree::command::{Acl, Command, Create, CreateMode, Reply, SetData};
 use zw_core::wire::client::{Answer, ErrorCode, Operation};
 
@@ -42,8 +42,11 @@ pub(super) async fn write(node: usize, address: String, mut writes: Receiver<Eff
     let mut writer = Writer { line: Line::new(address.clone(), WRITE_TIMEOUT), address, session: None };
     while let Some(effect) = writes.recv().await {
         let message = match effect {
-            Effect::Write(order) => {
-                let result = writer.carry_out(&order).await;
+            Effect::Write(mut order) => {
+                let result = match read(&mut order).await {
+                    Ok(()) => writer.carry_out(&order).await,
+                    Err(reason) => Err(WriteFailure { reason, may_be_done: false, done: 0 }),
+                };
                 Msg::Written { node, path: order.path, result }
             }
             Effect::Delete { path, at_most, .. } => {
@@ -59,6 +62,25 @@ pub(super) async fn write(node: usize, address: String, mut writes: Receiver<Eff
             return;
         }
     }
+}
+
+/// Takes the data from its file, if it is in one.
+async fn read(order: &mut WriteOrder) -> Result<(), String> {
+    let Some(file) = order.file.clone() else { return Ok(()) };
+    let read = tokio::task::spawn_blocking(move || {
+        let cannot = |error: std::io::Error| format!("cannot read {file}: {error}");
+        let metadata = std::fs::metadata(&file).map_err(cannot)?;
+        match metadata.len() {
+            _ if !metadata.is_file() => Err(format!("{file} is no file")),
+            bytes if bytes > ZNODE_DATA_BYTES_MAX as u64 => {
+                Err(format!("{file} has {bytes} bytes; a znode takes {ZNODE_DATA_BYTES_MAX}"))
+            }
+            _ => std::fs::read(&file).map_err(cannot),
+        }
+    });
+    let data = read.await.map_err(|error| format!("cannot read the file: {error}"))??;
+    order.data = data.into();
+    Ok(())
 }
 
 impl Writer {

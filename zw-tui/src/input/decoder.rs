@@ -37,6 +37,13 @@ pub enum Input {
         /// Cells from the top.
         row: u16,
     },
+    /// The right button went down there.
+    RightClick {
+        /// Cells from the left.
+        column: u16,
+        /// Cells from the top.
+        row: u16,
+    },
     /// The wheel was turned there; negative is up.
     Wheel {
         /// Cells from the left.
@@ -314,6 +321,7 @@ fn mouse_event(parameters: &str, last: u8) -> Option<Input> {
     let (column, row) = (column.checked_sub(1)?, row.checked_sub(1)?);
     match button & (MOTION | WHEEL | 3) {
         0 if last == b'M' => Some(Input::Click { column, row }),
+        2 if last == b'M' => Some(Input::RightClick { column, row }),
         WHEEL => Some(Input::Wheel { column, row, steps: -1 }),
         button if button == WHEEL + 1 => Some(Input::Wheel { column, row, steps: 1 }),
         _ => None,
@@ -386,6 +394,7 @@ mod tests {
             ("\x03\x04é日", vec![Input::Key(Key::ctrl('c')), Input::Key(Key::ctrl('d')), key('é'), key('日')]),
             ("\x1b[I\x1b[O", vec![Input::Focus(true), Input::Focus(false)]),
             ("\x1b[<0;5;7M\x1b[<0;5;7m", vec![Input::Click { column: 4, row: 6 }]),
+            ("\x1b[<2;5;7M\x1b[<2;5;7m", vec![Input::RightClick { column: 4, row: 6 }]),
             (
                 "\x1b[<65;1;1M\x1b[<64;1;1M",
                 vec![Input::Wheel { column: 0, row: 0, steps: 1 }, Input::Wheel { column: 0, row: 0, steps: -1 }],

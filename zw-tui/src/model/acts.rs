@@ -1,9 +1,10 @@
 //! What the person does to children: the order, what is wanted from then on, and how to undo it.
 
 use super::events::{Event, Level, Source};
+use super::jobs::Of;
 use super::message::Effect;
 use super::overlay::{TOAST_TIME, Toast};
-use super::{Desired, Observed, State, UNDO_MAX, faults};
+use super::{Desired, Observed, State, UNDO_MAX, faults, pause};
 use crate::member::Member;
 use crate::supervisor::Order;
 use serde::{Deserialize, Serialize};
@@ -83,7 +84,10 @@ pub fn perform_all(state: &mut State, now: Duration, act: Act, members: &[Member
                 effects.push(Effect::Supervise(order));
                 done.push(member.to_string());
             }
-            Err(reason) => refused.push(reason),
+            Err(reason) => {
+                state.refuse_job(now, format!(":{} {member}", act.verb()), &reason);
+                refused.push(reason);
+            }
         }
     }
     let mut said = Vec::new();
@@ -118,7 +122,9 @@ fn act_on(state: &mut State, now: Duration, act: Act, member: Member) -> Result<
     };
     process.desired = desired;
     process.desired_since = now;
+    pause::forget(state, now, member);
     let text = format!("{} {member}", act.verb());
+    state.begin_job(now, format!(":{text}"), Of::Process(act, member));
     state.events.push(Event { at: now, source: Source::You, level: Level::Info, text });
     if matches!(act, Act::Kill | Act::Stop | Act::Pause) {
         state.remember(Undo::Act(member, act));

@@ -62,6 +62,8 @@ impl Causes {
 /// Takes what the traces told.
 pub fn on_trace(state: &mut State, now: Duration, mut portion: Portion) {
     state.causes.clock = Some((now, portion.now_ns));
+    // An attached console may hear of members before it knows how many there are.
+    state.elections.set_nodes(state.nodes.len().max(portion.applied.len()));
     let is_news = state.elections.take(std::mem::take(&mut portion.rare));
     find_cause(state, now);
     if is_news {
@@ -136,7 +138,7 @@ impl faults::Lease {
     fn concerns(&self, node: usize) -> bool {
         match &self.trouble {
             faults::Trouble::Cut(links) => links.from.contains(&node) || links.to.contains(&node),
-            faults::Trouble::Slow(..) | faults::Trouble::SlowDisk(..) => false,
+            faults::Trouble::Slow(..) | faults::Trouble::SlowDisk(..) | faults::Trouble::Pause(_) => false,
         }
     }
 }

@@ -9,6 +9,7 @@ use super::transaction::{Transaction, index_of};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
 use zw_core::ids::{NodeId, Zxid};
+use zw_core::limits::MEMBERS_MAX;
 use zw_core::wire::admin::{TraceBatch, TraceEvent, TraceKind};
 
 /// Between two portions.
@@ -58,6 +59,9 @@ pub struct Portion {
     pub writes: Vec<Transaction>,
     /// What is rare, in the order of arrival.
     pub rare: Vec<Told>,
+    /// What may be wrong with the times of nodes on other hosts, to both sides; zero if all share one clock.
+    #[serde(default)]
+    pub clock_error_ns: u64,
 }
 
 /// What is gathered of the nodes' traces.
@@ -72,6 +76,7 @@ pub struct Collector {
     chosen_at: u64,
     portion_at: u64,
     portion: Portion,
+    clock_errors: Vec<u64>,
     votes_seen: BTreeMap<(usize, NodeId), (Zxid, u64, String)>,
     is_changed: bool,
 }
@@ -86,7 +91,7 @@ struct Ended {
 }
 
 impl Collector {
-    /// Of so many nodes.
+    /// Of so many nodes, as far as is known; it learns of more.
     #[must_use]
     pub fn new(nodes: usize) -> Collector {
         Collector {
@@ -98,6 +103,7 @@ impl Collector {
             chosen_at: 0,
             portion_at: 0,
             portion: Portion { applied: vec![0; nodes], ..Portion::default() },
+            clock_errors: vec![0; nodes],
             votes_seen: BTreeMap::new(),
             is_changed: false,
         }
@@ -105,8 +111,13 @@ impl Collector {
 
     /// Takes what a node, counted from 0, told.
     pub fn take(&mut self, node: usize, batch: TraceBatch) {
-        if node >= self.recent.len() {
+        if node >= MEMBERS_MAX {
             return;
+        }
+        if node >= self.recent.len() {
+            self.recent.resize(node + 1, VecDeque::new());
+            self.portion.applied.resize(node + 1, 0);
+            self.clock_errors.resize(node + 1, 0);
         }
         self.portion.dropped += batch.dropped;
         for event in batch.events {
@@ -120,6 +131,13 @@ impl Collector {
                 }
                 self.portion.rare.push(Told { node, event });
             }
+        }
+    }
+
+    /// Notes what may be wrong with a node's times.
+    pub fn set_clock_error(&mut self, node: usize, error_ns: u64) {
+        if let Some(error) = self.clock_errors.get_mut(node) {
+            *error = error_ns;
         }
     }
 
@@ -200,6 +218,9 @@ impl Collector {
         (self.is_changed, self.portion_at) = (false, now_ns);
         let mut portion = self.portion.clone();
         portion.now_ns = now_ns;
+        // A message has two ends, so both errors count.
+        portion.clock_error_ns =
+            self.clock_errors.iter().sum::<u64>().min(2 * self.clock_errors.iter().max().copied().unwrap_or(0));
         portion.rare = std::mem::take(&mut self.portion.rare);
         for (write, is_changed) in &mut self.tracked {
             if std::mem::take(is_changed) {

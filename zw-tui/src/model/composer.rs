@@ -91,6 +91,7 @@ impl Composer {
             data: Bytes::copy_from_slice(self.value.text().as_bytes()),
             mode: self.mode.unwrap_or_default(),
             count,
+            file: None,
         };
         order.check().map(|()| order)
     }

@@ -7,6 +7,7 @@ use super::State;
 use super::acts::say;
 use super::confirm::{Answer, Confirm};
 use super::events::{Level, Source};
+use super::jobs::{Of, Outcome};
 use super::message::{DeleteFailure, Deleted, Effect};
 use super::overlay::Overlay;
 use super::select::{micros, printable};
@@ -119,6 +120,8 @@ pub fn begin(state: &mut State, now: Duration, node: usize, path: String, below:
     let via = state.nodes.get(node).map_or_else(String::new, |node| format!(" via {}", node.member));
     note(state, now, Source::You, Level::Info, format!("delete {path} with {below} below it{via}"));
     say(state, now, format!("deleting {path}"), true);
+    let member = state.nodes.get(node).map_or_else(String::new, |node| format!("{} ", node.member));
+    state.begin_job(now, format!(":delete {member}{path}"), Of::Delete(node, path.clone()));
     vec![Effect::Delete { node, path, at_most: below.saturating_add(1) }]
 }
 
@@ -130,10 +133,12 @@ pub fn on_deleted(
     path: &str,
     result: Result<Deleted, DeleteFailure>,
 ) -> Vec<Effect> {
+    let about = Of::Delete(node, path.to_owned());
     match result {
         Ok(Deleted { znodes, zxid, took }) => {
             let what = if znodes == 1 { String::new() } else { format!(", {znodes} znodes") };
             let took = micros(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
+            state.end_job(now, &about, Outcome::Done(format!("{znodes} gone  {zxid}")));
             let text = format!("deleted {path}{what}  {zxid}  {took}");
             note(state, now, Source::You, Level::Info, text.clone());
             say(state, now, text, true);
@@ -142,6 +147,7 @@ pub fn on_deleted(
             let doubt = if may_be_done { " (the last of it may be done all the same)" } else { "" };
             let gone = if znodes == 0 { "nothing is gone".into() } else { format!("{znodes} znodes are gone") };
             let text = format!("delete {path}: {reason}{doubt}; {gone}");
+            state.end_job(now, &about, Outcome::Refused(format!("{reason}{doubt}; {gone}")));
             note(state, now, Source::You, Level::Bad, text.clone());
             say(state, now, text, false);
         }

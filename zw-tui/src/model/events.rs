@@ -194,13 +194,28 @@ impl Events {
         self.shown().rev().nth(self.cursor)
     }
 
+    /// Puts the cursor on a shown event, counted from the oldest; the view does not move. The newest is followed on.
+    pub fn select(&mut self, index: usize) {
+        let last = self.shown().count().saturating_sub(1);
+        self.cursor = last.saturating_sub(index);
+        self.follows = self.follows && self.cursor == 0;
+        self.clamp();
+    }
+
+    /// The places of the shown events that a view of so many rows shows, counted from the oldest.
+    #[must_use]
+    pub fn places(&self, rows: usize) -> std::ops::Range<usize> {
+        let count = self.shown().count();
+        let end = self.end.clamp((self.cursor + 1).saturating_sub(rows), self.cursor);
+        // At the top of the feed the view stays full.
+        let stop = count.saturating_sub(end).max(rows.min(count));
+        stop.saturating_sub(rows)..stop
+    }
+
     /// The events to show in `rows` rows, oldest first, each with whether the cursor is on it.
     pub fn window(&self, rows: usize) -> impl Iterator<Item = (bool, &Event)> {
         let shown: Vec<&Event> = self.shown().collect();
-        let end = self.end.clamp((self.cursor + 1).saturating_sub(rows), self.cursor);
-        // At the top of the feed the view stays full.
-        let stop = shown.len().saturating_sub(end).max(rows.min(shown.len()));
-        let start = stop.saturating_sub(rows);
+        let std::ops::Range { start, end: stop } = self.places(rows);
         let cursor = shown.len().checked_sub(self.cursor + 1);
         let window: Vec<&Event> = shown[start..stop].to_vec();
         (start..).zip(window).map(move |(index, event)| (Some(index) == cursor, event))

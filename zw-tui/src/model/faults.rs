@@ -9,7 +9,7 @@ use super::acts::{Undo, say};
 use super::events::{Event, Level, Source};
 use super::message::Effect;
 use super::select::seconds;
-use super::{Node, State};
+use super::{Node, State, pause};
 use crate::member::Member;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -37,6 +37,8 @@ pub enum Trouble {
     Slow(Links, Duration),
     /// Each fdatasync takes longer.
     SlowDisk(Vec<usize>, Duration),
+    /// A process stands still. It is the console's supervisor that keeps it so, not a node.
+    Pause(Member),
 }
 
 /// All links between two groups of nodes.
@@ -91,6 +93,7 @@ impl Trouble {
             Trouble::Cut(links) => format!("cut {}", links.words()),
             Trouble::Slow(links, delay) => format!("slow {} {}ms", links.words(), delay.as_millis()),
             Trouble::SlowDisk(nodes, delay) => format!("slowdisk {} {}ms", names(nodes), delay.as_millis()),
+            Trouble::Pause(member) => format!("pause {member}"),
         }
     }
 
@@ -115,6 +118,8 @@ impl Trouble {
             Trouble::SlowDisk(nodes, delay) => {
                 nodes.contains(&node).then(|| format!("disk +{}ms{left}", delay.as_millis()))
             }
+            // The words of the process say it.
+            Trouble::Pause(_) => None,
         }
     }
 
@@ -148,6 +153,7 @@ impl Trouble {
             Trouble::SlowDisk(nodes, delay) => {
                 nodes.iter().for_each(|node| ask(*node, FaultKind::SlowDisk, None, *delay));
             }
+            Trouble::Pause(_) => {}
         }
         demands
     }
@@ -161,8 +167,11 @@ impl Trouble {
         nodes
     }
 
-    fn concerns(&self, node: usize) -> bool {
-        self.words_of(node, "").is_some()
+    fn concerns(&self, member: Member) -> bool {
+        match self {
+            Trouble::Pause(paused) => *paused == member,
+            _ => member.is_node() && self.words_of(member.index(), "").is_some(),
+        }
     }
 }
 
@@ -222,7 +231,7 @@ impl Faults {
         let is_cut = |other: &usize| {
             self.active.iter().any(|lease| match &lease.trouble {
                 Trouble::Cut(links) => links.pairs().any(|pair| pair == (node, *other) || pair == (*other, node)),
-                Trouble::Slow(..) | Trouble::SlowDisk(..) => false,
+                Trouble::Slow(..) | Trouble::SlowDisk(..) | Trouble::Pause(_) => false,
             })
         };
         let reached = (0..members).filter(|other| *other == node || !is_cut(other)).count();
@@ -236,11 +245,17 @@ impl Faults {
             Trouble::Cut(links) => {
                 links.pairs().any(|pair| pair == (from, to) || !links.is_one_way && pair == (to, from))
             }
-            Trouble::Slow(..) | Trouble::SlowDisk(..) => false,
+            Trouble::Slow(..) | Trouble::SlowDisk(..) | Trouble::Pause(_) => false,
         })
     }
 
-    fn end(&mut self, now: Duration, ends: impl Fn(&Lease) -> bool) -> Vec<Lease> {
+    /// The pause of a process, if it has a time.
+    #[must_use]
+    pub fn pause_of(&self, member: Member) -> Option<&Lease> {
+        self.active.iter().find(|lease| lease.trouble == Trouble::Pause(member))
+    }
+
+    pub(super) fn end(&mut self, now: Duration, ends: impl Fn(&Lease) -> bool) -> Vec<Lease> {
         let (ended, active): (Vec<Lease>, Vec<Lease>) = self.active.drain(..).partition(ends);
         self.active = active;
         self.past.extend(ended.iter().map(|lease| (lease.clone(), now)));
@@ -252,22 +267,42 @@ impl Faults {
 
 /// Begins a fault; none for `lasts` means until it is healed.
 pub fn begin(state: &mut State, now: Duration, trouble: Trouble, lasts: Option<Duration>) -> Vec<Effect> {
+    match lease(state, now, trouble, lasts) {
+        Ok(words) => {
+            say(state, now, format!("{words}  (U undoes, H heals all)"), true);
+            demand(state, now)
+        }
+        Err(reason) => {
+            say(state, now, reason, false);
+            Vec::new()
+        }
+    }
+}
+
+/// Notes a fault with its time, and how to undo it. Gives its words.
+///
+/// # Errors
+/// There are too many already.
+pub(super) fn lease(
+    state: &mut State,
+    now: Duration,
+    trouble: Trouble,
+    lasts: Option<Duration>,
+) -> Result<String, String> {
     if state.faults.active.len() >= LEASES_MAX {
-        say(state, now, format!("{LEASES_MAX} faults are enough: H heals all of them"), false);
-        return Vec::new();
+        return Err(format!("{LEASES_MAX} faults are enough: H heals all of them"));
     }
     // The same again lasts longer, it does not become worse.
     state.faults.active.retain(|lease| lease.trouble != trouble);
     state.faults.last_id += 1;
     let id = state.faults.last_id;
     let lease = Lease { id, trouble, since: now, until: lasts.map(|lasts| now + lasts) };
-    let words = lease.trouble.words();
     let time = lasts.map_or_else(|| "until healed".to_owned(), |lasts| format!("for {}", seconds_up(lasts)));
+    let words = format!("{} {time}", lease.trouble.words());
     state.faults.active.push(lease);
-    note(state, now, Source::You, format!("{words} {time}"));
+    note(state, now, Source::You, words.clone());
     state.remember(Undo::Fault(id));
-    say(state, now, format!("{words} {time}  (U undoes, H heals all)"), true);
-    demand(state, now)
+    Ok(words)
 }
 
 /// Ends the faults that `ends` says; says so, or why not.
@@ -281,19 +316,23 @@ pub fn heal(state: &mut State, now: Duration, ends: impl Fn(&Lease) -> bool) -> 
     let text = format!("heal {}", words.join(", "));
     note(state, now, Source::You, text.clone());
     say(state, now, text, true);
-    demand(state, now)
+    let mut effects = pause::go_on(state, now, &ended);
+    effects.append(&mut demand(state, now));
+    effects
 }
 
-/// Ends the faults that concern a node.
-pub fn heal_nodes(state: &mut State, now: Duration, nodes: &[Member]) -> Vec<Effect> {
-    heal(state, now, |lease| nodes.iter().any(|member| lease.trouble.concerns(member.index())))
+/// Ends the faults that concern these.
+pub fn heal_members(state: &mut State, now: Duration, members: &[Member]) -> Vec<Effect> {
+    heal(state, now, |lease| members.iter().any(|member| lease.trouble.concerns(*member)))
 }
 
-/// Ends what has had its time. The nodes end it by themselves.
-pub fn expire(state: &mut State, now: Duration) {
-    for lease in state.faults.end(now, |lease| lease.until.is_some_and(|until| until <= now)) {
+/// Ends what has had its time. The nodes end it by themselves; who was paused must be told to go on.
+pub fn expire(state: &mut State, now: Duration) -> Vec<Effect> {
+    let ended = state.faults.end(now, |lease| lease.until.is_some_and(|until| until <= now));
+    for lease in &ended {
         note(state, now, Source::Console, format!("{} has had its time", lease.trouble.words()));
     }
+    pause::go_on(state, now, &ended)
 }
 
 /// The next time at which the age of a fault on the screen is another.
@@ -412,7 +451,7 @@ mod tests {
         let effects = heal(&mut state, 2 * SECOND, |lease| lease.id == 1);
         assert_eq!(asked(&effects, 1), [(FaultKind::SlowDisk, 0, 2_000)]);
         assert_eq!(heal(&mut state, 2 * SECOND, |lease| lease.id == 1), []);
-        assert!(asked(&heal_nodes(&mut state, 2 * SECOND, &[Member::Node(3)]), 1).is_empty());
+        assert!(asked(&heal_members(&mut state, 2 * SECOND, &[Member::Node(3)]), 1).is_empty());
     }
 
     #[test]

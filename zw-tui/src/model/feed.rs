@@ -3,6 +3,7 @@
 use super::State;
 use super::acts::say;
 use super::events::{Event, Level, Source};
+use super::jobs::{Of, Outcome};
 use super::message::Effect;
 use super::select::micros;
 use super::verdict::judge;
@@ -107,6 +108,11 @@ pub fn begin(state: &mut State, now: Duration, plan: FeedPlan) -> Vec<Effect> {
     }
     let run = state.feed.as_ref().map_or(0, |feed| feed.run) + 1;
     let text = format!("feed {} events to b{}", plan.count, plan.broker + 1);
+    let is_to = |whom: &&str| receivers(state, now, whom).is_ok_and(|ports| ports == plan.receivers);
+    let to = ["leader", "followers", "random"].into_iter().find(is_to);
+    let to = to.map_or_else(String::new, |whom| format!(" {whom}"));
+    let dying = plan.dies_every.map_or("", |_| " dying");
+    state.begin_job(now, format!(":feed {} b{}{to}{dying}", plan.count, plan.broker + 1), Of::Feed(run));
     note(state, now, Source::You, Level::Info, text);
     state.feed = Some(Feed { run, plan: plan.clone(), report: None });
     vec![Effect::Feed { run, plan }]
@@ -126,6 +132,8 @@ pub(super) fn on_report(state: &mut State, now: Duration, run: u32, report: Feed
     feed.report = Some(report);
     state.version += 1;
     if let Some((level, words)) = words {
+        let outcome = if level == Level::Info { Outcome::Done(words.clone()) } else { Outcome::Refused(words.clone()) };
+        state.end_job(now, &Of::Feed(run), outcome);
         note(state, now, Source::Console, level, words);
     }
 }

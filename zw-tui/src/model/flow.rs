@@ -46,6 +46,8 @@ pub struct Flow {
     entries_then: u64,
     /// Events that were lost on the way.
     pub dropped: u64,
+    /// What may be wrong with the times of nodes on other hosts, to both sides.
+    pub clock_error_ns: u64,
     commit_to_apply: VecDeque<u64>,
 }
 
@@ -84,6 +86,7 @@ impl Default for Flow {
             entries: 0,
             entries_then: 0,
             dropped: 0,
+            clock_error_ns: 0,
             commit_to_apply: VecDeque::new(),
         }
     }
@@ -202,7 +205,10 @@ pub fn take(state: &mut State, now: Duration, portion: Portion) {
     // Later losses show with the next write.
     let mut is_changed = flow.dropped == 0 && portion.dropped > 0;
     (flow.entries, flow.dropped) = (entries, portion.dropped);
-    for transaction in portion.writes {
+    flow.clock_error_ns = portion.clock_error_ns;
+    // An attached console may hear of members before it knows them.
+    let is_known = |write: &Transaction| write.origin < nodes && write.leader.is_none_or(|leader| leader < nodes);
+    for transaction in portion.writes.into_iter().filter(is_known) {
         if let Some(shown) = flow.shown.as_mut().filter(|shown| is_same(&shown.transaction, &transaction)) {
             shown.transaction = transaction;
             is_changed = true;
@@ -253,7 +259,7 @@ fn hinder(state: &mut State) -> bool {
         let (Lane::Node(from), Lane::Node(to)) = (row.from, row.to) else { continue };
         for node in [to, from] {
             let Some(process) = state.nodes.get(node).map(|node| &node.process) else { continue };
-            if process.pid().is_none() {
+            if !process.lives() {
                 found.push((node, Hindrance::Down));
             } else if process.desired == Desired::Paused {
                 found.push((node, Hindrance::Paused));

@@ -8,7 +8,9 @@ use super::overlay::Overlay;
 use super::select::printable;
 use super::sight::Turn;
 use super::update::note;
-use super::{Desired, Observed, State, broker, causes, deletion, faults, feed, load, measured, sessions, write};
+use super::{
+    Desired, Observed, State, broker, causes, deletion, faults, feed, jobs, load, measured, pause, sessions, write,
+};
 use crate::member::Member;
 use crate::supervisor::{Asked, Change, Report};
 use std::time::Duration;
@@ -103,6 +105,7 @@ fn on_report(state: &mut State, now: Duration, report: Report) -> Vec<Effect> {
         return Vec::new();
     };
     let source = Source::Member(member);
+    jobs::on_change(state, now, member, &change);
     let Some(process) = state.process_mut(member) else { return Vec::new() };
     let pid = process.pid();
     let mut effects = Vec::new();
@@ -146,6 +149,7 @@ fn on_report(state: &mut State, now: Duration, report: Report) -> Vec<Effect> {
             if asked != Asked::Nothing || process.desired == Desired::Paused {
                 process.desired = Desired::Down;
             }
+            pause::forget(state, now, member);
             let (level, by) = if asked == Asked::Nothing { (Level::Bad, "not you") } else { (Level::Info, "you") };
             note(state, now, source, level, format!("{exit} ({by})"));
             if let Some(said) = said {

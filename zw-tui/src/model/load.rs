@@ -5,6 +5,7 @@
 use super::State;
 use super::acts::say;
 use super::events::{Event, Level, Source};
+use super::jobs::{Of, Outcome};
 use super::message::Effect;
 use super::page::Line;
 use super::select::{clock, micros, seconds, short};
@@ -96,6 +97,14 @@ impl fmt::Display for LoadPlan {
             ("reads", self.reads as usize, usual.reads as usize),
         ];
         others.into_iter().filter(|(_, is, usual)| is != usual).try_for_each(|(name, is, _)| write!(f, " {name}={is}"))
+    }
+}
+
+impl LoadPlan {
+    /// As on the command line, with all of its time.
+    #[must_use]
+    pub fn line(&self) -> String {
+        self.to_string().replacen(&seconds(self.lasts), &format!("{}s", self.lasts.as_secs()), 1)
     }
 }
 
@@ -265,6 +274,10 @@ pub fn begin(state: &mut State, now: Duration, plan: LoadPlan) -> Vec<Effect> {
         counted: (Duration::ZERO, 0),
     };
     let before = state.loads.current.replace(load);
+    if let Some(before) = before.as_ref().filter(|before| before.is_running()) {
+        state.end_job(now, &Of::Load(before.run), Outcome::Refused("another load took its place".to_owned()));
+    }
+    state.begin_job(now, format!(":load {}", plan.line()), Of::Load(run));
     if before.as_ref().is_some_and(|before| before.report.is_some()) {
         state.loads.former = before;
     }
@@ -297,6 +310,9 @@ pub(super) fn on_report(state: &mut State, now: Duration, run: u32, report: Load
         event(state, now, Level::Bad, format!("VIOLATION: {evidence}"));
     }
     if let Some((words, level)) = words {
+        let said = words.trim_start_matches("load over").trim_start_matches([':', ',', ' ']).to_owned();
+        let outcome = if level == Level::Info { Outcome::Done(said) } else { Outcome::Refused(said) };
+        state.end_job(now, &Of::Load(run), outcome);
         event(state, now, level, words);
     }
 }

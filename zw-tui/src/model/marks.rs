@@ -105,11 +105,13 @@ impl Glance {
         };
         let epoch = state.nodes.iter().filter_map(led).max();
         let is_cut = |trouble: &Trouble| matches!(trouble, Trouble::Cut(_));
+        // A pause is a mark of its process.
+        let of_links = state.faults.active().iter().filter(|lease| !matches!(lease.trouble, Trouble::Pause(_)));
         Glance {
             lives: processes.map(Life::of).collect(),
             has_leader: epoch.is_some(),
             epoch: epoch.max(state.marks.last.epoch),
-            faults: state.faults.active().iter().map(|lease| (lease.id, is_cut(&lease.trouble))).collect(),
+            faults: of_links.map(|lease| (lease.id, is_cut(&lease.trouble))).collect(),
         }
     }
 

@@ -30,6 +30,10 @@ pub enum Msg {
     Paste(String),
     /// A row of a pane was clicked; its place among the pane's items, if it was on one.
     Click(Pane, Option<usize>),
+    /// The right button went down on a pane: the item, and the cell.
+    RightClick(Pane, Option<usize>, (u16, u16)),
+    /// The left button went down while a menu was open: on a line of it, or beside it.
+    MenuClick(Option<usize>),
     /// The wheel was turned over a pane.
     Wheel(Pane, i32),
     /// A child changed.
@@ -110,6 +114,8 @@ pub enum Msg {
     Line(String),
     /// The screen was written to a file, or not.
     Dumped(Result<String, String>),
+    /// The events were written to a file, or not.
+    Exported(Result<String, String>),
     /// What a child printed.
     Output {
         /// Whose.
@@ -181,7 +187,10 @@ impl Msg {
     /// Whether it comes from the person.
     #[must_use]
     pub fn is_input(&self) -> bool {
-        matches!(self, Msg::Key(_) | Msg::Paste(_) | Msg::Click(..) | Msg::Wheel(..))
+        matches!(
+            self,
+            Msg::Key(_) | Msg::Paste(_) | Msg::Click(..) | Msg::RightClick(..) | Msg::MenuClick(_) | Msg::Wheel(..)
+        )
     }
 }
 
@@ -382,6 +391,13 @@ pub enum Effect {
     SetMouse(bool),
     /// Draw in these colours.
     SetTheme(theme::Name),
+    /// Write a text to a new file.
+    Export {
+        /// Where.
+        file: String,
+        /// What.
+        text: String,
+    },
     /// Write the screen to a file, as text.
     Dump,
     /// Paint the whole screen again.
@@ -408,10 +424,13 @@ impl Msg {
             Msg::Key(_)
             | Msg::Paste(_)
             | Msg::Click(..)
+            | Msg::RightClick(..)
+            | Msg::MenuClick(_)
             | Msg::Wheel(..)
             | Msg::Supervisor(_)
             | Msg::Line(_)
             | Msg::Dumped(_)
+            | Msg::Exported(_)
             | Msg::Copied { .. }
             | Msg::Output { .. }
             | Msg::Leave
@@ -449,6 +468,7 @@ impl Effect {
             | Effect::SetMouse(_)
             | Effect::SetTheme(_)
             | Effect::Dump
+            | Effect::Export { .. }
             | Effect::Copy { .. }
             | Effect::Travel(_)
             | Effect::Record(_)

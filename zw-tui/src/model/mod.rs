@@ -27,15 +27,19 @@ pub mod flow;
 pub mod gauges;
 mod heard;
 pub mod history;
+pub mod jobs;
 pub mod load;
 pub mod marked;
 pub mod marks;
 pub mod matcher;
 pub mod measured;
+pub mod menu;
 pub mod message;
+pub mod node_clock;
 pub mod overlay;
 pub mod page;
 pub mod patch;
+pub mod pause;
 pub mod permission;
 pub mod reigns;
 pub mod replication;
@@ -74,6 +78,7 @@ use faults::Faults;
 use feed::Feed;
 use flow::Flow;
 use history::History;
+use jobs::Jobs;
 use load::Loads;
 use marked::Marked;
 use marks::Marks;
@@ -119,6 +124,8 @@ pub struct State {
     /// Which time this is.
     #[serde(skip)]
     pub time: TimeView,
+    /// What the console did.
+    pub jobs: Jobs,
     /// The loads.
     pub loads: Loads,
     /// The newest feed of events.
@@ -425,6 +432,7 @@ impl State {
             faults: Faults::default(),
             marked: Marked::default(),
             time: TimeView::default(),
+            jobs: Jobs::default(),
             loads: Loads::default(),
             feed: None,
             scenarios: Scenarios::default(),

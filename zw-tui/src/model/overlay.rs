@@ -2,6 +2,7 @@
 
 use super::composer::Composer;
 use super::confirm::Confirm;
+use super::menu::Menu;
 use super::text::TextPage;
 use crate::action::command::Command;
 use crate::action::table::Id;
@@ -35,7 +36,11 @@ pub enum Overlay {
         recalled: Option<usize>,
         /// What was wrong with it.
         error: Option<String>,
+        /// The candidates that Tab goes through, while it does.
+        choice: Option<Choice>,
     },
+    /// What can be done with what is selected.
+    Menu(Menu),
     /// `W`.
     Write(Box<Composer>),
     /// The scenarios, to choose from.
@@ -63,6 +68,54 @@ pub enum Overlay {
     },
     /// Something is about to be done that cannot be taken back, or that concerns others.
     Confirm(Question),
+}
+
+/// What Tab goes through: the candidates for the last word of a line.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Choice {
+    /// The line as it was typed.
+    pub typed: String,
+    /// The candidates; never none.
+    pub words: Vec<String>,
+    /// The one that stands in the line; none yet if all are only shown.
+    pub at: Option<usize>,
+}
+
+impl Choice {
+    /// The next candidate, or the one before, round and round.
+    pub fn step(&mut self, is_forward: bool) {
+        let count = self.words.len();
+        self.at = Some(match (self.at, is_forward) {
+            (None, true) => 0,
+            (None, false) => count - 1,
+            (Some(at), true) => (at + 1) % count,
+            (Some(at), false) => (at + count - 1) % count,
+        });
+    }
+
+    /// The candidates in one line of at most so many, the one in the line set off.
+    #[must_use]
+    pub fn text(&self, most: usize) -> String {
+        let first = self.at.unwrap_or(0).saturating_sub(most / 2).min(self.words.len().saturating_sub(most));
+        let shown = self.words.iter().enumerate().skip(first).take(most);
+        let word = |(index, word): (usize, &String)| match Some(index) == self.at {
+            true => format!("[{word}]"),
+            false => word.clone(),
+        };
+        let mut text = shown.map(word).collect::<Vec<_>>().join(" ");
+        if self.words.len() > most {
+            text.push_str(&format!(" ({} in all)", self.words.len()));
+        }
+        text
+    }
+}
+
+impl Overlay {
+    /// The command line with this on it.
+    #[must_use]
+    pub fn command(text: &str) -> Overlay {
+        Overlay::Command { input: Input::with(text), recalled: None, error: None, choice: None }
+    }
 }
 
 /// A question before something is done. Its answer is no, unless the key for yes is pressed, which never asks.

@@ -88,13 +88,13 @@ fn of_znode(state: &State) -> Vec<Line> {
     lines
 }
 
-fn of_process(address: &str, process: &Process, now: Duration) -> Vec<Line> {
+fn of_process(state: &State, member: Member, address: &str, process: &Process, now: Duration) -> Vec<Line> {
     let wanted = match process.desired {
         Desired::Up => "up",
         Desired::Down => "down",
         Desired::Paused => "paused",
     };
-    let (seen, level) = match process_words(process, now) {
+    let (seen, level) = match process_words(state, member, now) {
         Some((words, is_bad)) => (words, if is_bad { Level::Warning } else { Level::Info }),
         None => ("runs".into(), Level::Info),
     };
@@ -111,7 +111,7 @@ fn of_process(address: &str, process: &Process, now: Duration) -> Vec<Line> {
 }
 
 fn of_broker(state: &State, broker: &Broker, now: Duration) -> Vec<Line> {
-    let mut lines = of_process(&broker.address, &broker.process, now);
+    let mut lines = of_process(state, broker.member, &broker.address, &broker.process, now);
     let Some(status) = &broker.sight.status else {
         lines.push(plain("It has not answered yet."));
         return lines;
@@ -141,7 +141,7 @@ fn of_broker(state: &State, broker: &Broker, now: Duration) -> Vec<Line> {
 }
 
 fn of_node(state: &State, node: &Node, now: Duration) -> Vec<Line> {
-    let mut lines = of_process(&node.address, &node.process, now);
+    let mut lines = of_process(state, node.member, &node.address, &node.process, now);
     if let Some(words) = state.faults.words_of(node.member.index(), now) {
         lines.push((format!("faults    {words}"), Level::Warning));
     }

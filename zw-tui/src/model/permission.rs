@@ -104,12 +104,13 @@ pub fn need_of(id: Id) -> Need {
 #[must_use]
 pub fn need_of_command(command: &Command) -> Need {
     match command {
-        Command::Act(..) | Command::Scenario(_) => Need::Processes,
+        Command::Act(..) | Command::Pause(..) | Command::Scenario(_) => Need::Processes,
         Command::Write(_) | Command::Delete { .. } | Command::Load(_) | Command::Feed(_) => Need::Writes,
         Command::Fault(..) | Command::Heal(_) => Need::Faults,
         Command::Action(id) => need_of(*id),
         Command::Theme(_)
         | Command::Motion(_)
+        | Command::Export(_)
         | Command::Travel(_)
         | Command::Record(_)
         | Command::StopLoad
@@ -136,8 +137,9 @@ pub fn consequence(state: &State, command: &Command) -> Vec<String> {
     let hosts = |nodes: &[usize]| nodes.iter().map(|node| host(*node)).collect::<Vec<_>>().join(", ");
     let all: Vec<usize> = (0..state.nodes.len()).collect();
     match command {
-        Command::Write(WriteOrder { node, path, data, mode, count }) => {
-            let data = printable(data, DATA_BYTES_SHOWN);
+        Command::Write(WriteOrder { node, path, data, mode, count, file }) => {
+            let read = file.as_ref().map(|file| format!("what is in {file}"));
+            let data = read.unwrap_or_else(|| printable(data, DATA_BYTES_SHOWN));
             let times = if *count > 1 { format!(" {count} times") } else { String::new() };
             vec![format!("Writes to {path}{times}: {data}"), format!("({}) through {}", mode.words(), host(*node))]
         }
@@ -156,6 +158,8 @@ pub fn consequence(state: &State, command: &Command) -> Vec<String> {
         Command::Action(Id::Undo) => vec!["Ends the newest fault of this console".into()],
         Command::Action(id) => vec![by_id(*id).map_or_else(String::new, |action| action.sentence.to_owned())],
         Command::Act(..)
+        | Command::Pause(..)
+        | Command::Export(_)
         | Command::Theme(_)
         | Command::Motion(_)
         | Command::Travel(_)

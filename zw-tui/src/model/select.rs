@@ -4,6 +4,7 @@ use super::history::{End, Measure, Range};
 use super::sight::Freshness;
 use super::verdict::Verdict;
 use super::{Desired, Failure, LATE_AFTER, Node, Observed, Process, STALE_AFTER, State, broker, faults, scenario};
+use crate::member::Member;
 use crate::supervisor::{Asked, Exit};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -197,7 +198,7 @@ pub fn node_absence(node: &Node) -> Option<String> {
 }
 
 fn node_words(state: &State, node: &Node, now: Duration) -> (String, bool) {
-    if let Some(words) = process_words(&node.process, now) {
+    if let Some(words) = process_words(state, node.member, now) {
         return words;
     }
     match node.sight.freshness(now) {
@@ -246,7 +247,8 @@ pub fn fault_lines(state: &State, now: Duration) -> Vec<(String, bool)> {
 
 /// What is with a process, unless it simply runs; and whether it deserves attention.
 #[must_use]
-pub fn process_words(process: &Process, now: Duration) -> Option<(String, bool)> {
+pub fn process_words(state: &State, member: Member, now: Duration) -> Option<(String, bool)> {
+    let process = state.process(member)?;
     if let Some(Failure::NotStarted(words) | Failure::Ended(_, Some(words))) = process.failure() {
         return Some((without_folder(words).to_owned(), true));
     }
@@ -255,7 +257,11 @@ pub fn process_words(process: &Process, now: Duration) -> Option<(String, bool)>
         Observed::Exited(exit, asked) => Some((exit_words(*exit, *asked), true)),
         Observed::Stopping(_) => Some(("stopping (you)".into(), false)),
         Observed::Starting(_) | Observed::Running(_) if process.desired == Desired::Paused => {
-            Some((format!("paused +{} (you)", seconds(now.saturating_sub(process.desired_since))), true))
+            let words = match state.faults.pause_of(member) {
+                Some(lease) => format!("paused -{} (you)", lease.left(now)),
+                None => format!("paused +{} (you)", seconds(now.saturating_sub(process.desired_since))),
+            };
+            Some((words, true))
         }
         Observed::Starting(_) => Some(("starting".into(), false)),
         Observed::Running(_) | Observed::Foreign => None,

@@ -101,6 +101,13 @@ impl Session {
         (self.moves, self.shown().version)
     }
 
+    /// Whether nothing that is told changes the screen, and nobody waits for what becomes of it: a scenario would.
+    #[must_use]
+    pub fn is_calm(&self) -> bool {
+        let is_busy = self.live.scenarios.is_running() || self.live.leaving.is_some();
+        self.past.is_some() && !self.is_replay && !is_busy
+    }
+
     /// When the screen changes though nothing happens; never while the past is shown.
     #[must_use]
     pub fn next_change(&self, now: Duration) -> Option<Duration> {
@@ -172,6 +179,7 @@ impl Session {
                     | Effect::SetMouse(_)
                     | Effect::SetTheme(_)
                     | Effect::Dump
+                    | Effect::Export { .. }
                     | Effect::Repaint
                     | Effect::Suspend
                     | Effect::Break(_)

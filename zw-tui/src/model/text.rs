@@ -5,7 +5,7 @@ use super::events::Level;
 use super::page::{self, Line};
 use super::select::fault_lines;
 use super::verdict::judge;
-use super::{State, diff, load, scenario, sessions};
+use super::{State, diff, jobs, load, scenario, sessions};
 use crate::action::table::Id;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -29,10 +29,12 @@ pub enum TextPage {
     Diff,
     /// The sessions of the ensemble.
     Sessions,
+    /// What the console did.
+    Jobs,
 }
 
 impl TextPage {
-    const ALL: [TextPage; 8] = [
+    const ALL: [TextPage; 9] = [
         TextPage::Info,
         TextPage::Why,
         TextPage::Faults,
@@ -41,6 +43,7 @@ impl TextPage {
         TextPage::Sessions,
         TextPage::Load,
         TextPage::Scenario,
+        TextPage::Jobs,
     ];
 
     /// The action that opens it, and closes it again.
@@ -55,6 +58,7 @@ impl TextPage {
             TextPage::Scenario => Id::ScenarioPage,
             TextPage::Diff => Id::Diff,
             TextPage::Sessions => Id::Sessions,
+            TextPage::Jobs => Id::Jobs,
         }
     }
 
@@ -75,6 +79,7 @@ impl TextPage {
             TextPage::Scenario => scenario::title(state),
             TextPage::Diff => state.diff.as_ref().map_or_else(String::new, diff::title),
             TextPage::Sessions => sessions::title(state),
+            TextPage::Jobs => jobs::title(state),
             TextPage::Describe => page::title(state),
         }
     }
@@ -86,6 +91,7 @@ impl TextPage {
             TextPage::Load => "B begins or ends  ",
             TextPage::Scenario => "X ends it, or shows all  ",
             TextPage::Faults => "H heals all  U the newest  ",
+            TextPage::Jobs => "/ searches  ",
             TextPage::Why | TextPage::Describe | TextPage::Diff | TextPage::Sessions | TextPage::Info => "",
         }
     }
@@ -108,6 +114,7 @@ impl TextPage {
                 (state.diff.as_ref().map(diff::lines).unwrap_or_default(), "Nothing was compared yet: = compares.")
             }
             TextPage::Sessions => (sessions::lines(state, now), "No node was asked yet."),
+            TextPage::Jobs => (jobs::lines(state, now), "Nothing was done yet."),
             TextPage::Describe => (page::lines(state, now), "Nothing is selected."),
             TextPage::Info => (about::lines(state), "Nothing is known."),
             TextPage::Load => (load::lines(state), "None yet. B begins one; :load 200/s 60s random says which."),

@@ -3,12 +3,14 @@
 use super::acts::say;
 use super::events::{Event, Level, Source};
 use super::message::{Effect, Msg, Recording};
-use super::overlay::{Input, Overlay, QUESTION_DEAF, Question};
+use super::overlay::{Choice, Input, Overlay, QUESTION_DEAF, Question};
 use super::select;
 use super::text::TextPage;
 use super::time::Travel;
-use super::{Pane, State, attached, chord, composer, deletion, faults, flow, heard, marks, scenario, search};
-use crate::action::command::completed;
+use super::{
+    Pane, State, attached, chord, composer, deletion, faults, flow, heard, jobs, marks, menu, scenario, search,
+};
+use crate::action::complete::{complete, completed, with_word};
 use crate::action::perform;
 use crate::action::table::{ACTIONS, Action, Id};
 use crate::key::{Code, Key};
@@ -19,8 +21,9 @@ const ELECTION_LINES_MAX: usize = 500;
 
 /// Changes the state by a message that came at `now`.
 pub fn update(state: &mut State, now: Duration, message: Msg) -> Vec<Effect> {
-    expire(state, now);
-    let (message, mut effects) = attached::arriving(state, now, message);
+    let mut effects = expire(state, now);
+    let (message, mut wanted) = attached::arriving(state, now, message);
+    effects.append(&mut wanted);
     if let Some(message) = message {
         scenario::observe(state, &message);
         // Keys alone do not drive it: in the past they only change how that is looked at.
@@ -40,6 +43,8 @@ fn take(state: &mut State, now: Duration, message: Msg) -> Vec<Effect> {
         Msg::Key(key) => on_key(state, now, key),
         Msg::Paste(text) => on_paste(state, now, &text),
         Msg::Click(pane, item) => on_click(state, pane, item),
+        Msg::RightClick(pane, item, at) => on_right_click(state, pane, item, at),
+        Msg::MenuClick(item) => menu::on_click(state, now, item),
         Msg::Wheel(pane, steps) if state.overlay.is_none() => perform::move_in(state, pane, i64::from(steps) * 3),
         Msg::Wheel(..) => Vec::new(),
         Msg::Line(line) => on_line(state, now, &line),
@@ -47,6 +52,10 @@ fn take(state: &mut State, now: Duration, message: Msg) -> Vec<Effect> {
             let is_done = result.is_ok();
             let text = result.map_or_else(|reason| reason, |path| format!("the screen is in {path}"));
             say(state, now, text, is_done);
+            Vec::new()
+        }
+        Msg::Exported(result) => {
+            jobs::on_exported(state, now, result);
             Vec::new()
         }
         Msg::Leave => perform::leave(state, now),
@@ -68,13 +77,14 @@ fn take(state: &mut State, now: Duration, message: Msg) -> Vec<Effect> {
 }
 
 /// Lets what has had its time go.
-pub fn expire(state: &mut State, now: Duration) {
-    faults::expire(state, now);
+pub fn expire(state: &mut State, now: Duration) -> Vec<Effect> {
+    let effects = faults::expire(state, now);
     flow::advance(state, now);
     if is_over(state, now) {
         state.toast = None;
         state.version += 1;
     }
+    effects
 }
 
 /// Whether something has had its time.
@@ -91,6 +101,7 @@ fn is_over(state: &State, now: Duration) -> bool {
 }
 
 fn on_recording(state: &mut State, now: Duration, recording: Recording) {
+    jobs::on_recording(state, now, &recording);
     let (text, is_fine) = match recording {
         Recording::Began(file) => (format!("records to {file}"), true),
         Recording::Ended { file, bytes } => {
@@ -133,7 +144,10 @@ fn on_key(state: &mut State, now: Duration, key: Key) -> Vec<Effect> {
         (Some(Overlay::Confirm(question)), None) => in_question(state, now, key, question),
         (Some(_), None) if key == Key::plain(Code::Esc) => Vec::new(),
         (Some(Overlay::Help { filter, cursor }), None) => in_help(state, now, key, filter, cursor),
-        (Some(Overlay::Command { input, recalled, .. }), None) => in_command(state, now, key, input, recalled),
+        (Some(Overlay::Command { input, recalled, choice, .. }), None) => {
+            in_command(state, now, key, input, recalled, choice)
+        }
+        (Some(Overlay::Menu(menu)), None) => menu::in_menu(state, now, key, menu),
         (Some(Overlay::Write(form)), None) => composer::in_form(state, now, key, form),
         (Some(Overlay::Scenarios { cursor }), None) => in_scenarios(state, now, key, cursor),
         (Some(text), None) => in_text(state, now, key, text),
@@ -261,7 +275,10 @@ pub fn help_lines(state: &State, filter: &str) -> Vec<&'static Action> {
         let keys = state.keymap.names(action).iter().any(|name| name.to_lowercase() == filter);
         keys || action.sentence.to_lowercase().contains(&filter) || action.command.contains(&filter)
     };
-    ACTIONS.iter().filter(matches).collect()
+    let mut lines: Vec<&'static Action> = ACTIONS.iter().filter(matches).collect();
+    // What is called so comes before what only speaks of it.
+    lines.sort_by_key(|action| filter.is_empty() || !action.command.starts_with(&filter));
+    lines
 }
 
 fn in_help(state: &mut State, now: Duration, key: Key, mut filter: Input, mut cursor: usize) -> Vec<Effect> {
@@ -293,8 +310,10 @@ fn in_command(
     key: Key,
     mut input: Input,
     mut recalled: Option<usize>,
+    mut choice: Option<Choice>,
 ) -> Vec<Effect> {
     let mut error = None;
+    let former = choice.take();
     match key.code {
         Code::Enter if input.text().trim().is_empty() => return Vec::new(),
         Code::Enter => match perform::run_command(state, now, input.text().trim()) {
@@ -302,10 +321,18 @@ fn in_command(
             Err(reason) => error = Some(reason),
         },
         Code::Backspace if input.text().is_empty() => return Vec::new(),
-        Code::Tab => match completed(input.text(), state) {
-            Some(line) => input = Input::with(&line),
-            None => error = candidates(state, input.text()),
-        },
+        Code::Tab | Code::BackTab => {
+            choice = candidates(state, input.text(), former, key.code == Code::Tab);
+            match &choice {
+                Some(Choice { typed, words, at: Some(at) }) => input = Input::with(&with_word(typed, &words[*at])),
+                Some(Choice { .. }) => {}
+                None => {
+                    if let Some(line) = completed(input.text(), state) {
+                        input = Input::with(&line);
+                    }
+                }
+            }
+        }
         Code::Up => {
             let index = recalled.unwrap_or(state.history.len()).saturating_sub(1);
             if let Some(line) = state.history.get(index) {
@@ -320,13 +347,26 @@ fn in_command(
             input.edit(key);
         }
     }
-    state.overlay = Some(Overlay::Command { input, recalled, error });
+    state.overlay = Some(Overlay::Command { input, recalled, error, choice });
     Vec::new()
 }
 
-fn candidates(state: &State, line: &str) -> Option<String> {
-    let words = crate::action::command::complete(line, state);
-    (!words.is_empty()).then(|| words.into_iter().take(12).collect::<Vec<_>>().join(" "))
+/// What Tab goes through from now on; none if it only completes the line as far as that is certain. The first Tab shows
+/// the candidates, the next ones go through them.
+fn candidates(state: &State, line: &str, former: Option<Choice>, is_forward: bool) -> Option<Choice> {
+    if let Some(mut choice) = former {
+        choice.step(is_forward);
+        return Some(choice);
+    }
+    if is_forward && completed(line, state).is_some() {
+        return None;
+    }
+    let words = complete(line, state);
+    let mut choice = Choice { typed: line.to_owned(), words, at: None };
+    if !is_forward && !choice.words.is_empty() {
+        choice.step(false);
+    }
+    (!choice.words.is_empty()).then_some(choice)
 }
 
 fn on_paste(state: &mut State, now: Duration, text: &str) -> Vec<Effect> {
@@ -337,7 +377,10 @@ fn on_paste(state: &mut State, now: Duration, text: &str) -> Vec<Effect> {
     let one_line = || text.replace(['\r', '\n'], " ");
     let is_taken = match &mut state.overlay {
         Some(Overlay::Write(form)) => form.paste(text),
-        Some(Overlay::Command { input, .. }) => input.insert(&one_line()),
+        Some(Overlay::Command { input, choice, .. }) => {
+            *choice = None;
+            input.insert(&one_line())
+        }
         Some(Overlay::Help { filter, .. }) => filter.insert(&one_line()),
         Some(_) | None => {
             say(state, now, "nothing here takes a paste; W writes a znode".into(), true);
@@ -357,22 +400,42 @@ fn on_click(state: &mut State, pane: Pane, item: Option<usize>) -> Vec<Effect> {
     state.version += 1;
     state.focus_on(pane);
     match (pane, item) {
-        (Pane::Nodes, Some(node)) if node < state.nodes.len() => perform::select_node(state, node),
-        (Pane::Brokers, Some(broker)) if broker < state.brokers.len() => {
-            state.broker = broker;
-            Vec::new()
-        }
-        (Pane::Tree, Some(row)) if row < state.tree.count() => {
-            if state.tree.cursor() == row {
-                state.tree.toggle()
-            } else {
-                state.tree.move_to(row)
-            }
-        }
+        (Pane::Tree, Some(row)) if row < state.tree.count() && state.tree.cursor() == row => state.tree.toggle(),
         // The item of the timeline is its time.
         (Pane::Timeline, Some(millis)) => {
             let at = Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX));
             vec![Effect::Travel(Travel::To(at))]
+        }
+        (pane, Some(item)) => select_item(state, pane, item),
+        (_, None) => Vec::new(),
+    }
+}
+
+/// Selects the item, and shows what can be done with it. Over anything else that lies over the panes it does nothing.
+fn on_right_click(state: &mut State, pane: Pane, item: Option<usize>, at: (u16, u16)) -> Vec<Effect> {
+    if !matches!(state.overlay, None | Some(Overlay::Menu(_))) {
+        return Vec::new();
+    }
+    state.version += 1;
+    state.overlay = None;
+    state.focus_on(pane);
+    let Some(item) = item else { return Vec::new() };
+    let effects = select_item(state, pane, item);
+    menu::open(state, Some(at));
+    effects
+}
+
+fn select_item(state: &mut State, pane: Pane, item: usize) -> Vec<Effect> {
+    match pane {
+        Pane::Nodes if item < state.nodes.len() => perform::select_node(state, item),
+        Pane::Brokers if item < state.brokers.len() => {
+            state.broker = item;
+            Vec::new()
+        }
+        Pane::Tree if item < state.tree.count() => state.tree.move_to(item),
+        Pane::Events => {
+            state.events.select(item);
+            Vec::new()
         }
         _ => Vec::new(),
     }

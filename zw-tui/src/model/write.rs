@@ -3,6 +3,7 @@
 use super::State;
 use super::acts::say;
 use super::events::{Level, Source};
+use super::jobs::{Of, Outcome};
 use super::message::{Effect, WriteFailure, Written};
 use super::overlay::Overlay;
 use super::select::micros;
@@ -108,13 +109,15 @@ pub struct WriteOrder {
     pub mode: Mode,
     /// How often.
     pub count: u32,
+    /// The file that the data is read from, when it is written; none if it is `data`.
+    pub file: Option<String>,
 }
 
 impl WriteOrder {
     /// The plain one: sets the data, or makes the znode.
     #[must_use]
     pub fn put(node: usize, path: impl Into<String>, data: impl Into<Bytes>) -> WriteOrder {
-        WriteOrder { node, path: path.into(), data: data.into(), mode: Mode::Put, count: 1 }
+        WriteOrder { node, path: path.into(), data: data.into(), mode: Mode::Put, count: 1, file: None }
     }
 
     /// Refuses what no node would take, with the reason.
@@ -144,7 +147,7 @@ impl WriteOrder {
         let servers = node.map_or_else(String::new, |node| format!(" --servers {}", node.address));
         let path = quoted(&self.path);
         let verb = match self.mode {
-            _ if self.count > 1 => None,
+            _ if self.count > 1 || self.file.is_some() => None,
             Mode::Create => Some("create"),
             Mode::Set => Some("set"),
             Mode::Sequence => Some("create -s"),
@@ -157,7 +160,11 @@ impl WriteOrder {
             None => {
                 let count = if self.count > 1 { format!("--count {} ", self.count) } else { String::new() };
                 let via = node.map_or_else(String::new, |node| format!("{} ", node.member));
-                let data = shown(&self.data, str::to_owned);
+                let data = match &self.file {
+                    Some(file) => format!("@{file}"),
+                    // As the command line wants it, where an @ begins the name of a file.
+                    None => shown(&self.data, |text| format!("{}{text}", if text.starts_with('@') { "@" } else { "" })),
+                };
                 format!(":write {}{count}{via}{} {data}", self.mode.flags(), self.path)
             }
         }
@@ -188,6 +195,8 @@ pub fn send(state: &mut State, now: Duration, order: WriteOrder) -> Vec<Effect> 
     let count = if order.count > 1 { format!(" {} times", order.count) } else { String::new() };
     let kind = if order.mode == Mode::Put { String::new() } else { format!(" ({})", order.mode.words()) };
     note(state, now, Source::You, Level::Info, format!("write {}{kind}{count}{via}", order.path));
+    let line = order.line(state);
+    state.begin_job(now, line, Of::Write(order.node, order.path.clone()));
     vec![Effect::Write(order)]
 }
 
@@ -204,6 +213,7 @@ pub fn on_written(
         Some(Overlay::Write(form)) => form.is_sent && form.path.text() == path,
         _ => false,
     };
+    let about = Of::Write(node, path.to_owned());
     match result {
         Ok(Written { created, version, zxid, took, last, count }) => {
             let verb = if created { "made" } else { "set" };
@@ -211,6 +221,7 @@ pub fn on_written(
             let times = if count > 1 { format!("{count} writes, the last: ") } else { String::new() };
             let text = format!("{times}{verb} {last}  v{version}  {zxid} via {via}  {took}");
             note(state, now, Source::You, Level::Info, text.clone());
+            state.end_job(now, &about, Outcome::Done(format!("{verb} {last}  v{version}  {zxid}")));
             if waits {
                 state.overlay = None;
             }
@@ -221,6 +232,7 @@ pub fn on_written(
             let text = if may_be_done { format!("{reason} (it may be done all the same)") } else { reason };
             let text = if done > 0 { format!("{text}; {done} writes before it were done") } else { text };
             note(state, now, Source::You, Level::Bad, format!("write {path}: {text}"));
+            state.end_job(now, &about, Outcome::Refused(text.clone()));
             match &mut state.overlay {
                 Some(Overlay::Write(form)) if waits => (form.is_sent, form.error) = (false, Some(text)),
                 _ => say(state, now, format!("write {path}: {text}"), false),

@@ -56,7 +56,8 @@ fn title(state: &State, back: usize) -> Text {
     let took = election.took().map_or_else(|| "not over".to_owned(), |took| format!("{} total", time(took)));
     let place = state.elections.len() - back.min(state.elections.len() - 1);
     let count = state.elections.len();
-    Text::of(format!(" Election {place}/{count}  epoch {before}{after}  {took} "), Role::Focus)
+    let title = Text::of(format!(" Election {place}/{count}  epoch {before}{after}  {took} "), Role::Focus);
+    title.with(super::flow::clocks(state), Role::Dim)
 }
 
 /// The page's lines.

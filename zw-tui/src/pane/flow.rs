@@ -79,10 +79,10 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, state: &State, now: Duration, place:
 }
 
 fn nothing(canvas: &mut Canvas<'_>, state: &State, inner: Rect) {
-    let words = if state.permission.is_attached {
-        "Attached: only the console that started the nodes reads their traces."
-    } else if state.nodes.iter().all(|node| node.sight.status.is_none()) {
+    let words = if state.nodes.iter().all(|node| node.sight.status.is_none()) {
         "No node has answered yet."
+    } else if !state.permission.writes {
+        "No write was seen yet: the messages of the next one show here."
     } else {
         "No write was seen yet. W writes a znode: its messages show here."
     };
@@ -103,10 +103,19 @@ fn title(state: &State) -> Text {
         title.add(lens, Role::Dim);
     }
     title.add(format!(" 1 of {} shown ", short(shown.among)), Role::Dim);
+    title.add(clocks(state), Role::Dim);
     if state.flow.dropped > 0 {
         title.add(format!(" {} events missed ", short(state.flow.dropped)), Role::Warning);
     }
     title
+}
+
+/// How far times of nodes on several hosts may be wrong; nothing if they share a clock.
+pub(super) fn clocks(state: &State) -> String {
+    match state.flow.clock_error_ns {
+        0 => String::new(),
+        error => format!(" clocks +-{} ", time(error)),
+    }
 }
 
 /// The client, the nodes in their order; where there is no room, those that only follow share a lane.

@@ -1,7 +1,7 @@
 //! The rows around the panes: title, verdict, prompt, hints.
 
 use super::canvas::{Canvas, Text, fit, wrap};
-use crate::action::table;
+use crate::action::table::{self, Id};
 use crate::model::overlay::Overlay;
 use crate::model::select::{bytes, clock, or_dash, printable, seconds, short};
 use crate::model::time::Seen;
@@ -15,6 +15,8 @@ use unicode_width::UnicodeWidthStr;
 /// Rows of a message: what is longer has no business in one.
 const MESSAGE_ROWS_MAX: usize = 5;
 const MESSAGE_BYTES_MAX: usize = 1_024;
+/// Candidates for a word that are shown at once.
+const CANDIDATES_SHOWN: usize = 12;
 
 pub(super) fn title(canvas: &mut Canvas<'_>, state: &State, now: Duration, area: Rect) {
     let (nodes, brokers) = (state.nodes.len(), state.brokers.len());
@@ -133,17 +135,18 @@ pub(super) fn word_role(word: Word) -> Role {
 /// The command line while one is typed, else the newest message. A message that is too long for the row goes on in the
 /// rows above it, over the panes of `body`: half an advice is none.
 pub(super) fn prompt(canvas: &mut Canvas<'_>, state: &State, now: Duration, area: Rect, body: Rect) {
-    if let Some(Overlay::Command { input, error, .. }) = &state.overlay {
+    if let Some(Overlay::Command { input, error, choice, .. }) = &state.overlay {
         canvas.clear(area);
         let width = usize::from(area.width).saturating_sub(3);
         let mut text = Text::of(" :", Role::Key);
         text.append(super::overlay::input_text(input, width, true));
         canvas.line(area, 0, &text);
-        match error {
-            Some(error) if text.width() + 2 + error.width() < usize::from(area.width) => {
-                canvas.line_right(area, 0, &Text::of(format!("{error} "), Role::Bad), text.width() + 2);
+        let choice = choice.as_ref().map(|choice| (choice.text(CANDIDATES_SHOWN), Role::Strong));
+        match error.clone().map(|error| (error, Role::Bad)).or(choice) {
+            Some((error, role)) if text.width() + 2 + error.width() < usize::from(area.width) => {
+                canvas.line_right(area, 0, &Text::of(format!("{error} "), role), text.width() + 2);
             }
-            Some(error) => rows_up(canvas, error, Role::Bad, body),
+            Some((error, role)) => rows_up(canvas, &error, role, body),
             None => {
                 let keys = Text::of("Tab completes, Enter runs, Esc leaves ", Role::Dim);
                 canvas.line_right(area, 0, &keys, text.width() + 2);
@@ -195,6 +198,14 @@ pub(super) fn hints(canvas: &mut Canvas<'_>, state: &State, area: Rect) {
     let width = usize::from(area.width);
     let mut row = 0;
     let mut text = Text::of(" ", Role::Text);
+    if table::takes_all_keys(state) {
+        let ways = [(Id::Back, "back  "), (Id::Leave, "leave all")];
+        for (id, word) in ways {
+            text.add(state.keymap.keys(id).first().map(ToString::to_string).unwrap_or_default(), Role::Key);
+            text.add(format!(" {word}"), Role::Dim);
+        }
+        return canvas.line(area, 0, &text);
+    }
     let panes = if area.height > 1 { Some(("1-8".to_owned(), "pane")) } else { None };
     let first = |id| state.keymap.keys(id).first().map(ToString::to_string).unwrap_or_default();
     let hints = table::hints(state).map(|action| (first(action.id), action.hint));

@@ -212,7 +212,7 @@ fn broker_text(
     columns: &[(&'static str, usize)],
     width: usize,
 ) -> Text {
-    if let Some((words, is_bad)) = select::process_words(&broker.process, now) {
+    if let Some((words, is_bad)) = select::process_words(state, broker.member, now) {
         let text = Text::of(format!(" {}  ", fit_right(&select::pid(&broker.process), 6, theme)), Role::Text);
         let left = width.saturating_sub(text.width());
         return text.with(fit(&words, left, theme).trim_end(), if is_bad { Role::Warning } else { Role::Text });

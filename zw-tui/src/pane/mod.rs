@@ -11,6 +11,7 @@ mod events;
 mod flow;
 mod head;
 mod members;
+mod menu;
 mod metrics;
 mod overlay;
 mod replication;

@@ -31,6 +31,7 @@ const QUESTION_WIDTH: u16 = 70;
 pub(super) fn draw(canvas: &mut Canvas<'_>, state: &State, now: Duration, overlay: &Overlay, body: Rect) {
     match overlay {
         Overlay::Help { filter, cursor } => help(canvas, state, filter, *cursor, body),
+        Overlay::Menu(menu) => super::menu::draw(canvas, state, menu, body),
         Overlay::Write(form) => composer::draw(canvas, state, form, body),
         Overlay::Scenarios { cursor } => scenarios(canvas, state, *cursor, body),
         Overlay::Text { page, top } => text(canvas, state, now, *page, *top, body),

@@ -200,6 +200,11 @@ impl Elections {
         Elections { nodes, ..Elections::default() }
     }
 
+    /// Of so many nodes, as is known now.
+    pub fn set_nodes(&mut self, nodes: usize) {
+        self.nodes = nodes;
+    }
+
     /// All elections, oldest first; the last one may not be over.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Election> {
         self.finished.iter().chain(&self.current)

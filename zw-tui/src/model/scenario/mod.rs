@@ -17,6 +17,8 @@ pub use lines::{lines, list_lines};
 
 use super::State;
 use super::events::{Event, Level, Source};
+use super::jobs::Of;
+use super::jobs::Outcome::{Done, Refused};
 use super::message::{Effect, Msg};
 use super::overlay::Overlay;
 use super::text::TextPage;
@@ -152,6 +154,7 @@ pub(super) fn advance(state: &mut State, now: Duration) -> Vec<Effect> {
         && let Some(script) = state.scenarios.queue.pop_front()
     {
         event(state, now, Level::Info, format!("scenario {} begins", script.0.name));
+        state.begin_job(now, format!(":scenario {}", script.0.name), Of::Scenario);
         state.scenarios.runner = Some(Box::new(Runner::new(script, state, now)));
     }
     let Some(mut runner) = state.scenarios.runner.take() else { return effects };
@@ -175,6 +178,12 @@ fn end(state: &mut State, now: Duration, outcome: Outcome) {
         Verdict::Skipped(reason) => (Level::Warning, format!("scenario {} skipped: {reason}", outcome.name)),
         Verdict::Failed(reason) => (Level::Bad, format!("scenario {} FAILED: {reason}", outcome.name)),
     };
+    let job = match &outcome.verdict {
+        Verdict::Passed => Done("passed".to_owned()),
+        Verdict::Skipped(reason) => Refused(format!("skipped: {reason}")),
+        Verdict::Failed(reason) => Refused(format!("FAILED: {reason}")),
+    };
+    state.end_job(now, &Of::Scenario, job);
     event(state, now, level, text.clone());
     super::acts::say(state, now, text, level != Level::Bad);
     if state.scenarios.outcomes.len() == OUTCOMES_MAX {
