@@ -30,6 +30,31 @@ fn a_follower_that_is_gone_takes_its_own_barriers_along() {
     assert_eq!(sent(&effects), [], "the client of node 2 has gone elsewhere");
 }
 
+/// Nor of those that wait for the next round.
+#[test]
+fn what_waits_for_the_next_round_stays_too() {
+    let mut leader = Bench::new(N3, &Recovered::default());
+    let (first, second) = leader.lead_both();
+    let round = heartbeat(&leader.give(Input::ReadBarrier { tag: 1 })).unwrap();
+    leader.give(Input::ReadBarrier { tag: 2 });
+    leader.hear(N2, second, Message::BarrierRequest(BarrierRequest { tags: vec![3] }));
+    leader.give(Input::Disconnected { peer: N2, link: second });
+    let effects = leader.echo(N1, first, &round);
+    assert_eq!(stood(&effects), [&Effect::Barrier { tag: 1, zxid: zxid(1, 0) }]);
+    let effects = leader.echo(N1, first, &heartbeat(&effects).expect("the next round begins"));
+    assert_eq!(stood(&effects), [&Effect::Barrier { tag: 2, zxid: zxid(1, 0) }]);
+}
+
+/// A leader that does not serve yet says so at once.
+#[test]
+fn a_barrier_before_the_first_commit_is_refused() {
+    let mut leader = Bench::new(N3, &Recovered::default());
+    leader.lead(Epoch(0));
+    let effects = leader.give(Input::ReadBarrier { tag: 1 });
+    let refusal = effects.iter().any(|effect| matches!(effect, Effect::Reject { why: Rejection::NoQuorum, .. }));
+    assert!(refusal, "{effects:?}");
+}
+
 /// A round of an earlier epoch proves nothing: who echoes a later one may have more than this node's watermark, and the
 /// word of that is still on its way. The barrier waits until the new epoch's marker is committed.
 #[test]

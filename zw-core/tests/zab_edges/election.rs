@@ -44,8 +44,9 @@ fn a_quorum_without_the_peer_that_made_it_elects_nobody() {
     let link = node.connect(N2);
     node.hear(N2, link, vote(1, Zxid::ZERO, N3, Standing::Looking));
     node.give(Input::Disconnected { peer: N2, link });
-    node.pass(Duration::from_secs(1));
-    assert_eq!(node.zab.role(), Role::Looking);
+    let effects = node.pass(Duration::from_secs(1));
+    // Not for a moment either: a leader that nobody follows soon looks again.
+    assert!(!effects.iter().any(|effect| matches!(effect, Effect::Trace(Event::Role { .. }))), "{effects:?}");
 }
 
 /// The candidate's connection is gone: this node votes anew, in a round of its own, and follows nobody.
@@ -158,4 +159,29 @@ fn a_goodbye_ends_the_relation_at_the_leader() {
     let ack = AckEpoch { epoch: Epoch(1), last_zxid: Zxid::ZERO, epoch_ends: Vec::new() };
     leader.hear(N2, link, Message::AckEpoch(ack.clone()));
     assert_eq!(leader.zab.last_zxid(), zxid(1, 0), "established with its promise");
+}
+
+/// It is sent nothing any more, though its connection stays.
+#[test]
+fn who_said_goodbye_gets_no_proposals() {
+    use zw_core::zab::message::{Goodbye, Reason};
+    let mut leader = Bench::new(N3, &Recovered::default());
+    let (_, second) = leader.lead_both();
+    leader.hear(N2, second, Message::Goodbye(Goodbye { reason: Reason::Left }));
+    let effects = leader.propose([bytes::Bytes::new()]);
+    let to: Vec<NodeId> = sent(&effects).into_iter().map(|(peer, _)| peer).collect();
+    assert_eq!(to, [N1]);
+}
+
+/// A node that waits does so for another time at each start, so that two of them do not stand in each other's way for ever.
+#[test]
+fn patience_differs() {
+    let patience = |seed| {
+        let mut node = Bench::with(N1, &Recovered::default(), seed, zw_core::zab::Limits::default());
+        let link = node.connect(N3);
+        node.hear(N3, link, vote(1, Zxid::ZERO, N3, Standing::Leading));
+        node.zab.next_deadline()
+    };
+    let all: std::collections::BTreeSet<_> = (1..=8).map(patience).collect();
+    assert!(all.len() > 4, "{all:?}");
 }

@@ -99,6 +99,16 @@ fn a_snapshot_that_does_not_help_is_discarded_and_fetched_again() {
     assert!(effects.iter().any(|effect| matches!(effect, Effect::Close { .. })), "{effects:?}");
 }
 
+/// One of just what is here lacks nothing, and the leader may have no other way to bring this node along.
+#[test]
+fn a_snapshot_of_what_is_here_is_fetched() {
+    let mut follower = Bench::new(N1, &Recovered::default());
+    let link = follower.follow_epoch_4();
+    assert_eq!(follower.zab.epoch_ends(), [zxid(4, 0)]);
+    let offer = Message::SnapshotOffer(SnapshotOffer { epoch: Epoch(4), zxid: zxid(4, 0) });
+    assert!(fetched(&follower.hear(N3, link, offer)).is_some());
+}
+
 /// A snapshot is recorded once, and never one that is older than another.
 #[test]
 fn the_snapshots_in_the_log_rise() {
