@@ -188,6 +188,8 @@ mod tests {
         let follower = log(&epochs[..300]);
         assert_eq!(follower.newest_epoch_ends().len(), EPOCH_ENDS_MAX);
         assert_eq!(leader.common_point(follower.newest_epoch_ends()), zxid(300, 1));
+        leader.trim(zxid(500, 1), 0);
+        assert_eq!(leader.common_point(&[zxid(500, 1)]), zxid(500, 1), "where the log begins is in it");
         leader.trim(zxid(900, 1), 0);
         assert_eq!((leader.start(), leader.epoch_ends().len()), (zxid(900, 1), EPOCH_ENDS_MAX));
     }
