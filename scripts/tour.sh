@@ -31,7 +31,7 @@ leader() { capture | sed -n 's/.*leader \(n[0-9]\).*/\1/p' | head -1; }
 terminal new-session -d -x 100 -y 32 -s t \
     "env -i PATH='$PATH' HOME='$HOME' TERM=tmux-256color LANG=C.UTF-8 '$bin/zw-tui' --nodes 5 --brokers 3 --base-port 18080 --broker-base-port 18190"
 until_shown 'quorum 5/5'
-until_shown 'b3 ▲ UP'
+until_shown 'b3 ▲ UP .* ok'
 
 words <<'E2'
 # A tour of the console
