@@ -69,7 +69,7 @@ pub async fn run(
 ) -> io::Result<()> {
     let began = Instant::now();
     let prompt = Prompt { is_wanted: lines.is_some() && io::stdin().is_terminal(), is_open: false };
-    let mut console = Plain { state, hands, is_linear: lines.is_some(), prompt, verdict: None };
+    let mut console = Plain { state, hands, is_linear: lines.is_some(), prompt, verdict: None, question: Vec::new() };
     console.begin();
     while console.state.stopped.is_none() {
         let change_at = select::next_change(&console.state, began.elapsed());
@@ -129,6 +129,8 @@ struct Plain {
     prompt: Prompt,
     /// The newest verdict that was printed.
     verdict: Option<String>,
+    /// The question that is open, as it was printed.
+    question: Vec<String>,
 }
 
 impl Plain {
@@ -188,6 +190,10 @@ impl Plain {
                 let result = paths::write_new(&file, &text);
                 self.apply(now, Msg::Exported(result));
             }
+            Effect::Copy { what, .. } => {
+                let result = Err("there is no screen, and with it no clipboard".to_owned());
+                self.apply(now, Msg::Copied { what, result });
+            }
             Effect::Dump => self.print("there is no screen to write to a file"),
             Effect::Travel(_) | Effect::Record(_) => self.print("the past is kept by the console with a screen only"),
             Effect::Suspend => signals::stop_self(),
@@ -217,17 +223,19 @@ impl Plain {
                 None => self.state.overlay = Some(Overlay::Output(printed)),
             },
             Some(Overlay::Confirm(question)) => {
-                for line in &question.lines {
-                    self.print(&printable(line.as_bytes(), LINE_BYTES_MAX));
-                }
-                self.print("y does it, anything else leaves it");
+                self.ask(question.lines.iter().cloned(), "y does it, anything else leaves it");
                 self.state.overlay = Some(Overlay::Confirm(question));
+                return;
             }
             Some(Overlay::Delete(asked)) => {
-                for line in asked.words.iter().cloned().chain([asked.keys()]) {
-                    self.print(&printable(line.as_bytes(), LINE_BYTES_MAX));
-                }
+                let answer = match (&asked.waits, &asked.needs_name) {
+                    (Some(_), _) => "the znodes are counted first; n leaves it".to_owned(),
+                    (None, Some(name)) => format!("{name} does it, anything else leaves it"),
+                    (None, None) => "y does it, anything else leaves it".to_owned(),
+                };
+                self.ask([asked.title.clone()].into_iter().chain(asked.words.iter().cloned()), &answer);
                 self.state.overlay = Some(Overlay::Delete(asked));
+                return;
             }
             Some(Overlay::Command { input, .. }) if !input.text().is_empty() => {
                 let example = format!("complete the command, for example {}", input.text());
@@ -241,6 +249,16 @@ impl Plain {
             Some(Overlay::Menu(_)) => self.print("there is no menu without a screen; help shows all commands"),
             Some(Overlay::Election { .. }) => self.print("elections are shown on a screen only"),
             Some(Overlay::Command { .. } | Overlay::Write(_)) | None => {}
+        }
+        self.question.clear();
+    }
+
+    /// A question stays open until it is answered; it is printed when it says something new.
+    fn ask(&mut self, words: impl Iterator<Item = String>, answer: &str) {
+        let question: Vec<String> = words.chain([answer.to_owned()]).collect();
+        if question != self.question {
+            question.iter().for_each(|line| self.print(&printable(line.as_bytes(), LINE_BYTES_MAX)));
+            self.question = question;
         }
     }
 

@@ -152,6 +152,21 @@ fn a_deletion_counts_asks_and_only_then_deletes() {
     assert!(script.effects.contains(&Effect::Children { node: 0, path: "/".into(), after: String::new() }));
 }
 
+/// The count of another question answers nothing, and a question that has just changed takes no key.
+#[test]
+fn the_count_is_of_this_question_and_is_read_before_it_is_answered() {
+    let mut script = Script::new();
+    script.tree().keys("D").after(400);
+    script.tell(Msg::Counted { node: 1, path: "/goals".into(), result: Ok(0) });
+    script.keys("y");
+    assert_eq!(script.effects, [], "node 2 was not asked");
+    counted(&mut script, 7);
+    script.keys("y");
+    assert_eq!(script.effects, [], "nobody has read it yet");
+    script.after(400).keys("y");
+    assert_eq!(script.effects, [Effect::Delete { node: 0, path: "/goals".into(), at_most: 8 }]);
+}
+
 #[test]
 fn nothing_but_a_deliberate_answer_deletes() {
     let answers = ["\r", "\x1b", "n", "q", "DDDDy", "DDDD\r", "Y", " ", "\t"];
@@ -295,6 +310,22 @@ fn events_are_filtered_and_lead_to_their_member() {
         script.tell(Msg::Note("something".into()));
     }
     assert!(row_with(&script, "7 Events").contains("3 new, f follows"));
+}
+
+/// Also where it is not under the cursor, and for commands as for keys.
+#[test]
+fn acts_go_to_the_only_marked_member() {
+    let troubles = |script: &Script| -> Vec<String> {
+        script.state.faults.active().iter().map(|lease| lease.trouble.words()).collect()
+    };
+    let mut script = Script::new();
+    script.keys("j kC");
+    assert_eq!(troubles(&script), ["cut n2|n1,n3"], "{}", script.toast());
+    script.keys("H").keys(":slow 80ms\r");
+    assert!(troubles(&script)[0].contains("n2"), "{:?}", troubles(&script));
+    // A right click elsewhere is about what was clicked.
+    script.keys("H").tell(Msg::RightClick(zw_tui::model::Pane::Nodes, Some(2), (3, 5)));
+    assert_eq!(script.state.targets(), [Member::Node(3)]);
 }
 
 #[test]

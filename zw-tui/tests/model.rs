@@ -169,7 +169,7 @@ proptest! {
             }
             prop_assert_eq!(&facts(session.live()), &live);
             let is_harmless = |effect: &Effect| {
-                matches!(effect, Effect::SetMouse(_) | Effect::SetTheme(_) | Effect::Dump | Effect::Repaint | Effect::Suspend | Effect::Tape(_) | Effect::Break(_))
+                matches!(effect, Effect::SetMouse(_) | Effect::SetTheme(_) | Effect::Dump | Effect::Copy { .. } | Effect::Repaint | Effect::Suspend | Effect::Tape(_) | Effect::Break(_))
             };
             prop_assert!(effects.iter().all(is_harmless), "{:?}", effects);
             for member in session.shown().members() {

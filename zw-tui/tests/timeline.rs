@@ -22,7 +22,7 @@ use zw_tui::model::session::Session;
 use zw_tui::model::tape::{TAPE_BYTES_MAX, Tape};
 use zw_tui::model::{Pane, State};
 use zw_tui::pane::draw;
-use zw_tui::supervisor::{Asked, Change, Exit, Report};
+use zw_tui::supervisor::{Asked, Change, Exit, Order, Report};
 use zw_tui::theme::Theme;
 
 const ASCII: Theme = Theme::basic(false, true);
@@ -229,6 +229,33 @@ fn a_frozen_display_stands_still_while_all_is_recorded() {
     let text = script.text(160, 45);
     assert!(!text.contains("FROZEN") && text.contains("note 99"), "{text}");
     assert_eq!(script.session.live().focus(), Pane::Events);
+}
+
+/// The present's faults end in their time, whatever is looked at.
+#[test]
+fn a_timed_pause_ends_while_the_display_is_frozen() {
+    let mut script = Script::story();
+    script.command("pause n2 2s");
+    script.keys("p");
+    let due = script.session.next_change(script.now).expect("the end of the pause");
+    assert_eq!(due, script.now + 2 * SECOND);
+    script.now = due;
+    assert!(script.session.is_due(script.now));
+    let effects = script.tell(Msg::Tick);
+    assert!(effects.contains(&Effect::Supervise(Order::Resume(Member::Node(2)))), "{effects:?}");
+}
+
+/// One freezes in order to copy, and is told what became of it.
+#[test]
+fn a_copy_and_an_export_are_answered_in_the_past() {
+    let mut script = Script::story();
+    script.keys("p1");
+    let effects = script.keys("yp");
+    assert!(matches!(&effects[..], [Effect::Copy { .. }]), "{effects:?}");
+    script.tell(Msg::Copied { what: "the path".into(), result: Ok("to tmux".into()) });
+    assert!(script.text(160, 45).contains("copied the path: to tmux"), "{}", script.text(160, 45));
+    script.tell(Msg::Exported(Err("x is there already".into())));
+    assert!(script.text(160, 45).contains("x is there already"), "{}", script.text(160, 45));
 }
 
 #[test]

@@ -193,10 +193,12 @@ pub(super) fn repeated(text: &str) -> String {
     if head.len() < text.len() { format!("{head:?}...") } else { format!("{head:?}") }
 }
 
-/// `n3`, `b1`, `leader`, `all`, `nodes`, `brokers`, several with commas or spaces; the selected one if nothing is given.
+/// `n3`, `b1`, `leader`, `all`, `nodes`, `brokers`, several with commas or spaces; the marked ones or the selected one if nothing
+/// is given, as for the keys.
 pub(super) fn targets(verb: &str, text: &str, state: &State, now: Duration) -> Result<Vec<Member>, String> {
     if text.is_empty() {
-        return state.selected().map(|member| vec![member]).ok_or_else(|| "nothing is selected".into());
+        let targets = state.targets();
+        return if targets.is_empty() { Err("nothing is selected".into()) } else { Ok(targets) };
     }
     let mut members: Vec<Member> = Vec::new();
     for word in text.split([',', ' ']).filter(|word| !word.is_empty()) {

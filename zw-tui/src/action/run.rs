@@ -9,7 +9,7 @@ use crate::model::diff::{DiffReport, DiffView};
 use crate::model::message::Effect;
 use crate::model::overlay::{HISTORY_MAX, Overlay};
 use crate::model::permission::{Need, need_of_command};
-use crate::model::select::{Face, node_absence, node_face, printable};
+use crate::model::select::{Face, node_absence, node_face};
 use crate::model::text::TextPage;
 use crate::model::{Node, State, deletion, faults, feed, jobs, load, pause, scenario, write};
 use std::time::Duration;
@@ -77,8 +77,8 @@ fn check_command(state: &State, now: Duration, command: &Command) -> Result<(), 
     if let Command::Write(order) = command {
         check_writable(state, now, order.node).map_err(|refusal| match refusal.instead {
             Some(other) => {
-                let (flags, data) = (order.mode.flags(), printable(&order.data, 40));
-                format!("{}: write {flags}{other} {} {data}", refusal.words, order.path)
+                let again = write::WriteOrder { node: other.index(), ..order.clone() }.line(state);
+                format!("{}: {}", refusal.words, again.trim_start_matches(':'))
             }
             None => refusal.words,
         })?;

@@ -7,7 +7,7 @@
 //! - The tasks know addresses, not members. Messages and effects are translated here, and nowhere else.
 
 use super::events::{Event, Level, Source};
-use super::message::{Effect, Msg};
+use super::message::{DeleteFailure, Effect, Msg, WriteFailure};
 use super::permission::Permission;
 use super::sight::Sight;
 use super::tree::TreeView;
@@ -104,11 +104,17 @@ fn unanswered(state: &mut State, now: Duration, effect: Effect) {
         Effect::Value { path, .. } => {
             state.tree.take_value(path, Err(reason));
         }
-        Effect::Write(order) => super::acts::say(state, now, format!("write {}: {reason}", order.path), false),
-        Effect::Count { path, .. } => {
-            super::deletion::on_counted(state, &path, Err(reason));
+        Effect::Write(order) => {
+            let failure = WriteFailure { reason, may_be_done: false, done: 0 };
+            super::write::on_written(state, now, order.node, &order.path, Err(failure));
         }
-        Effect::Delete { path, .. } => super::acts::say(state, now, format!("delete {path}: {reason}"), false),
+        Effect::Count { node, path } => super::deletion::on_counted(state, now, node, &path, Err(reason)),
+        Effect::Delete { node, path, .. } => {
+            let failure = DeleteFailure { znodes: 0, reason, may_be_done: false };
+            for effect in super::deletion::on_deleted(state, now, node, &path, Err(failure)) {
+                unanswered(state, now, effect);
+            }
+        }
         _ => {}
     }
 }

@@ -7,14 +7,23 @@
 //!   repeats of the key that asked, however long it is held.
 
 use super::overlay::Input;
-use crate::action::command::Command;
-use crate::action::table::Id;
 use crate::key::{Code, Key};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// How long keys are ignored, counted anew with each repeat of the key that asked.
 pub const SETTLE_TIME: Duration = Duration::from_millis(300);
+
+/// What would go.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Subtree {
+    /// Through which node, from 0.
+    pub node: usize,
+    /// Its root.
+    pub path: String,
+    /// How many znodes are below the root, once they are counted.
+    pub below: Option<u64>,
+}
 
 /// The question.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,9 +32,8 @@ pub struct Confirm {
     pub title: String,
     /// What it means, as sentences.
     pub words: Vec<String>,
-    /// What is done when it is confirmed.
-    #[serde(skip, default = "nothing")]
-    pub command: Command,
+    /// What is deleted when it is confirmed.
+    pub subtree: Subtree,
     /// The key that asked; its repeats do nothing.
     pub trigger: Option<Key>,
     /// Since when it asks.
@@ -36,11 +44,6 @@ pub struct Confirm {
     pub waits: Option<String>,
     /// The name as it is typed.
     pub typed: Input,
-}
-
-/// In the past nothing is done any more.
-fn nothing() -> Command {
-    Command::Action(Id::Back)
 }
 
 /// What a key did to the question.
@@ -57,9 +60,9 @@ pub enum Answer {
 impl Confirm {
     /// A question that `y` answers.
     #[must_use]
-    pub fn new(now: Duration, title: String, words: Vec<String>, command: Command, trigger: Option<Key>) -> Confirm {
-        let typed = Input::default();
-        Confirm { title, words, command, trigger, since: now, needs_name: None, waits: None, typed }
+    pub fn new(now: Duration, title: String, subtree: Subtree, trigger: Option<Key>) -> Confirm {
+        let (words, typed) = (Vec::new(), Input::default());
+        Confirm { title, words, subtree, trigger, since: now, needs_name: None, waits: None, typed }
     }
 
     /// Takes a key.
@@ -103,14 +106,13 @@ impl Confirm {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::action::table::Id;
 
     fn millis(millis: u64) -> Duration {
         Duration::from_millis(millis)
     }
 
     fn question() -> Confirm {
-        Confirm::new(millis(1_000), "Delete".into(), Vec::new(), Command::Action(Id::Heal), Some(Key::char('D')))
+        Confirm::new(millis(1_000), "Delete".into(), Subtree::default(), Some(Key::char('D')))
     }
 
     #[test]

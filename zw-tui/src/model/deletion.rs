@@ -5,7 +5,7 @@
 
 use super::State;
 use super::acts::say;
-use super::confirm::{Answer, Confirm};
+use super::confirm::{Answer, Confirm, Subtree};
 use super::events::{Level, Source};
 use super::jobs::{Of, Outcome};
 use super::message::{DeleteFailure, Deleted, Effect};
@@ -39,9 +39,9 @@ pub fn ask(state: &mut State, now: Duration, node: usize, path: String, trigger:
         say(state, now, reason, false);
         return Vec::new();
     }
-    let command = Command::Delete { node, path: path.clone(), below: None };
+    let subtree = Subtree { node, path: path.clone(), below: None };
     let title = format!("Delete {}", printable(path.as_bytes(), PATH_SHOWN));
-    let mut asked = Confirm::new(now, title, Vec::new(), command, trigger);
+    let mut asked = Confirm::new(now, title, subtree, trigger);
     asked.waits = Some("counting what is below it; Esc cancels".into());
     state.overlay = Some(Overlay::Delete(Box::new(asked)));
     state.version += 1;
@@ -49,26 +49,27 @@ pub fn ask(state: &mut State, now: Duration, node: usize, path: String, trigger:
 }
 
 /// The count came in: now the question can be answered.
-pub fn on_counted(state: &mut State, path: &str, result: Result<u64, String>) -> Vec<Effect> {
-    let Some(Overlay::Delete(asked)) = &mut state.overlay else { return Vec::new() };
-    let Command::Delete { node, path: asked_about, below } = &mut asked.command else { return Vec::new() };
-    if asked_about != path {
-        return Vec::new();
+pub fn on_counted(state: &mut State, now: Duration, node: usize, path: &str, result: Result<u64, String>) {
+    let Some(Overlay::Delete(asked)) = &mut state.overlay else { return };
+    if (asked.subtree.node, asked.subtree.path.as_str()) != (node, path) {
+        return;
     }
     state.version += 1;
+    // The question changes: keys under way were not meant for what it says now.
+    asked.since = now;
     match result {
         Err(reason) => {
             asked.waits = Some("Esc closes".into());
             asked.words = vec![format!("It cannot be counted: {reason}")];
         }
         Ok(count) => {
-            *below = Some(count);
+            asked.subtree.below = Some(count);
             asked.waits = None;
             let through = |node: &super::Node| match state.permission.is_attached {
                 true => format!(" through {} at {}", node.member, node.address),
                 false => format!(" through {}", node.member),
             };
-            let via = state.nodes.get(*node).map_or_else(String::new, through);
+            let via = state.nodes.get(node).map_or_else(String::new, through);
             let shown = printable(path.as_bytes(), PATH_SHOWN);
             let what = match count {
                 0 => format!("{shown}{via}; nothing is below it."),
@@ -80,13 +81,12 @@ pub fn on_counted(state: &mut State, path: &str, result: Result<u64, String>) ->
             asked.needs_name = (count > BELOW_WITHOUT_NAME_MAX).then(|| name_of(path).to_owned());
         }
     }
-    Vec::new()
 }
 
 /// A key, while a question is open.
 pub fn in_confirm(state: &mut State, now: Duration, key: Key, mut asked: Box<Confirm>) -> Vec<Effect> {
     match asked.key(now, key) {
-        Answer::Confirmed => perform::execute_confirmed(state, now, asked.command),
+        Answer::Confirmed => confirmed(state, now, asked.subtree),
         Answer::Cancelled => {
             say(state, now, format!("not done: {}", asked.title), true);
             Vec::new()
@@ -98,16 +98,20 @@ pub fn in_confirm(state: &mut State, now: Duration, key: Key, mut asked: Box<Con
     }
 }
 
+fn confirmed(state: &mut State, now: Duration, Subtree { node, path, below }: Subtree) -> Vec<Effect> {
+    perform::execute_confirmed(state, now, Command::Delete { node, path, below })
+}
+
 /// A line, while a question is open, in a console without a screen.
 pub(super) fn on_line(state: &mut State, now: Duration, line: &str, asked: Box<Confirm>) -> Vec<Effect> {
     let is_yes = asked.needs_name.as_deref().map_or(matches!(line, "y" | "yes"), |name| name == line);
     match &asked.waits {
-        Some(reason) if line == "y" => {
+        Some(reason) if matches!(line, "y" | "yes") => {
             say(state, now, reason.clone(), true);
             state.overlay = Some(Overlay::Delete(asked));
             Vec::new()
         }
-        None if is_yes => perform::execute_confirmed(state, now, asked.command),
+        None if is_yes => confirmed(state, now, asked.subtree),
         _ => {
             say(state, now, "not done".into(), true);
             Vec::new()

@@ -36,7 +36,10 @@ pub(super) fn take(state: &mut State, now: Duration, message: Msg) -> Vec<Effect
         }
         Msg::Children { .. } | Msg::Value { .. } => Vec::new(),
         Msg::Written { node, path, result } => write::on_written(state, now, node, &path, result),
-        Msg::Counted { path, result, .. } => deletion::on_counted(state, &path, result),
+        Msg::Counted { node, path, result } => {
+            deletion::on_counted(state, now, node, &path, result);
+            Vec::new()
+        }
         Msg::Deleted { node, path, result } => deletion::on_deleted(state, now, node, &path, result),
         Msg::Copied { what, result } => {
             match result {

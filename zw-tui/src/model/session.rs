@@ -4,7 +4,7 @@
 //! - Every message that changes the present is on the tape, so the past can be made again from it.
 //! - What is shown of the past is a state of its own. Keys change how it is looked at, and nothing else: their effects on
 //!   the world are left out, whatever they are, except those that concern the terminal or time itself.
-//! - While the past is shown nothing changes by itself, and no time is waited for.
+//! - While the past is shown nothing on it changes by itself.
 
 use super::acts::say;
 use super::message::{Effect, Msg, Recording, TapeOrder};
@@ -108,10 +108,15 @@ impl Session {
         self.past.is_some() && !self.is_replay && !is_busy
     }
 
-    /// When the screen changes though nothing happens; never while the past is shown.
+    /// When the screen changes though nothing happens; while the past is shown only the present's faults are waited for, which
+    /// end in their time whatever is looked at.
     #[must_use]
     pub fn next_change(&self, now: Duration) -> Option<Duration> {
-        if self.past.is_some() { None } else { select::next_change(&self.live, now) }
+        match &self.past {
+            None => select::next_change(&self.live, now),
+            Some(_) if self.is_replay => None,
+            Some(_) => self.live.faults.active().iter().filter_map(|lease| lease.until).min(),
+        }
     }
 
     /// Whether something has had its time, and a tick should say so: the tape must know when it went.
@@ -134,6 +139,13 @@ impl Session {
                 effects
             }
             message if message.is_input() && self.past.is_some() => self.look(now, message),
+            // The answer to what was asked for in the past is told where it was asked.
+            message @ (Msg::Copied { .. } | Msg::Exported(_) | Msg::Dumped(_)) if self.past.is_some() => {
+                if let Some(past) = &mut self.past {
+                    update::update(&mut past.state, past.at, message.clone());
+                }
+                if self.is_replay { Vec::new() } else { self.tell(now, message) }
+            }
             message => self.tell(now, message),
         }
     }
@@ -180,6 +192,7 @@ impl Session {
                     | Effect::SetTheme(_)
                     | Effect::Dump
                     | Effect::Export { .. }
+                    | Effect::Copy { .. }
                     | Effect::Repaint
                     | Effect::Suspend
                     | Effect::Break(_)

@@ -348,6 +348,8 @@ impl TreeView {
         let selected = self.selected_znode();
         let Some(listing) = self.listings.get_mut(path) else { return Vec::new() };
         listing.asked = false;
+        // What failed at once would fail at once again, and again: a key or a change asks anew.
+        let goes_on = result.is_ok();
         match result {
             Ok(page) => {
                 if after.is_empty() {
@@ -388,7 +390,9 @@ impl TreeView {
         let now_selected = self.selected_znode();
         self.value_wanted |= now_selected.is_some() && now_selected != selected;
         let mut effects = self.ask_value();
-        effects.extend(self.read_ahead());
+        if goes_on {
+            effects.extend(self.read_ahead());
+        }
         effects
     }
 

@@ -36,6 +36,17 @@ fn opening_reads_and_closing_hides() {
     assert_eq!(view.count(), 4);
 }
 
+/// What fails at once would be asked again at once, for ever.
+#[test]
+fn what_could_not_be_read_is_not_asked_again_by_itself() {
+    let mut view = open_root(2_500);
+    view.move_by(i64::MAX);
+    let failed = view.take_children("/", "z000999", Err("no such znode".into()));
+    assert!(failed.iter().all(|effect| !matches!(effect, Effect::Children { .. })), "{failed:?}");
+    let again = view.move_by(-1);
+    assert!(again.contains(&Effect::Children { node: 0, path: "/".into(), after: "z000999".into() }), "a key asks");
+}
+
 #[test]
 fn a_long_listing_is_read_page_by_page() {
     let mut view = open_root(2_500);

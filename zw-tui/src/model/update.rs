@@ -417,10 +417,14 @@ fn on_right_click(state: &mut State, pane: Pane, item: Option<usize>, at: (u16, 
         return Vec::new();
     }
     state.version += 1;
-    state.overlay = None;
+    (state.overlay, state.search.typing, state.chord) = (None, None, None);
     state.focus_on(pane);
     let Some(item) = item else { return Vec::new() };
     let effects = select_item(state, pane, item);
+    // The menu is about what was clicked; marks of others would send its acts elsewhere.
+    if state.selected().is_some_and(|member| !state.marked.has(member)) {
+        state.marked.clear();
+    }
     menu::open(state, Some(at));
     effects
 }

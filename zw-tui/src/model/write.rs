@@ -140,7 +140,8 @@ impl WriteOrder {
         }
     }
 
-    /// The same as a line of `zw`; where no verb of it does the same, as a line of the console.
+    /// The same as a line of `zw`; where no verb of it does the same, as a line of the console; where that would do something
+    /// else, as words.
     #[must_use]
     pub fn line(&self, state: &State) -> String {
         let node = state.nodes.get(self.node);
@@ -155,15 +156,20 @@ impl WriteOrder {
             Mode::EphemeralSequence => Some("create -e -s"),
             Mode::Put | Mode::Container => None,
         };
-        match verb {
-            Some(verb) => format!("zw {verb} {path} {}{servers}", shown(&self.data, quoted)),
-            None => {
+        let text = if self.file.is_some() { Some("") } else { as_line(&self.data) };
+        match (verb, text) {
+            (_, None) => format!("({} {path}: {} bytes that fit no line)", self.mode.words(), self.data.len()),
+            (None, _) if self.path.contains(char::is_whitespace) => {
+                format!("({} {path}: the path fits no line)", self.mode.words())
+            }
+            (Some(verb), Some(text)) => format!("zw {verb} {path} {}{servers}", quoted(text)),
+            (None, Some(text)) => {
                 let count = if self.count > 1 { format!("--count {} ", self.count) } else { String::new() };
                 let via = node.map_or_else(String::new, |node| format!("{} ", node.member));
                 let data = match &self.file {
                     Some(file) => format!("@{file}"),
                     // As the command line wants it, where an @ begins the name of a file.
-                    None => shown(&self.data, |text| format!("{}{text}", if text.starts_with('@') { "@" } else { "" })),
+                    None => format!("{}{text}", if text.starts_with('@') { "@" } else { "" }),
                 };
                 format!(":write {}{count}{via}{} {data}", self.mode.flags(), self.path)
             }
@@ -182,11 +188,9 @@ pub fn quoted(text: &str) -> String {
     }
 }
 
-fn shown(data: &[u8], as_word: fn(&str) -> String) -> String {
-    match std::str::from_utf8(data) {
-        Ok(text) if text.len() <= DATA_SHOWN && !text.contains(char::is_control) => as_word(text),
-        _ => format!("<{} bytes>", data.len()),
-    }
+/// The data, if it can stand in a line.
+fn as_line(data: &[u8]) -> Option<&str> {
+    std::str::from_utf8(data).ok().filter(|text| text.len() <= DATA_SHOWN && !text.contains(char::is_control))
 }
 
 /// Sends it.
@@ -260,7 +264,7 @@ mod tests {
         let many = WriteOrder { mode: Mode::Sequence, count: 9, ..put };
         assert_eq!(many.line(&state), ":write --sequence --count 9 n2 /goals 7");
         let binary = WriteOrder { mode: Mode::Set, ..WriteOrder::put(0, "/a", &b"\x1b[2J"[..]) };
-        assert_eq!(binary.line(&state), "zw set /a <4 bytes> --servers h:1");
+        assert_eq!(binary.line(&state), "(set /a: 4 bytes that fit no line)");
     }
 
     #[test]
