@@ -213,6 +213,11 @@ impl Plain {
             self.print(&printable(text.as_bytes(), LINE_BYTES_MAX));
         }
         match self.state.overlay.take() {
+            // Printed once it is there.
+            Some(overlay @ Overlay::Text { page, .. }) if self.is_awaited(page) => {
+                self.state.overlay = Some(overlay);
+                return;
+            }
             Some(Overlay::Text { page, .. }) => self.print_page(page, now),
             Some(Overlay::Help { .. }) => manual::text(&self.state.keymap).lines().for_each(|line| self.print(line)),
             Some(Overlay::Output(printed)) => match &printed.lines {
@@ -251,6 +256,17 @@ impl Plain {
             Some(Overlay::Command { .. } | Overlay::Write(_)) | None => {}
         }
         self.question.clear();
+    }
+
+    /// Whether a page is still being asked for.
+    fn is_awaited(&self, page: TextPage) -> bool {
+        match page {
+            TextPage::Diff => self.state.diff.as_ref().is_some_and(|view| view.report.end.is_none()),
+            TextPage::Sessions => {
+                self.state.sessions.as_ref().is_some_and(|view| view.heard.is_none() && view.error.is_none())
+            }
+            _ => false,
+        }
     }
 
     /// A question stays open until it is answered; it is printed when it says something new.

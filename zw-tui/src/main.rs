@@ -57,8 +57,7 @@ fn config_task(what: ConfigTask, given: Option<PathBuf>) -> ExitCode {
             }
         },
         ConfigTask::Check if !path.is_file() => {
-            eprintln!("zw-tui: {shown} is not there, so all is as it is by default; zw-tui config init writes it");
-            ExitCode::FAILURE
+            print(&format!("{shown} is not there, so all is as it is by default; zw-tui config init writes it\n"))
         }
         ConfigTask::Check => {
             let (_, complaints) = Config::read(&path);

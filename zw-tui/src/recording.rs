@@ -122,12 +122,15 @@ impl Recorder {
     }
 
     fn begin(&mut self, file: Option<String>, bytes: Vec<u8>) {
+        // A directory that somebody misspelt is not made.
+        let makes_directory = file.is_none();
         let path = file.map_or_else(new_path, PathBuf::from);
         let (queue, pieces) = sync_channel(QUEUE_MAX);
         let (finished, done) = sync_channel::<()>(1);
         let messages = self.messages.clone();
         let thread = std::thread::Builder::new().name("recording".into()).spawn(move || {
-            let outcome = write(&path, &bytes, &pieces, &messages);
+            let made = path.parent().filter(|_| makes_directory).map_or(Ok(()), std::fs::create_dir_all);
+            let outcome = made.and_then(|()| write(&path, &bytes, &pieces, &messages));
             let outcome = outcome.unwrap_or_else(|error| {
                 Recording::Failed(format!("cannot write {}: {error}; record on FILE names another", path.display()))
             });
@@ -148,9 +151,6 @@ impl Recorder {
 
 /// Until nobody sends any more.
 fn write(path: &Path, first: &[u8], pieces: &Receiver<Vec<u8>>, messages: &Sender<Msg>) -> io::Result<Recording> {
-    if let Some(directory) = path.parent() {
-        std::fs::create_dir_all(directory)?;
-    }
     let file = File::create_new(path)?;
     let shown = path.canonicalize().unwrap_or_else(|_| path.to_owned()).display().to_string();
     let bytes = copy(file, first, pieces, || {
@@ -205,7 +205,7 @@ mod tests {
 
     fn written(pieces: &[&[u8]]) -> (tempfile::TempDir, PathBuf) {
         let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("made/file.zwrec");
+        let path = directory.path().join("file.zwrec");
         let (sender, mut messages) = channel(8);
         let mut recorder = Recorder::new(sender);
         recorder.perform(TapeOrder::Begin { file: Some(path.display().to_string()), bytes: pieces[0].to_vec() });

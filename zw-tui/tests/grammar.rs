@@ -312,6 +312,18 @@ fn events_are_filtered_and_lead_to_their_member() {
     assert!(row_with(&script, "7 Events").contains("3 new, f follows"));
 }
 
+/// What is typed after a `/` is meant for no action, also where there is nothing to look through.
+#[test]
+fn a_search_of_nothing_takes_its_letters_all_the_same() {
+    let mut script = Script::new();
+    script.keys("1/");
+    assert!(script.toast().contains("nothing to look through"), "{}", script.toast());
+    script.keys("Kafka\r");
+    assert!(script.effects.is_empty() && script.state.undo.len() == 0, "nobody was killed");
+    script.keys("K");
+    assert_eq!(script.state.undo.len(), 1, "after Enter keys act again");
+}
+
 /// Also where it is not under the cursor, and for commands as for keys.
 #[test]
 fn acts_go_to_the_only_marked_member() {

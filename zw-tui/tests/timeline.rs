@@ -403,6 +403,19 @@ fn a_recording_replays_to_the_same_screen() {
     assert_eq!(replay.session.live().stopped, Some(0));
 }
 
+/// Whatever is told while a recording is looked at, it stays what it is.
+#[test]
+fn a_replay_keeps_its_length() {
+    let script = Script::story();
+    let (tape, _) = Tape::from_bytes(&script.session.tape().to_bytes()).unwrap();
+    let newest = tape.newest();
+    let mut session = Session::replay(tape).unwrap();
+    for message in [Msg::Key(Key::plain(Code::Esc)), Msg::Tick, Msg::Note("n".into()), Msg::Key(Key::char('.'))] {
+        session.update(2 * SECOND, message);
+    }
+    assert_eq!((session.shown_at(3 * SECOND), session.tape().newest()), (newest, newest));
+}
+
 #[test]
 fn a_recording_begins_and_ends_once() {
     let mut script = Script::story();

@@ -21,7 +21,7 @@ pub fn enabled(id: Id, state: &State) -> Result<(), String> {
     }
     state.permission.check(need_of(id))?;
     let acts = by_id(id).is_some_and(|action| matches!(action.class, Class::Fault | Class::Data));
-    if acts || matches!(id, Id::Output | Id::Refresh) {
+    if acts || matches!(id, Id::Output | Id::Refresh | Id::Diff | Id::Sessions) {
         state.time.check_now()?;
     }
     // What can be done to one of them can be done.

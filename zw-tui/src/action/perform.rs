@@ -31,6 +31,9 @@ pub fn perform(state: &mut State, now: Duration, id: Id) -> Vec<Effect> {
     if let Err(reason) = table::enabled(id, state) {
         refused(state, now, id, &reason);
         say(state, now, reason, true);
+        if id == Id::Filter {
+            search::begin_nowhere(state);
+        }
         return Vec::new();
     }
     if state.permission.asks(need_of(id)) && !only_begins(id) {

@@ -309,7 +309,9 @@ pub(super) fn lease(
 pub fn heal(state: &mut State, now: Duration, ends: impl Fn(&Lease) -> bool) -> Vec<Effect> {
     let ended = state.faults.end(now, ends);
     if ended.is_empty() {
-        say(state, now, "no such fault; faults shows all".into(), true);
+        let words =
+            if state.faults.active().is_empty() { "there are no faults" } else { "no such fault; faults shows all" };
+        say(state, now, words.into(), true);
         return Vec::new();
     }
     let words: Vec<String> = ended.iter().map(|lease| lease.trouble.words()).collect();

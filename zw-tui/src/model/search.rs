@@ -39,6 +39,8 @@ pub enum SearchPlace {
     Events,
     /// The text that lies over the panes.
     Text,
+    /// There is nothing. The line takes the keys all the same: what somebody types after `/` is meant for no action.
+    Nothing,
 }
 
 /// What `/` would look through now.
@@ -60,10 +62,15 @@ pub fn begin(state: &mut State) {
         let known = match &place {
             SearchPlace::Tree(_) => state.tree.found().map(|(text, _)| text),
             SearchPlace::Events => state.events.filter().map(Matcher::text),
-            SearchPlace::Text => None,
+            SearchPlace::Text | SearchPlace::Nothing => None,
         };
         state.search.typing = Some(Typing { input: Input::with(&known.unwrap_or_default()), place });
     }
+}
+
+/// Takes what is typed though nothing is looked through.
+pub fn begin_nowhere(state: &mut State) {
+    state.search.typing = Some(Typing { input: Input::default(), place: SearchPlace::Nothing });
 }
 
 /// A key, while the line is typed.
@@ -85,6 +92,7 @@ pub(super) fn in_line(state: &mut State, now: Duration, key: Key, mut typing: Ty
                     step(state, now, rows > 0);
                     Vec::new()
                 }
+                SearchPlace::Nothing => Vec::new(),
             };
             state.search.typing = Some(typing);
             effects
@@ -113,6 +121,7 @@ fn apply(state: &mut State, now: Duration, place: &SearchPlace, matcher: Option<
     match place {
         SearchPlace::Tree(parent) => return state.tree.set_filter(parent, matcher),
         SearchPlace::Events => state.events.set_filter(matcher),
+        SearchPlace::Nothing => {}
         SearchPlace::Text => {
             state.search.in_text = matcher;
             go(state, now, Direction::Here);

@@ -122,7 +122,13 @@ pub fn node_line(state: &State, node: &Node, verdict: &Verdict, now: Duration) -
             NodeRole::Leader | NodeRole::Follower | NodeRole::Observer => status.applied_zxid.to_string(),
         })),
         lag: if face == Face::Leader { ".".into() } else { text(lag) },
-        writes: text(node.sight.current(now).and(node.sight.rates()).map(|(writes, _)| short(writes))),
+        writes: text(
+            node.sight
+                .current(now)
+                .filter(|_| node.process.lives())
+                .and(node.sight.rates())
+                .map(|(writes, _)| short(writes)),
+        ),
         round_trip: text(node.sight.current(now).and(node.sight.round_trip_ms()).map(|millis| match millis {
             0 => "<1ms".to_owned(),
             millis => format!("{}ms", short(millis)),
