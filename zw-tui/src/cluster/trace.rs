@@ -68,9 +68,10 @@ struct Progress {
 }
 
 impl Progress {
-    /// Who lives for less time than has passed since it was heard is another life, and counts from one again.
-    fn meet(&mut self, uptime: Duration) {
-        if self.heard.is_none_or(|heard| uptime < heard.elapsed()) {
+    /// Who lived for less time than had passed since it was heard, when it was asked, is another life, and counts from one
+    /// again. How long its answer took says nothing: its age may be from the beginning of that time.
+    fn meet(&mut self, uptime: Duration, asked: Instant) {
+        if self.heard.is_none_or(|heard| uptime < asked.saturating_duration_since(heard)) {
             (self.next, self.had_all) = (1, false);
         }
         self.heard = Some(Instant::now());
@@ -141,6 +142,7 @@ impl Reader {
     /// Until the connection breaks; `Break` when nobody listens to us any more.
     async fn converse(&mut self) -> Result<ControlFlow<()>, ClientError> {
         let mut connection = Connection::open(&self.address, READ_TIMEOUT).await?;
+        let asked = Instant::now();
         let status = connection.status().await?;
         let place = usize::from(status.node.0).checked_sub(1).filter(|place| *place < MEMBERS_MAX);
         let Some(node) = place else { return Ok(self.do_without(&status, "it has no place in the ensemble").await) };
@@ -151,7 +153,7 @@ impl Reader {
             drop(member.lock().await);
             return Ok(Continue(()));
         };
-        progress.meet(Duration::from_millis(status.uptime_ms));
+        progress.meet(Duration::from_millis(status.uptime_ms), asked);
         let mut clock = NodeClock::default();
         loop {
             let mut subscription = self.subscribe(&mut connection, &mut progress).await?;
@@ -277,4 +279,23 @@ fn monotonic_ns() -> u64 {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
     let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
     seconds.saturating_mul(1_000_000_000).saturating_add(u64::try_from(time.tv_nsec).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slow_answer_makes_no_other_life() {
+        let heard = Instant::now();
+        let read = || Progress { next: 7, had_all: true, heard: Some(heard) };
+        let asked = heard + Duration::from_secs(5);
+        // It began just before it was heard.
+        let mut same = read();
+        same.meet(Duration::from_secs(5), asked);
+        assert_eq!((same.next, same.had_all), (7, true));
+        let mut other = read();
+        other.meet(Duration::from_secs(4), asked);
+        assert_eq!((other.next, other.had_all), (1, false));
+    }
 }
