@@ -26,14 +26,14 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use zw_core::client::{ClientError, Connection};
 use zw_core::limits::MEMBERS_MAX;
 use zw_core::wire::admin::{Status, TraceBatch, TraceStart};
-use zw_core::wire::client::{Answer, Operation};
+use zw_core::wire::client::{Answer, Operation, Ping};
 
 /// After a node could not be asked.
 const RETRY: Duration = Duration::from_millis(200);
 /// After a node refused.
 const REFUSED_RETRY: Duration = Duration::from_secs(10);
-/// Between two looks at the clock of another host.
-const CLOCK_INTERVAL: Duration = Duration::from_secs(5);
+/// Between two questions to a node that is read: for the clock of another host, or whether it still answers.
+const CHECK_INTERVAL: Duration = Duration::from_secs(5);
 /// Batches of all nodes that wait to be gathered.
 const BATCHES_MAX: usize = 64;
 /// Between two portions.
@@ -139,7 +139,7 @@ impl Reader {
         }
     }
 
-    /// Until the connection breaks; `Break` when nobody listens to us any more.
+    /// Until the connection breaks or is silent for too long; `Break` when nobody listens to us any more.
     async fn converse(&mut self) -> Result<ControlFlow<()>, ClientError> {
         let mut connection = Connection::open(&self.address, READ_TIMEOUT).await?;
         let asked = Instant::now();
@@ -150,23 +150,37 @@ impl Reader {
         let Ok(mut progress) = Arc::clone(&member).try_lock_owned() else {
             // Another address of a member that is being read: it is needed when that one fails.
             drop(connection);
-            drop(member.lock().await);
+            // It may become another member meanwhile.
+            let _ = timeout(CHECK_INTERVAL, member.lock()).await;
             return Ok(Continue(()));
         };
         progress.meet(Duration::from_millis(status.uptime_ms), asked);
         let mut clock = NodeClock::default();
         loop {
             let mut subscription = self.subscribe(&mut connection, &mut progress).await?;
-            let measure_at = Instant::now() + CLOCK_INTERVAL;
+            let mut check_at = Instant::now() + CHECK_INTERVAL;
+            // Since it was asked for something.
+            let mut has_heard = false;
             loop {
                 let response = tokio::select! {
-                    response = connection.recv() => response?,
+                    biased;
                     changed = self.wants_frequent.changed() => match changed {
                         Ok(()) => break,
                         Err(_) => return Ok(Break(())),
                     },
-                    () = sleep_until(measure_at), if !clock.is_shared() => break,
+                    () = sleep_until(check_at), if has_heard => {
+                        if !clock.is_shared() {
+                            break;
+                        }
+                        connection.send(Operation::Ping(Ping)).await?;
+                        (check_at, has_heard) = (Instant::now() + CHECK_INTERVAL, false);
+                        continue;
+                    }
+                    // What came counts, even if it is looked at late.
+                    response = connection.recv() => response?,
+                    () = sleep_until(check_at) => return Err(ClientError::Timeout { after: CHECK_INTERVAL }),
                 };
+                has_heard = true;
                 match response.answer {
                     Answer::Error(error) if response.id == subscription.id => {
                         drop(progress);
@@ -283,7 +297,60 @@ fn monotonic_ns() -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::fake_node;
     use super::*;
+
+    /// Answers a status and the first of each subscription; then it is silent, and its connection stays.
+    fn fall_silent(operation: Operation) -> Vec<Answer> {
+        match operation {
+            Operation::Status(_) => vec![Answer::Status(Box::new(fake_node::status(1)))],
+            Operation::TraceStart(_) => {
+                let batch = TraceBatch { events: Vec::new(), dropped: 0, now_ns: monotonic_ns() };
+                vec![Answer::Done(Ping), Answer::Trace(batch)]
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    #[tokio::test]
+    async fn who_falls_silent_is_left_for_another_address() {
+        let (silent, _asked) = fake_node::start(fall_silent).await;
+        let (other, mut asked) = fake_node::start(fall_silent).await;
+        let (_wants, wants_frequent) = watch::channel(true);
+        let (messages, _heard) = mpsc::channel(BATCHES_MAX);
+        let traces = Traces::start(wants_frequent, messages);
+        let first = tokio::spawn(traces.reader(silent).read());
+        while traces.members[0].try_lock().is_ok() {
+            tokio::task::yield_now().await;
+        }
+        let second = tokio::spawn(traces.reader(other).read());
+        let is_read = async { while !matches!(asked.recv().await, Some(Operation::TraceStart(_))) {} };
+        timeout(Duration::from_secs(60), is_read).await.unwrap();
+        first.abort();
+        second.abort();
+    }
+
+    #[tokio::test]
+    async fn an_address_that_waits_for_its_member_may_become_another() {
+        let mut asks = 0;
+        let (address, mut asked) = fake_node::start(move |operation| {
+            asks += u16::from(matches!(operation, Operation::Status(_)));
+            match operation {
+                Operation::Status(_) => vec![Answer::Status(Box::new(fake_node::status(asks.min(2))))],
+                other => fall_silent(other),
+            }
+        })
+        .await;
+        let (_wants, wants_frequent) = watch::channel(true);
+        let (messages, _heard) = mpsc::channel(BATCHES_MAX);
+        let traces = Traces::start(wants_frequent, messages);
+        // Somebody else reads the first member, and goes on.
+        let _first = traces.members[0].lock().await;
+        let reader = tokio::spawn(traces.reader(address).read());
+        let is_read = async { while !matches!(asked.recv().await, Some(Operation::TraceStart(_))) {} };
+        timeout(Duration::from_secs(60), is_read).await.unwrap();
+        reader.abort();
+    }
 
     #[test]
     fn a_slow_answer_makes_no_other_life() {
