@@ -119,7 +119,13 @@ open_console() { # [NODES BROKERS]
 
 close_console() {
     terminal kill-server 2>/dev/null || true
-    wait_for 10 "all processes are gone" nobody || true
+    if ! wait_for 10 "all processes are gone" nobody; then
+        local left
+        left=$(children) || true
+        # shellcheck disable=SC2086
+        kill -KILL $left 2>/dev/null || true
+        wait_for 5 "those that were killed are gone" nobody || true
+    fi
     rm -rf "$work"
 }
 

@@ -1,14 +1,19 @@
 #!/usr/bin/env bash
-# Walks through the console in tmux and prints docs/tour.md: what one does, and the screens as they were captured.
+# Walks through the console in tmux and writes docs/tour.md: what one does, and the screens as they were captured. The page
+# is replaced at the end, if every step went well.
 #
-#   scripts/tour.sh > docs/tour.md
+#   scripts/tour.sh [FILE]     (docs/tour.md without one)
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 command -v tmux >/dev/null || { say 'tmux is wanted'; exit 2; }
 (cd "$root" && cargo build --quiet --release -p zw-tui -p zw-node)
 
 terminal() { tmux -L "zw-tour-$$" -f /dev/null "$@"; }
-trap 'terminal kill-server 2>/dev/null || true' EXIT
+page=${1:-$root/docs/tour.md}
+unfinished=$(mktemp "$page.XXXXXX")
+trap 'terminal kill-server 2>/dev/null || true; rm -f "$unfinished"' EXIT
+trap 'exit 130' INT TERM
+exec >"$unfinished"
 capture() { terminal capture-pane -p -t t; }
 shows() { capture | grep -q -e "$1"; }
 until_shown() { wait_for 20 "the screen shows $1" shows "$1" || { capture >&2; exit 1; }; }
@@ -193,3 +198,7 @@ words <<'E2'
 `q` leaves: all processes are stopped, and the data, which was in a temporary directory, is removed. `--data DIR` keeps it.
 E2
 keys q
+
+# As files usually are; mktemp's are its owner's alone.
+chmod =rw "$unfinished"
+mv "$unfinished" "$page"

@@ -48,7 +48,11 @@ impl Write for LogFile {
         if self.bytes >= self.bytes_max {
             let mut old = self.path.clone().into_os_string();
             old.push(".old");
-            std::fs::rename(&self.path, old)?;
+            match std::fs::rename(&self.path, old) {
+                // Renamed before, when no new one could be begun; or somebody took it away.
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
             self.file = File::options().create(true).append(true).open(&self.path)?;
             self.bytes = 0;
         }
@@ -139,5 +143,19 @@ mod tests {
         assert!(new.ends_with("line 49\nafter a pause\n") && new.len() < 120, "{new}");
         assert!(old.len() >= 100 && old.len() < 120 && old.ends_with('\n'), "{old}");
         assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn a_file_that_could_not_be_begun_is_begun_later() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("console.log");
+        let mut log = LogFile::with_bound(&path, 10).unwrap();
+        log.write_line(b"long enough to be full").unwrap();
+        // As it is left when the rename went well and the opening failed.
+        std::fs::rename(&path, directory.path().join("console.log.old")).unwrap();
+        log.write_line(b"after").unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "after\n");
+        let old = std::fs::read_to_string(directory.path().join("console.log.old")).unwrap();
+        assert_eq!(old, "long enough to be full\n");
     }
 }

@@ -1,7 +1,12 @@
 //! Where the console keeps what outlives it, by the rules of XDG on every system.
 
-use std::io::Write;
-use std::path::PathBuf;
+use std::fs::OpenOptions;
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+/// Files of one name in a directory.
+const NUMBERED_MAX: u32 = 1_000;
 
 /// The directories, as the environment has them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,12 +42,6 @@ impl Paths {
     pub fn log(&self) -> PathBuf {
         self.state.join("tui.log")
     }
-
-    /// Where the picture of a screen goes that was taken then.
-    #[must_use]
-    pub fn dump(&self, seconds: u64) -> PathBuf {
-        self.state.join(format!("screen-{seconds}.txt"))
-    }
 }
 
 /// Writes a text to a file that is not there yet; gives the file with its size, for a person.
@@ -50,21 +49,39 @@ impl Paths {
 /// # Errors
 /// Why it is not written.
 pub fn write_new(file: &str, text: &str) -> Result<String, String> {
-    let opened = std::fs::OpenOptions::new().write(true).create_new(true).open(file);
+    let opened = OpenOptions::new().write(true).create_new(true).open(file);
     let written = opened.and_then(|mut opened| opened.write_all(text.as_bytes()));
     match written {
         Ok(()) => Ok(format!("{file}, {} lines", text.lines().count())),
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
             Err(format!("{file} is there already: name another file"))
         }
         Err(error) => Err(format!("cannot write {file}: {error}")),
     }
 }
 
+/// Writes a text to `NAME-NUMBER.txt` in a directory, which is made if need be, with the first number that no file has;
+/// gives the file. Only its owner may read it: it may hold a znode's value.
+///
+/// # Errors
+/// Why it is not written.
+pub fn write_numbered(directory: &Path, name: &str, text: &str) -> io::Result<PathBuf> {
+    std::fs::create_dir_all(directory)?;
+    for number in 1..=NUMBERED_MAX {
+        let path = directory.join(format!("{name}-{number}.txt"));
+        match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
+            Ok(mut file) => return file.write_all(text.as_bytes()).map(|()| path),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Err(io::Error::new(ErrorKind::AlreadyExists, format!("there are {NUMBERED_MAX} files {name}-*.txt: remove some")))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::path::Path;
+    use std::os::unix::fs::PermissionsExt;
 
     #[test]
     fn what_is_there_already_is_not_written_over() {
@@ -74,6 +91,16 @@ mod tests {
         assert!(write_new(&file, "").unwrap_err().contains("there already"));
         assert!(write_new("/nowhere/at/all", "").unwrap_err().contains("cannot write"));
         assert_eq!(std::fs::read_to_string(&file).unwrap(), "{}\n{}\n");
+    }
+
+    #[test]
+    fn numbered_files_are_new_and_their_owners() {
+        let directory = tempfile::tempdir().unwrap();
+        let state = directory.path().join("zw");
+        let paths = ["one", "two"].map(|text| write_numbered(&state, "copied", text).unwrap());
+        assert_eq!(paths, [1, 2].map(|number| state.join(format!("copied-{number}.txt"))));
+        assert_eq!(paths.clone().map(|path| std::fs::read_to_string(path).unwrap()), ["one", "two"]);
+        assert_eq!(std::fs::metadata(&paths[0]).unwrap().permissions().mode() & 0o777, 0o600);
     }
 
     #[test]

@@ -337,11 +337,11 @@ impl Loop {
     /// Writes the screen to a file; gives its path.
     fn dump(&self) -> Result<String, String> {
         let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        let path = self.console.paths.dump(seconds);
-        let written =
-            std::fs::create_dir_all(&self.console.paths.state).and_then(|()| std::fs::write(&path, self.screen.text()));
-        let path = path.display().to_string();
-        written.map(|()| path.clone()).map_err(|error| format!("cannot write the screen to {path}: {error}"))
+        let directory = &self.console.paths.state;
+        let written = paths::write_numbered(directory, &format!("screen-{seconds}"), &self.screen.text());
+        written
+            .map(|path| path.display().to_string())
+            .map_err(|error| format!("cannot write the screen to {}: {error}", directory.display()))
     }
 
     fn break_on_purpose(&mut self, breakage: Breakage) {

@@ -1,5 +1,5 @@
 //! Deletes a subtree through one node: deepest first, each znode in the version that was read, a bounded number in a
-//! request.
+//! request. What somebody else removes meanwhile is gone too, and that is no failure.
 
 use super::ask::{Line, unexpected};
 use super::poll::reason;
@@ -49,6 +49,10 @@ pub(super) async fn delete(line: &mut Line, path: &str, at_most: u64) -> Result<
     let began = Instant::now();
     let mut progress = Progress { znodes: 0, at_most, zxid: Zxid::default() };
     match subtree(line, path, &mut progress).await {
+        Ok(()) if progress.znodes == 0 => {
+            let reason = "somebody else deleted it meanwhile".to_owned();
+            Err(DeleteFailure { znodes: 0, reason, may_be_done: false })
+        }
         Ok(()) => Ok(Deleted { znodes: progress.znodes, zxid: progress.zxid, took: began.elapsed() }),
         Err(stop) => {
             let znodes = progress.znodes;
@@ -75,9 +79,14 @@ async fn subtree(line: &mut Line, root: &str, progress: &mut Progress) -> Result
     let mut stack = vec![(root.to_owned(), version(line, root).await?)];
     while let Some((path, version)) = stack.last().cloned() {
         let page = Children { path: path.clone(), watch: false, after: String::new(), limit: PAGE, with_stat: true };
-        let page = match line.request(Operation::Children(page)).await? {
-            (_, Answer::Children(page)) => page,
-            (_, answer) => return Err(unexpected(&answer).into()),
+        let page = match line.request(Operation::Children(page)).await {
+            Ok((_, Answer::Children(page))) => page,
+            Ok((_, answer)) => return Err(unexpected(&answer).into()),
+            Err(error) if error.code() == Some(ErrorCode::NoNode) => {
+                stack.pop();
+                continue;
+            }
+            Err(error) => return Err(error.into()),
         };
         if page.names.is_empty() {
             stack.pop();
@@ -104,26 +113,78 @@ async fn version(line: &mut Line, path: &str) -> Result<i32, Stop> {
     }
 }
 
-/// Removes znodes without children, all or none.
-async fn remove(line: &mut Line, deletes: Vec<Delete>, progress: &mut Progress) -> Result<(), Stop> {
-    let count = u64::try_from(deletes.len()).unwrap_or(u64::MAX);
-    if progress.znodes.saturating_add(count) > progress.at_most {
+/// Removes znodes without children: all at once or, if one of them refuses, one after the other, up to a reason that is
+/// not that it is gone.
+async fn remove(line: &mut Line, mut deletes: Vec<Delete>, progress: &mut Progress) -> Result<(), Stop> {
+    if deletes.len() > 1 {
+        let operations = deletes.iter().cloned().map(Command::Delete).collect();
+        match carry_out(line, Command::Multi(Multi { operations }), deletes.len(), progress).await {
+            Err(Stop::Client(error)) if error.code() == Some(ErrorCode::MultiFailed) => {}
+            done => return done,
+        }
+    }
+    for delete in deletes.drain(..) {
+        match carry_out(line, Command::Delete(delete), 1, progress).await {
+            Err(Stop::Client(error)) if error.code() == Some(ErrorCode::NoNode) => {}
+            done => done?,
+        }
+    }
+    Ok(())
+}
+
+/// Carries out what removes `count` znodes.
+async fn carry_out(line: &mut Line, command: Command, count: usize, progress: &mut Progress) -> Result<(), Stop> {
+    let znodes = progress.znodes.saturating_add(u64::try_from(count).unwrap_or(u64::MAX));
+    if znodes > progress.at_most {
         return Err(Stop::More);
     }
-    let mut commands: Vec<Command> = deletes.into_iter().map(Command::Delete).collect();
-    let command = match (commands.len(), commands.pop()) {
-        (1, Some(one)) => one,
-        (_, last) => {
-            commands.extend(last);
-            Command::Multi(Multi { operations: commands })
-        }
-    };
     match line.request(Operation::Write(command)).await? {
         (zxid, Answer::Written(_)) => {
-            progress.znodes += count;
-            progress.zxid = zxid;
+            (progress.znodes, progress.zxid) = (znodes, zxid);
             Ok(())
         }
         (_, answer) => Err(unexpected(&answer).into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{READ_TIMEOUT, fake_node};
+    use super::*;
+    use bytes::Bytes;
+    use std::collections::BTreeSet;
+    use zw_core::tree::command::{Done, Reply, Stat};
+    use zw_core::wire::client::{ChildrenPage, Data, ErrorReply};
+
+    /// A znode with two children, of which somebody else deletes one after they are told.
+    fn with_a_rival() -> impl FnMut(Operation) -> Vec<Answer> + Send + 'static {
+        let mut left = BTreeSet::from(["/a".to_owned(), "/a/b".to_owned(), "/a/c".to_owned()]);
+        let no_node = || Answer::Error(ErrorReply { code: ErrorCode::NoNode, message: "no such znode".into() });
+        move |operation| {
+            vec![match operation {
+                Operation::Get(_) => Answer::Data(Data { data: Bytes::new(), stat: Stat::default() }),
+                Operation::Children(_) => {
+                    let names: Vec<String> =
+                        left.iter().filter_map(|path| path.strip_prefix("/a/")).map(Into::into).collect();
+                    let stats = names.iter().map(|_| Stat::default()).collect();
+                    left.remove("/a/b");
+                    Answer::Children(ChildrenPage { names, stats, stat: Stat::default(), more: false })
+                }
+                Operation::Write(Command::Multi(_)) => {
+                    Answer::Error(ErrorReply { code: ErrorCode::MultiFailed, message: "operation 0".into() })
+                }
+                Operation::Write(Command::Delete(delete)) if left.remove(&delete.path) => {
+                    Answer::Written(Reply::Done(Done))
+                }
+                _ => no_node(),
+            }]
+        }
+    }
+
+    #[tokio::test]
+    async fn what_somebody_else_deletes_meanwhile_is_gone_too() {
+        let (address, _asked) = fake_node::start(with_a_rival()).await;
+        let deleted = delete(&mut Line::new(address, READ_TIMEOUT), "/a", 3).await;
+        assert_eq!(deleted.map(|deleted| deleted.znodes), Ok(2));
     }
 }

@@ -6,6 +6,8 @@ mod ask;
 mod brokers;
 mod delete;
 mod diff;
+#[cfg(test)]
+mod fake_node;
 mod faults;
 mod poll;
 mod trace;

@@ -26,14 +26,14 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use zw_core::client::{ClientError, Connection};
 use zw_core::limits::MEMBERS_MAX;
 use zw_core::wire::admin::{Status, TraceBatch, TraceStart};
-use zw_core::wire::client::{Answer, Operation};
+use zw_core::wire::client::{Answer, Operation, Ping};
 
 /// After a node could not be asked.
 const RETRY: Duration = Duration::from_millis(200);
 /// After a node refused.
 const REFUSED_RETRY: Duration = Duration::from_secs(10);
-/// Between two looks at the clock of another host.
-const CLOCK_INTERVAL: Duration = Duration::from_secs(5);
+/// Between two questions to a node that is read: for the clock of another host, or whether it still answers.
+const CHECK_INTERVAL: Duration = Duration::from_secs(5);
 /// Batches of all nodes that wait to be gathered.
 const BATCHES_MAX: usize = 64;
 /// Between two portions.
@@ -68,9 +68,10 @@ struct Progress {
 }
 
 impl Progress {
-    /// Who lives for less time than has passed since it was heard is another life, and counts from one again.
-    fn meet(&mut self, uptime: Duration) {
-        if self.heard.is_none_or(|heard| uptime < heard.elapsed()) {
+    /// Who lived for less time than had passed since it was heard, when it was asked, is another life, and counts from one
+    /// again. How long its answer took says nothing: its age may be from the beginning of that time.
+    fn meet(&mut self, uptime: Duration, asked: Instant) {
+        if self.heard.is_none_or(|heard| uptime < asked.saturating_duration_since(heard)) {
             (self.next, self.had_all) = (1, false);
         }
         self.heard = Some(Instant::now());
@@ -138,9 +139,10 @@ impl Reader {
         }
     }
 
-    /// Until the connection breaks; `Break` when nobody listens to us any more.
+    /// Until the connection breaks or is silent for too long; `Break` when nobody listens to us any more.
     async fn converse(&mut self) -> Result<ControlFlow<()>, ClientError> {
         let mut connection = Connection::open(&self.address, READ_TIMEOUT).await?;
+        let asked = Instant::now();
         let status = connection.status().await?;
         let place = usize::from(status.node.0).checked_sub(1).filter(|place| *place < MEMBERS_MAX);
         let Some(node) = place else { return Ok(self.do_without(&status, "it has no place in the ensemble").await) };
@@ -148,23 +150,37 @@ impl Reader {
         let Ok(mut progress) = Arc::clone(&member).try_lock_owned() else {
             // Another address of a member that is being read: it is needed when that one fails.
             drop(connection);
-            drop(member.lock().await);
+            // It may become another member meanwhile.
+            let _ = timeout(CHECK_INTERVAL, member.lock()).await;
             return Ok(Continue(()));
         };
-        progress.meet(Duration::from_millis(status.uptime_ms));
+        progress.meet(Duration::from_millis(status.uptime_ms), asked);
         let mut clock = NodeClock::default();
         loop {
             let mut subscription = self.subscribe(&mut connection, &mut progress).await?;
-            let measure_at = Instant::now() + CLOCK_INTERVAL;
+            let mut check_at = Instant::now() + CHECK_INTERVAL;
+            // Since it was asked for something.
+            let mut has_heard = false;
             loop {
                 let response = tokio::select! {
-                    response = connection.recv() => response?,
+                    biased;
                     changed = self.wants_frequent.changed() => match changed {
                         Ok(()) => break,
                         Err(_) => return Ok(Break(())),
                     },
-                    () = sleep_until(measure_at), if !clock.is_shared() => break,
+                    () = sleep_until(check_at), if has_heard => {
+                        if !clock.is_shared() {
+                            break;
+                        }
+                        connection.send(Operation::Ping(Ping)).await?;
+                        (check_at, has_heard) = (Instant::now() + CHECK_INTERVAL, false);
+                        continue;
+                    }
+                    // What came counts, even if it is looked at late.
+                    response = connection.recv() => response?,
+                    () = sleep_until(check_at) => return Err(ClientError::Timeout { after: CHECK_INTERVAL }),
                 };
+                has_heard = true;
                 match response.answer {
                     Answer::Error(error) if response.id == subscription.id => {
                         drop(progress);
@@ -277,4 +293,76 @@ fn monotonic_ns() -> u64 {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
     let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
     seconds.saturating_mul(1_000_000_000).saturating_add(u64::try_from(time.tv_nsec).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fake_node;
+    use super::*;
+
+    /// Answers a status and the first of each subscription; then it is silent, and its connection stays.
+    fn fall_silent(operation: Operation) -> Vec<Answer> {
+        match operation {
+            Operation::Status(_) => vec![Answer::Status(Box::new(fake_node::status(1)))],
+            Operation::TraceStart(_) => {
+                let batch = TraceBatch { events: Vec::new(), dropped: 0, now_ns: monotonic_ns() };
+                vec![Answer::Done(Ping), Answer::Trace(batch)]
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    #[tokio::test]
+    async fn who_falls_silent_is_left_for_another_address() {
+        let (silent, _asked) = fake_node::start(fall_silent).await;
+        let (other, mut asked) = fake_node::start(fall_silent).await;
+        let (_wants, wants_frequent) = watch::channel(true);
+        let (messages, _heard) = mpsc::channel(BATCHES_MAX);
+        let traces = Traces::start(wants_frequent, messages);
+        let first = tokio::spawn(traces.reader(silent).read());
+        while traces.members[0].try_lock().is_ok() {
+            tokio::task::yield_now().await;
+        }
+        let second = tokio::spawn(traces.reader(other).read());
+        let is_read = async { while !matches!(asked.recv().await, Some(Operation::TraceStart(_))) {} };
+        timeout(Duration::from_secs(60), is_read).await.unwrap();
+        first.abort();
+        second.abort();
+    }
+
+    #[tokio::test]
+    async fn an_address_that_waits_for_its_member_may_become_another() {
+        let mut asks = 0;
+        let (address, mut asked) = fake_node::start(move |operation| {
+            asks += u16::from(matches!(operation, Operation::Status(_)));
+            match operation {
+                Operation::Status(_) => vec![Answer::Status(Box::new(fake_node::status(asks.min(2))))],
+                other => fall_silent(other),
+            }
+        })
+        .await;
+        let (_wants, wants_frequent) = watch::channel(true);
+        let (messages, _heard) = mpsc::channel(BATCHES_MAX);
+        let traces = Traces::start(wants_frequent, messages);
+        // Somebody else reads the first member, and goes on.
+        let _first = traces.members[0].lock().await;
+        let reader = tokio::spawn(traces.reader(address).read());
+        let is_read = async { while !matches!(asked.recv().await, Some(Operation::TraceStart(_))) {} };
+        timeout(Duration::from_secs(60), is_read).await.unwrap();
+        reader.abort();
+    }
+
+    #[test]
+    fn a_slow_answer_makes_no_other_life() {
+        let heard = Instant::now();
+        let read = || Progress { next: 7, had_all: true, heard: Some(heard) };
+        let asked = heard + Duration::from_secs(5);
+        // It began just before it was heard.
+        let mut same = read();
+        same.meet(Duration::from_secs(5), asked);
+        assert_eq!((same.next, same.had_all), (7, true));
+        let mut other = read();
+        other.meet(Duration::from_secs(4), asked);
+        assert_eq!((other.next, other.had_all), (1, false));
+    }
 }

@@ -8,6 +8,8 @@ use super::delete;
 use super::poll::reason;
 use crate::model::message::{Effect, Msg, WriteFailure, Written};
 use crate::model::write::{Mode, WriteOrder};
+use std::fs::File;
+use std::io::{self, Read};
 use std::time::Duration;
 use tokio::sync::mpsc::{Receiver, Sender};
 use tokio::time::Instant;
@@ -69,18 +71,31 @@ async fn read(order: &mut WriteOrder) -> Result<(), String> {
     let Some(file) = order.file.clone() else { return Ok(()) };
     let read = tokio::task::spawn_blocking(move || {
         let cannot = |error: std::io::Error| format!("cannot read {file}: {error}");
+        // Before it is opened: to open a pipe waits for its writer.
         let metadata = std::fs::metadata(&file).map_err(cannot)?;
         match metadata.len() {
             _ if !metadata.is_file() => Err(format!("{file} is no file")),
             bytes if bytes > ZNODE_DATA_BYTES_MAX as u64 => {
                 Err(format!("{file} has {bytes} bytes; a znode takes {ZNODE_DATA_BYTES_MAX}"))
             }
-            _ => std::fs::read(&file).map_err(cannot),
+            _ => {
+                let data = File::open(&file).and_then(at_most_a_znode).map_err(cannot)?;
+                data.ok_or_else(|| {
+                    format!("{file} grew to more than {ZNODE_DATA_BYTES_MAX} bytes, which a znode takes")
+                })
+            }
         }
     });
     let data = read.await.map_err(|error| format!("cannot read the file: {error}"))??;
     order.data = data.into();
     Ok(())
+}
+
+/// All that comes, unless that is more than a znode takes.
+fn at_most_a_znode(source: impl Read) -> io::Result<Option<Vec<u8>>> {
+    let mut data = Vec::new();
+    source.take(ZNODE_DATA_BYTES_MAX as u64 + 1).read_to_end(&mut data)?;
+    Ok(Some(data).filter(|data| data.len() <= ZNODE_DATA_BYTES_MAX))
 }
 
 impl Writer {
@@ -171,5 +186,17 @@ fn done(path: &str, (zxid, answer): (Zxid, Answer)) -> Result<Done, ClientError>
             Ok(Done { zxid, created: true, version: created.stat.version, path: created.path })
         }
         answer => Err(unexpected(&answer)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_grows_is_not_read_whole() {
+        assert_eq!(at_most_a_znode(io::repeat(7)).unwrap(), None);
+        let full = at_most_a_znode(io::repeat(7).take(ZNODE_DATA_BYTES_MAX as u64)).unwrap();
+        assert_eq!(full.map(|data| data.len()), Some(ZNODE_DATA_BYTES_MAX));
     }
 }

@@ -3,6 +3,7 @@
 //! Whether the terminal takes it cannot be known: it answers nothing. So the person is told which way it went.
 
 use super::guard;
+use crate::paths;
 use std::io;
 use std::path::PathBuf;
 
@@ -17,22 +18,20 @@ pub struct Clipboard {
     pub in_tmux: bool,
     /// Where the file of a text that is too long goes.
     pub directory: PathBuf,
-    /// How many such files there were.
-    pub files: u32,
 }
 
 impl Clipboard {
     /// Of this process, with this directory for what is too long.
     #[must_use]
     pub fn of_process(directory: PathBuf) -> Clipboard {
-        Clipboard { in_tmux: std::env::var_os("TMUX").is_some(), directory, files: 0 }
+        Clipboard { in_tmux: std::env::var_os("TMUX").is_some(), directory }
     }
 
     /// Copies a text; gives the way it went, for a person.
     ///
     /// # Errors
     /// The terminal is gone, or the file cannot be written; for a person.
-    pub fn copy(&mut self, text: &str) -> Result<String, String> {
+    pub fn copy(&self, text: &str) -> Result<String, String> {
         if text.len() > TEXT_BYTES_MAX {
             return self
                 .write_file(text)
@@ -43,11 +42,8 @@ impl Clipboard {
         Ok(format!("{} bytes to the terminal's clipboard (OSC 52{through})", text.len()))
     }
 
-    fn write_file(&mut self, text: &str) -> io::Result<String> {
-        self.files += 1;
-        let path = self.directory.join(format!("copied-{}-{}.txt", std::process::id(), self.files));
-        std::fs::create_dir_all(&self.directory)?;
-        std::fs::write(&path, text)?;
+    fn write_file(&self, text: &str) -> io::Result<String> {
+        let path = paths::write_numbered(&self.directory, &format!("copied-{}", std::process::id()), text)?;
         Ok(format!("{} bytes are too many for a clipboard: they are in {}", text.len(), path.display()))
     }
 }
@@ -100,7 +96,7 @@ mod tests {
     #[test]
     fn what_is_too_long_becomes_a_file() {
         let directory = tempfile::tempdir().unwrap();
-        let mut clipboard = Clipboard { in_tmux: false, directory: directory.path().to_owned(), files: 0 };
+        let mut clipboard = Clipboard { in_tmux: false, directory: directory.path().to_owned() };
         let text = "x".repeat(TEXT_BYTES_MAX + 1);
         let words = clipboard.copy(&text).unwrap();
         let path = directory.path().join(format!("copied-{}-1.txt", std::process::id()));
