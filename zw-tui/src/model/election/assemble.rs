@@ -31,18 +31,28 @@ fn epoch_of(event: &TraceEvent) -> Epoch {
 /// A leadership: who, in which epoch, from when.
 type Leadership = (usize, Epoch, u64);
 
+/// Who led before the events begin: whoever joins that leader tells so.
+fn leader_before(base: &Base, events: &[Told]) -> Option<(usize, Epoch)> {
+    let first_led = events.iter().find(|told| span_of(told).is_some_and(|span| span.stage == Stage::Leading));
+    let first_led = first_led.map(|told| epoch_of(&told.event));
+    let followers = events.iter().filter(|told| span_of(told).is_some_and(|span| span.stage == Stage::Following));
+    let followed = followers.filter_map(|told| Some((index_of(told.event.peer)?, epoch_of(&told.event))));
+    base.leadership.or_else(|| followed.into_iter().find(|(_, epoch)| first_led.is_none_or(|first| *epoch < first)))
+}
+
 /// The elections that events in the order of their times tell of.
 pub(super) fn assemble(nodes: usize, base: &Base, events: &[Told]) -> Vec<Election> {
+    let leader_before = leader_before(base, events);
     let mut leaderships: Vec<Leadership> = Vec::new();
     for Told { node, event } in events.iter().filter(|told| span_of(told).is_some_and(|s| s.stage == Stage::Leading)) {
         let leadership = (*node, epoch_of(event), event.monotonic_ns);
-        let last = leaderships.last().map(|last| (last.0, last.1)).or(base.leadership);
+        let last = leaderships.last().map(|last| (last.0, last.1)).or(leader_before);
         if last != Some((leadership.0, leadership.1)) {
             leaderships.push(leadership);
         }
     }
     let mut elections = Vec::new();
-    let mut before: Option<(usize, Epoch, u64)> = base.leadership.map(|(node, epoch)| (node, epoch, 0));
+    let mut before: Option<(usize, Epoch, u64)> = leader_before.map(|(node, epoch)| (node, epoch, 0));
     for (place, leadership) in leaderships.iter().enumerate() {
         let until = leaderships.get(place + 1).map_or(u64::MAX, |next| loss_of(nodes, events, *leadership, next.2).at);
         elections.push(election(nodes, base, events, before, Some(*leadership), until));
@@ -193,5 +203,37 @@ fn note(made: &mut Election, told: &Told, winner: Option<usize>, end: u64) {
         }
         (TraceKind::Truncate, _) => made.truncated.push((node, event.zxid)),
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use zw_core::ids::{NodeId, Zxid};
+
+    fn told(node: usize, at: u64, kind: TraceKind, peer: u16, epoch: u64, text: &str) -> Told {
+        let (peer, zxid, text) = (NodeId(peer), Zxid::ZERO, text.to_owned());
+        Told { node, event: TraceEvent { sequence: at, monotonic_ns: at, kind, peer, zxid, number: epoch, text } }
+    }
+
+    /// A node that was away looks for a leader, and finds the one that the others have had all the time.
+    #[test]
+    fn who_comes_back_to_an_old_leader_makes_no_election() {
+        let back = [
+            told(2, 1, TraceKind::Role, 0, 0, "looking"),
+            told(2, 2, TraceKind::Vote, 3, 1, "own vote"),
+            told(2, 3, TraceKind::Role, 2, 3, "syncing"),
+            told(2, 4, TraceKind::Role, 2, 3, "follower"),
+        ];
+        assert_eq!(assemble(3, &Base::default(), &back), []);
+        // The next one is known to follow that leader.
+        let mut events = back.to_vec();
+        for (node, at) in [(0, 10), (2, 11)] {
+            events.push(told(node, at, TraceKind::Lost, 2, 3, "silent"));
+        }
+        events.push(told(2, 20, TraceKind::Role, 3, 4, "leader"));
+        let elections = assemble(3, &Base::default(), &events);
+        let spans: Vec<_> = elections.iter().map(|made| (made.before, made.began, made.established)).collect();
+        assert_eq!(spans, [(Some((1, Epoch(3))), 10, Some((20, Epoch(4))))]);
     }
 }
