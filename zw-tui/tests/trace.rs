@@ -194,7 +194,8 @@ async fn an_attached_console_follows_writes_and_elections_of_members_that_it_lea
     let follower = (leader + 1) % 3;
     let write = console.followed_write(&ensemble, follower).await;
     assert_eq!((write.origin, write.leader), (follower, Some(leader)), "members have their own numbers");
-    assert!(write.rows(3).iter().all(|row| row.received.is_some_and(|received| received >= row.sent)));
+    let rows = write.rows(3);
+    assert!(rows.iter().all(|row| row.received.is_some_and(|received| received >= row.sent)), "{rows:?}");
     assert_eq!(console.state.flow.clock_error_ns, 0, "one host has one clock");
 
     let before = console.state.nodes[leader].sight.status.as_ref().unwrap().epoch;
