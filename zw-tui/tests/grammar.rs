@@ -319,7 +319,7 @@ fn a_search_of_nothing_takes_its_letters_all_the_same() {
     script.keys("1/");
     assert!(script.toast().contains("nothing to look through"), "{}", script.toast());
     script.keys("Kafka\r");
-    assert!(script.effects.is_empty() && script.state.undo.len() == 0, "nobody was killed");
+    assert!(script.effects.is_empty() && script.state.undo.is_empty(), "nobody was killed");
     script.keys("K");
     assert_eq!(script.state.undo.len(), 1, "after Enter keys act again");
 }

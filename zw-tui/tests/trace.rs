@@ -165,7 +165,10 @@ impl Console {
             let end = Instant::now() + Duration::from_secs(3);
             let seen = |state: &State| {
                 let write = &state.flow.shown.as_ref()?.transaction;
-                let is_whole = write.commits.len() == nodes - 1 && write.applied.len() == nodes;
+                // The last acknowledgement may reach the leader after all have applied it.
+                let is_whole = write.commits.len() == nodes - 1
+                    && write.applied.len() == nodes
+                    && write.rows(nodes).iter().all(|row| row.received.is_some());
                 (write.words == words && is_whole).then(|| Some(write.clone()))
             };
             let seen = |state: &State| seen(state).or_else(|| (Instant::now() > end).then_some(None));
