@@ -39,7 +39,7 @@ stage() {
 say "first stage: the tests of the core"
 rm -rf "$out/mutants.out" "$out/mutants.out.old"
 stage 60 --profile mutants -C=--lib -C=--test=scenarios -C=--test=zab -C=--test=zab_edges \
-    -C=--test=zab_regressions -C=--test=log_recovery -C=--test=tree_model -C=--test=tree_edges
+    -C=--test=zab_regressions -C=--test=log_recovery -C=--test=tree_model -C=--test=tree_edges -C=--test=snapshot_edges
 cp "$out/mutants.out/timeout.txt" "$out/timeout.txt"
 count() { wc -l <"$out/mutants.out/$1.txt"; }
 tested=$(cat "$out"/mutants.out/{caught,missed,timeout,unviable}.txt | wc -l)

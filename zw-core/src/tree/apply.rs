@@ -449,6 +449,21 @@ mod tests {
         assert_eq!(world.stat("/t/x").czxid, world.stat("/n").czxid);
     }
 
+    /// What is put back in place of a changed znode is still that session's.
+    #[test]
+    fn a_failed_multi_that_changed_an_ephemeral_leaves_it_to_its_session() {
+        let mut world = World::new();
+        world.session = world.open();
+        world.generation = 1;
+        world.run(create_as("/e", CreateMode::Ephemeral, 0)).unwrap();
+        let operations = vec![set("/e", 0), delete("/none")];
+        assert!(world.run(Command::Multi(Multi { operations })).is_err());
+        assert_eq!(world.tree.ephemerals(world.session), ["/e"]);
+        let (session, generation) = (world.session, 1);
+        world.run(Command::CloseSession(CloseSession { session, expired: false, generation })).unwrap();
+        assert_eq!(world.tree.stat("/e").unwrap(), None);
+    }
+
     #[test]
     fn a_session_takes_its_ephemerals_with_it() {
         let mut world = World::new();

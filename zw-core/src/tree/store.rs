@@ -339,4 +339,65 @@ mod tests {
         assert!(map.chunks.iter().all(|chunk| chunk.keys.bytes.len() <= CHUNK_KEY_BYTES_MAX));
         assert_eq!(map.with_prefix(b"0001").count(), 10);
     }
+
+    /// Also a chunk in the middle: its keys must be looked for where they now are.
+    #[test]
+    fn joined_chunks_lose_nothing_and_are_not_too_large() {
+        let key = |number: u32| format!("{number:010}").into_bytes();
+        let count = 6 * u32::try_from(CHUNK_ENTRIES_MAX).unwrap();
+        let orders: [Vec<u32>; 2] = [(0..count).rev().collect(), (0..count).map(|at| at * 7 % count).collect()];
+        for order in orders {
+            let (mut map, mut model) = (ChunkMap::new(), BTreeMap::new());
+            (0..count).for_each(|number| {
+                map.insert(&key(number), number);
+                model.insert(key(number), number);
+            });
+            for number in order.into_iter().filter(|number| number % 50 > 0) {
+                assert_eq!(map.remove(&key(number)), model.remove(&key(number)));
+                check(&map, &model);
+            }
+            assert!(model.iter().all(|(key, number)| map.get(key) == Some(number)));
+            assert!(map.chunks.len() < 3, "{} chunks for {} entries", map.chunks.len(), map.len());
+        }
+    }
+
+    /// Below a quarter of what it may hold a chunk looks for a neighbour, and together they are half of it at most: so a
+    /// few writes more neither cut nor join again.
+    #[test]
+    fn small_neighbours_are_joined_at_a_quarter() {
+        let mut map = ChunkMap::new();
+        let (most, quarter) = (CHUNK_ENTRIES_MAX, CHUNK_ENTRIES_MAX / 4);
+        let key = |number: usize| format!("{number:010}").into_bytes();
+        (0..2 * most).for_each(|number| {
+            map.insert(&key(number), number);
+        });
+        (quarter..most).chain(most + quarter..2 * most).for_each(|number| {
+            map.remove(&key(number));
+        });
+        assert_eq!((map.chunks.len(), map.len()), (2, 2 * quarter));
+        map.remove(&key(0));
+        assert_eq!((map.chunks.len(), map.len()), (1, 2 * quarter - 1));
+    }
+
+    #[test]
+    fn long_keys_fill_a_chunk_exactly_and_are_joined_only_if_short_enough() {
+        let mut map = ChunkMap::new();
+        let (bytes, fit) = (4_096, CHUNK_KEY_BYTES_MAX / 4_096);
+        let key = |number: usize| format!("{number:0bytes$}").into_bytes();
+        (0..fit).for_each(|number| {
+            map.insert(&key(number), ());
+        });
+        assert_eq!(map.chunks.len(), 1);
+        (fit..2 * fit).for_each(|number| {
+            map.insert(&key(number), ());
+        });
+        assert_eq!(map.chunks.len(), 2);
+        // Half a chunk together, and not one key more.
+        (fit / 4..fit).chain(fit + fit / 4 + 1..2 * fit).for_each(|number| {
+            map.remove(&key(number));
+        });
+        assert_eq!((map.chunks.len(), map.len()), (2, fit / 2 + 1));
+        map.remove(&key(fit));
+        assert_eq!((map.chunks.len(), map.len()), (1, fit / 2));
+    }
 }

@@ -346,6 +346,39 @@ mod tests {
     }
 
     #[test]
+    fn an_existence_watch_is_one_by_itself() {
+        let mut watches = Watches::new();
+        assert!(watches.is_empty());
+        watches.add_exists(A, "/a").unwrap();
+        assert!(!watches.is_empty() && watches.has(A, "/a", &[WatchKind::Exists]));
+        assert_eq!(watches.fire(&event(EventKind::Created, "/a")), [A]);
+        assert!(watches.is_empty());
+    }
+
+    /// They are one kind: that both are named must not keep the watch.
+    #[test]
+    fn data_and_existence_watches_are_removed_together() {
+        let mut watches = Watches::new();
+        watches.add_data(A, "/a").unwrap();
+        assert_eq!(watches.remove_kinds(A, "/a", &[WatchKind::Data, WatchKind::Exists]), 1);
+        assert!(watches.is_empty());
+    }
+
+    /// Otherwise a connection that lives long would hold every path that it ever watched: the limit counts watches.
+    #[test]
+    fn a_spent_watch_leaves_no_path_behind() {
+        let mut watches = Watches::new();
+        watches.add_data(A, "/stays").unwrap();
+        watches.add_data(A, "/a").unwrap();
+        watches.add_children(A, "/a").unwrap();
+        watches.fire(&event(EventKind::DataChanged, "/a"));
+        assert_eq!(watches.by_connection[&A].paths, BTreeMap::from([("/a".into(), 1), ("/stays".into(), 1)]));
+        watches.fire(&event(EventKind::ChildrenChanged, "/a"));
+        assert_eq!(watches.by_connection[&A].paths, BTreeMap::from([("/stays".into(), 1)]));
+        assert_eq!((watches.len(), watches.count(A)), (1, 1));
+    }
+
+    #[test]
     fn a_missed_event_comes_once_however_many_watches_missed_it() {
         let mut tree = Tree::new();
         tree.apply_entry(&crate::log::record::Entry::new(Zxid::marker(crate::ids::Epoch(1)), 0, b""));

@@ -217,4 +217,13 @@ mod tests {
             assert!(matches!(checked_acl(&wrong), Err(TreeError::InvalidAcl(_))), "{wrong:?}");
         }
     }
+
+    #[test]
+    fn lists_and_entries_as_large_as_their_limits_pass() {
+        let most: Vec<Acl> = (0..ACL_ENTRIES_MAX).map(|number| entry(1, &number.to_string())).collect();
+        assert_eq!(checked_acl(&most), Ok(most));
+        let longest = "x".repeat(ACL_ENTRY_BYTES_MAX - "digest".len());
+        assert!(checked_acl(&[entry(31, &longest)]).is_ok());
+        assert!(checked_acl(&[entry(31, &format!("{longest}x"))]).is_err());
+    }
 }
