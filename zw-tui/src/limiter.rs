@@ -9,8 +9,8 @@ use std::time::Duration;
 pub const FRAME_INTERVAL_LOCAL: Duration = Duration::from_millis(16);
 /// Over a network: 30 a second.
 pub const FRAME_INTERVAL_REMOTE: Duration = Duration::from_millis(33);
-/// When the terminal has lost the focus: 2 a second.
-pub const FRAME_INTERVAL_UNFOCUSED: Duration = Duration::from_millis(500);
+/// When the terminal has lost the focus: one a second.
+pub const FRAME_INTERVAL_UNFOCUSED: Duration = Duration::from_secs(1);
 /// A frame whose write takes longer than this means that output piles up.
 pub const SLOW_WRITE: Duration = Duration::from_millis(20);
 /// The longest interval that slow writes lead to.
@@ -101,7 +101,7 @@ mod tests {
         }
         assert_eq!(limiter.allowed_at(), ms(316));
         limiter.set_focused(false);
-        assert_eq!(limiter.allowed_at(), ms(800));
+        assert_eq!(limiter.allowed_at(), ms(1_300));
     }
 
     #[test]

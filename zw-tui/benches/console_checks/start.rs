@@ -42,7 +42,8 @@ pub(crate) fn quorum() -> Measured {
 
 pub(crate) fn first_frame_is_whole() -> Measured {
     let console = Console::start(5, 3);
-    wait(|| !console.text().trim().is_empty());
+    // The last row of the first frame.
+    wait(|| console.text().contains("? help"));
     let text = console.text();
     let members = ["n1", "n2", "n3", "n4", "n5", "b1", "b2", "b3"];
     let missing: Vec<&str> = members.into_iter().filter(|member| !text.contains(member)).collect();

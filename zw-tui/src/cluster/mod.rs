@@ -41,6 +41,8 @@ pub struct Cluster {
     /// Present if traces are read.
     traces: Option<Traces>,
     messages: Sender<Msg>,
+    /// From when the moments are counted at which all nodes are asked.
+    began: Instant,
     nodes: Vec<String>,
     brokers: Vec<String>,
     /// Ends the load that runs.
@@ -67,6 +69,7 @@ impl Cluster {
             wants_frequent,
             traces: None,
             messages,
+            began: Instant::now(),
             nodes: Vec::new(),
             brokers: brokers.to_vec(),
             load: Mutex::new(watch::Sender::new(true)),
@@ -91,7 +94,7 @@ impl Cluster {
     fn dial(&mut self, address: &str) {
         self.nodes.push(address.to_owned());
         let (node, address, messages) = (self.readers.len(), address.to_owned(), &self.messages);
-        self.runtime.spawn(poll::poll(node, address.clone(), messages.clone()));
+        self.runtime.spawn(poll::poll(node, address.clone(), self.began, messages.clone()));
         let (reader, questions) = channel(QUESTIONS_MAX);
         self.runtime.spawn(ask::read(node, address.clone(), questions, messages.clone()));
         self.readers.push(reader);

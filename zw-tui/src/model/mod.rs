@@ -99,8 +99,10 @@ use tree::TreeView;
 
 /// Between two questions for a node's status.
 pub const POLL_INTERVAL: Duration = Duration::from_millis(250);
+/// The same while a node has nothing new to tell.
+pub const POLL_INTERVAL_QUIET: Duration = Duration::from_millis(500);
 /// A value older than this is late: drawn dim.
-pub const LATE_AFTER: Duration = Duration::from_millis(600);
+pub const LATE_AFTER: Duration = Duration::from_millis(800);
 /// A value older than this is stale: drawn with its age, and the node counts as not answering.
 pub const STALE_AFTER: Duration = Duration::from_millis(1_500);
 /// Acts that can be undone.
