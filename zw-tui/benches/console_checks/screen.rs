@@ -25,10 +25,14 @@ pub(crate) fn sizes() -> Measured {
 
 pub(crate) fn resize_storm() -> Measured {
     let mut bench = Bench::settled(5, 3);
+    bench.console.wait_for("registered 3/3");
     // Numbers go on meanwhile, and the first row has the time since the start: what must be the same is the frame around them.
     let frame = |text: &str| -> Vec<String> {
         let is_border = |character: char| "─│┌┐└┘├┤┬┴".contains(character);
-        let row = |row: &str| row.chars().map(|character| if is_border(character) { character } else { ' ' }).collect();
+        let row = |row: &str| -> String {
+            let borders = row.chars().map(|character| if is_border(character) { character } else { ' ' });
+            borders.collect::<String>().trim_end().to_owned()
+        };
         text.lines().skip(1).map(row).collect()
     };
     let fresh = frame(&bench.console.text());
