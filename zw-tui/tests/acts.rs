@@ -3,9 +3,11 @@
 #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
 mod actor;
+mod sample;
 
-use actor::{ASCII, Script, UNICODE};
+use actor::Script;
 use ratatui::layout::Rect;
+use sample::script::{ASCII, UNICODE};
 use std::time::Duration;
 use zw_core::ids::{Epoch, Zxid};
 use zw_tui::action::command::parse;

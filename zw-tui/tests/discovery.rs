@@ -3,8 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
 mod actor;
+mod sample;
 
-use actor::{Script, UNICODE};
+use actor::Script;
+use sample::script::UNICODE;
 use std::time::Duration;
 use zw_tui::action::table::{ACTIONS, enabled, hints};
 use zw_tui::member::Member;

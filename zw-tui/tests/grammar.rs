@@ -3,9 +3,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
+mod sample;
+
 use bytes::Bytes;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
+use sample::script::{ASCII, SIZES, UNICODE};
 use std::time::Duration;
 use zw_core::ids::{Epoch, Zxid};
 use zw_core::tree::command::Stat;
@@ -19,10 +22,6 @@ use zw_tui::model::write::{Mode, WriteOrder};
 use zw_tui::pane::draw;
 use zw_tui::supervisor::{Change, Report};
 use zw_tui::theme::Theme;
-
-const ASCII: Theme = Theme::basic(false, true);
-const UNICODE: Theme = Theme::basic(true, false);
-const SIZES: [(u16, u16); 4] = [(160, 45), (80, 24), (40, 12), (20, 5)];
 
 /// A console of three nodes and a broker that run, in a script of messages at times.
 struct Script {

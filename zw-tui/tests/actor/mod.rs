@@ -2,12 +2,13 @@
 
 #![allow(dead_code, reason = "every test uses a part of it")]
 
+use crate::sample;
+use crate::sample::script::SIZES;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use std::time::Duration;
-use zw_core::ids::{Epoch, NodeId, Zxid};
+use zw_core::ids::{Epoch, Zxid};
 use zw_core::tree::command::Stat;
-use zw_core::wire::admin::{NodeRole, Status};
 use zw_core::wire::client::ChildrenPage;
 use zw_tui::key::{Code, Key};
 use zw_tui::layout::{arrange, menu_hit};
@@ -20,10 +21,6 @@ use zw_tui::model::update::update;
 use zw_tui::pane::draw;
 use zw_tui::supervisor::{Change, Report};
 use zw_tui::theme::Theme;
-
-pub(crate) const ASCII: Theme = Theme::basic(false, true);
-pub(crate) const UNICODE: Theme = Theme::basic(true, false);
-pub(crate) const SIZES: [(u16, u16); 4] = [(160, 45), (80, 24), (40, 12), (20, 5)];
 
 /// A console of three nodes and two brokers that run, in a script of messages at times.
 pub(crate) struct Script {
@@ -69,36 +66,7 @@ impl Script {
     pub(crate) fn status(&mut self) {
         let zxid = Zxid::new(Epoch(7), 1_042);
         for node in 0..3 {
-            let role = if node == 1 { NodeRole::Leader } else { NodeRole::Follower };
-            let status = Status {
-                node: NodeId(u16::try_from(node).unwrap() + 1),
-                address: String::new(),
-                ensemble: String::new(),
-                role,
-                epoch: Epoch(7),
-                last_zxid: zxid,
-                committed_zxid: zxid,
-                applied_zxid: zxid,
-                leader: NodeId(2),
-                peers: Vec::new(),
-                sessions: 0,
-                watches: 0,
-                connections: 0,
-                znodes: 5,
-                queue: 0,
-                writes: 0,
-                reads: 0,
-                fsync_p99_us: 700,
-                write_p99_us: 1_900,
-                rss_bytes: 18 << 20,
-                uptime_ms: 1_000,
-                digest: 0,
-                pid: 1,
-                build: String::new(),
-                disk_full: false,
-                faults: Vec::new(),
-                epoch_ends: vec![zxid],
-            };
+            let status = sample::status(u16::try_from(node).unwrap() + 1, 2, zxid);
             self.tell(Msg::Status { node, status: Box::new(status), round_trip: Duration::ZERO });
         }
     }
