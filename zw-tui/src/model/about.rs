@@ -4,7 +4,7 @@ use super::State;
 
 use super::events::{EVENTS_MAX, Level};
 use super::page::Line;
-use super::{POLL_INTERVAL, STALE_AFTER};
+use super::{POLL_INTERVAL, POLL_INTERVAL_QUIET, STALE_AFTER};
 use crate::action::keymap::Keymap;
 use crate::action::table::ACTIONS;
 use serde::{Deserialize, Serialize};
@@ -37,8 +37,9 @@ pub fn lines(state: &State) -> Vec<Line> {
     let keys = if changed.is_empty() { "as they are without a file".to_owned() } else { changed.join(", ") };
     lines.push(plain("keys", &keys));
     let limits = format!(
-        "nodes are asked every {} ms and stale after {} ms, {EVENTS_MAX} events are kept",
+        "nodes are asked every {} ms, quiet ones every {} ms, and stale after {} ms; {EVENTS_MAX} events are kept",
         POLL_INTERVAL.as_millis(),
+        POLL_INTERVAL_QUIET.as_millis(),
         STALE_AFTER.as_millis(),
     );
     lines.push(plain("limits", &limits));
