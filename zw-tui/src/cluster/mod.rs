@@ -57,8 +57,9 @@ impl Cluster {
     /// Starts the tasks on the current runtime, where those that come later run too; what they learn goes to `messages`.
     #[must_use]
     pub fn start(addresses: &[String], brokers: &[String], messages: Sender<Msg>) -> Cluster {
+        let began = Instant::now();
         for (broker, address) in brokers.iter().enumerate() {
-            tokio::spawn(brokers::poll(broker, address.clone(), messages.clone()));
+            tokio::spawn(brokers::poll(broker, address.clone(), began, messages.clone()));
         }
         let (wants_frequent, _) = watch::channel(false);
         let (readers, writers, faults) = (Vec::new(), Vec::new(), Vec::new());
@@ -69,7 +70,7 @@ impl Cluster {
             wants_frequent,
             traces: None,
             messages,
-            began: Instant::now(),
+            began,
             nodes: Vec::new(),
             brokers: brokers.to_vec(),
             load: Mutex::new(watch::Sender::new(true)),
@@ -189,4 +190,10 @@ impl Cluster {
         let task = self.runtime.spawn(diff::compare(number, [left, right], self.messages.clone()));
         self.diff = Some(task.abort_handle());
     }
+}
+
+/// All nodes and brokers are asked at the same moments: one wake of the processor for all costs less than one for each.
+fn next_moment(began: Instant, interval: Duration) -> Instant {
+    let passed = began.elapsed().as_nanos() / interval.as_nanos();
+    began + interval * u32::try_from(passed + 1).unwrap_or(u32::MAX)
 }

@@ -1,9 +1,8 @@
 //! Asks one node for its status, again and again.
 
-use super::READ_TIMEOUT;
+use super::{READ_TIMEOUT, next_moment};
 use crate::model::message::Msg;
 use crate::model::{POLL_INTERVAL, POLL_INTERVAL_QUIET};
-use std::time::Duration;
 use tokio::sync::mpsc::Sender;
 use tokio::time::{Instant, sleep, sleep_until};
 use zw_core::client::{ClientError, Connection};
@@ -31,14 +30,8 @@ async fn conversation(node: usize, address: &str, began: Instant, messages: &Sen
         if messages.send(Msg::Status { node, status, round_trip: asked.elapsed() }).await.is_err() {
             return Ok(());
         }
-        sleep_until(next(began, if is_quiet { POLL_INTERVAL_QUIET } else { POLL_INTERVAL })).await;
+        sleep_until(next_moment(began, if is_quiet { POLL_INTERVAL_QUIET } else { POLL_INTERVAL })).await;
     }
-}
-
-/// All nodes are asked at the same moments: one wake of the processor for all of them costs less than one for each.
-fn next(began: Instant, interval: Duration) -> Instant {
-    let passed = began.elapsed().as_nanos() / interval.as_nanos();
-    began + interval * u32::try_from(passed + 1).unwrap_or(u32::MAX)
 }
 
 /// Why a node is silent, short enough for its line.
