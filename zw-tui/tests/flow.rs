@@ -363,12 +363,15 @@ fn the_election_of_the_fixture_has_all_ballots() {
 #[test]
 fn the_page_of_an_election_in_all_sizes() {
     let mut script = told_all();
+    // The end of the process is told a moment after the others noticed it.
+    script.after(5_000);
     let old = script.state.elections.back(0).unwrap().before.unwrap().0;
     script.change(
         Member::Node(u8::try_from(old + 1).unwrap()),
         Change::Exited { exit: Exit::Signal(9), asked: Asked::Kill, words: None },
     );
-    script.trace(Portion { now_ns: LATER / 60, applied: vec![0; 3], ..Portion::default() });
+    let now_ns = end_of(&recorded());
+    script.trace(Portion { now_ns, applied: vec![0; 3], ..Portion::default() });
     insta::assert_snapshot!("election", script.keys("e").pictures());
     script.keys("[");
     insta::assert_snapshot!("first_election", script.pictures());
@@ -376,6 +379,21 @@ fn the_page_of_an_election_in_all_sizes() {
     assert!(script.screen(&ASCII, (160, 45)).contains("killed by you"));
     script.keys("e");
     assert!(script.state.overlay.is_none());
+}
+
+#[test]
+fn who_was_down_at_an_election_is_shown_so_though_its_trace_knows_nothing() {
+    let mut script = led_by_n1(4);
+    let killed = Change::Exited { exit: Exit::Signal(9), asked: Asked::Kill, words: None };
+    script.after(1_000).change(Member::Node(4), killed).after(60_000);
+    let now_ns = end_of(&recorded());
+    script.trace(Portion { now_ns, rare: recorded(), applied: vec![0; 4], ..Portion::default() });
+    // It has come back since.
+    script.after(1_000).change(Member::Node(4), Change::Spawned { pid: 7 });
+    let screen = script.keys("e").screen(&ASCII, (160, 45));
+    let lane = screen.lines().find(|line| line.contains("n4") && line.contains('x')).unwrap();
+    assert!(lane.contains("xxxxxxxxxx") && lane.contains("DOWN"), "{screen}");
+    assert!(screen.contains("n4   no vote was seen: DOWN"), "{screen}");
 }
 
 #[test]
