@@ -14,7 +14,8 @@ use zw_tui::model::Pane;
 use zw_tui::model::collector::{Collector, ENDED_MAX, OPEN_MAX, Portion, RARE_MAX, RECENT_MAX, TRACKED_MAX, Told};
 use zw_tui::model::election::{ELECTIONS_MAX, Elections, Stage};
 use zw_tui::model::flow::{Hindrance, SHOW_TIME};
-use zw_tui::model::message::Msg;
+use zw_tui::model::message::{Msg, Written};
+use zw_tui::model::overlay::Overlay;
 use zw_tui::model::transaction::{MessageKind, Tally, Transaction};
 use zw_tui::motion;
 use zw_tui::motion::Motion;
@@ -394,6 +395,39 @@ fn who_was_down_at_an_election_is_shown_so_though_its_trace_knows_nothing() {
     let lane = screen.lines().find(|line| line.contains("n4") && line.contains('x')).unwrap();
     assert!(lane.contains("xxxxxxxxxx") && lane.contains("DOWN"), "{screen}");
     assert!(screen.contains("n4   no vote was seen: DOWN"), "{screen}");
+}
+
+#[test]
+fn enter_on_an_event_shows_its_write_or_its_election() {
+    let mut script = told_all();
+    let write = create(recorded());
+    let zxid = write.zxid.unwrap();
+    script.writes(vec![write.clone()]);
+    let written = |zxid| {
+        let (path, took) = ("/flow".to_owned(), Duration::from_millis(2));
+        let written = Written { created: true, version: 0, zxid, took, last: path.clone(), count: 1 };
+        Msg::Written { node: 1, path, result: Ok(written) }
+    };
+    script.tell(written(zxid));
+    for tag in 1..=5 {
+        script.after(5_000).writes(vec![Transaction { tag: 900 + tag, zxid: None, ..write.clone() }]);
+    }
+    let shown = |script: &Script| script.state.flow.shown.as_ref().unwrap().transaction.tag;
+    assert_eq!(shown(&script), 905, "it is long gone");
+    script.keys("7\r");
+    assert_eq!((shown(&script), script.state.focus()), (write.tag, Pane::Flow));
+    assert!(script.screen(&ASCII, (160, 45)).contains("chosen: Esc goes on"));
+    script.after(60_000).writes(vec![Transaction { tag: 906, zxid: None, ..write.clone() }]);
+    assert_eq!(shown(&script), write.tag, "it stays");
+    script.keys("\x1b").after(5_000).writes(Vec::new());
+    assert_eq!(shown(&script), 906);
+    for tag in 1..=100 {
+        script.writes(vec![Transaction { tag: 1_000 + tag, zxid: None, ..write.clone() }]);
+    }
+    script.keys("7\r");
+    assert!(script.toast().contains("are not kept") && shown(&script) != write.tag, "{}", script.toast());
+    script.says(sample::status(3, 3, Zxid::new(Epoch(2), 4))).keys("\x1b7G\r");
+    assert!(matches!(script.state.overlay, Some(Overlay::Election { back: 0, .. })), "{:?}", script.state.overlay);
 }
 
 #[test]

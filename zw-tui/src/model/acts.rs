@@ -125,7 +125,7 @@ fn act_on(state: &mut State, now: Duration, act: Act, member: Member) -> Result<
     pause::forget(state, now, member);
     let text = format!("{} {member}", act.verb());
     state.begin_job(now, format!(":{text}"), Of::Process(act, member));
-    state.events.push(Event { at: now, source: Source::You, level: Level::Info, text });
+    state.events.push(Event::new(now, Source::You, Level::Info, text));
     if matches!(act, Act::Kill | Act::Stop | Act::Pause) {
         state.remember(Undo::Act(member, act));
     }

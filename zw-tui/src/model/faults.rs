@@ -364,18 +364,13 @@ pub(super) fn begin_life(state: &State, now: Duration, node: usize) -> Option<Ef
 pub fn on_set(state: &mut State, now: Duration, node: usize, refused: Option<&str>) {
     let Some(Node { member, process, .. }) = state.nodes.get(node) else { return };
     let (Some(reason), true) = (refused, process.can_work()) else { return };
-    let event = Event {
-        at: now,
-        source: Source::Member(*member),
-        level: Level::Warning,
-        text: format!("takes no faults now, it is asked again: {reason}"),
-    };
-    state.events.push(event);
+    let text = format!("takes no faults now, it is asked again: {reason}");
+    state.events.push(Event::new(now, Source::Member(*member), Level::Warning, text));
     state.version += 1;
 }
 
 fn note(state: &mut State, at: Duration, source: Source, text: String) {
-    state.events.push(Event { at, source, level: Level::Info, text });
+    state.events.push(Event::new(at, source, Level::Info, text));
     state.version += 1;
 }
 
