@@ -104,8 +104,13 @@ impl Life {
 impl Glance {
     fn of(state: &State) -> Glance {
         let processes = state.members().filter_map(|member| state.process(member));
+        // Of a process that is not ours only its silence tells that it is gone.
+        let is_there = |node: &Node| match node.process.observed {
+            Observed::Foreign => node.sight.silence.is_none(),
+            _ => node.process.pid().is_some(),
+        };
         let led = |node: &Node| match node.sight.status.as_deref() {
-            Some(status) if status.role == NodeRole::Leader && node.process.pid().is_some() => Some(status.epoch),
+            Some(status) if status.role == NodeRole::Leader && is_there(node) => Some(status.epoch),
             _ => None,
         };
         let epoch = state.nodes.iter().filter_map(led).max();
