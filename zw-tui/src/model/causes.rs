@@ -4,14 +4,18 @@
 use super::acts::say;
 use super::collector::Portion;
 use super::election::Election;
+use super::faults::{Lease, Trouble};
 use super::select::Face;
-use super::{Desired, Observed, State, faults, flow};
+use super::{Desired, Observed, State, flow};
+use crate::member::Member;
 use crate::supervisor::Asked;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use zw_core::ids::Epoch;
 
+/// Long after a loss everything may have another cause.
+const CAUSE_TIME: Duration = Duration::from_secs(3);
 /// Causes that are remembered.
 const CAUSES_MAX: usize = 2 * super::election::ELECTIONS_MAX;
 
@@ -19,6 +23,12 @@ const CAUSES_MAX: usize = 2 * super::election::ELECTIONS_MAX;
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Causes {
     known: BTreeMap<(Epoch, usize), Cause>,
+    /// When the leader of each epoch was last in touch with a quorum, as its answers told.
+    #[serde(default)]
+    contacts: BTreeMap<Epoch, Duration>,
+    /// The last commit of each epoch that the traces told of, on the nodes' clock.
+    #[serde(default)]
+    commits: BTreeMap<Epoch, u64>,
     /// The newest election that the person was told of.
     told: Option<Epoch>,
     /// A time of the console and the nodes' clock then.
@@ -52,6 +62,34 @@ impl Causes {
             .checked_sub(Duration::from_nanos(now_ns.saturating_sub(ns)))
     }
 
+    /// Notes that the leader of an epoch was in touch with a quorum.
+    pub(super) fn note_contact(&mut self, epoch: Epoch, at: Duration) {
+        let last = self.contacts.entry(epoch).or_insert(at);
+        *last = at.max(*last);
+        if self.contacts.len() > CAUSES_MAX {
+            self.contacts.pop_first();
+        }
+    }
+
+    /// Notes the last commits of epochs.
+    fn note_commits(&mut self, commits: &BTreeMap<Epoch, u64>) {
+        for (epoch, at) in commits {
+            let last = self.commits.entry(*epoch).or_insert(*at);
+            *last = (*at).max(*last);
+        }
+        while self.commits.len() > CAUSES_MAX {
+            self.commits.pop_first();
+        }
+    }
+
+    pub(super) fn last_contact(&self, epoch: Epoch) -> Option<u64> {
+        self.nodes_time(*self.contacts.get(&epoch)?)
+    }
+
+    pub(super) fn last_commit(&self, epoch: Epoch) -> Option<u64> {
+        self.commits.get(&epoch).copied()
+    }
+
     fn nodes_time(&self, at: Duration) -> Option<u64> {
         let (then, now_ns) = self.clock?;
         let since = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
@@ -63,6 +101,7 @@ impl Causes {
 pub fn on_trace(state: &mut State, now: Duration, mut portion: Portion) {
     state.causes.clock = Some((now, portion.now_ns));
     // An attached console may hear of members before it knows how many there are.
+    state.causes.note_commits(&portion.commits);
     state.elections.set_nodes(state.nodes.len().max(portion.applied.len()));
     let is_news = state.elections.take(std::mem::take(&mut portion.rare));
     find_cause(state, now);
@@ -82,19 +121,29 @@ fn find_cause(state: &mut State, now: Duration) {
     if state.causes.known.contains_key(&(epoch, leader)) {
         return;
     }
-    // Long after it everything may have another cause.
-    let is_recent = state.causes.console_time(election.until()).is_none_or(|at| at + Duration::from_secs(3) >= now);
+    let is_recent = state.causes.console_time(election.until()).is_none_or(|at| at + CAUSE_TIME >= now);
     let Some(node) = state.nodes.get(leader).filter(|_| is_recent) else { return };
     let (process, name) = (&node.process, node.member);
     let since = process.desired_since;
-    let cut = state.faults.active().iter().rev().find(|lease| lease.concerns(leader));
+    let noticed = state.causes.console_time(election.began).unwrap_or(now);
+    let fault = state
+        .faults
+        .recent(now.saturating_sub(CAUSE_TIME))
+        .find(|lease| lease.since <= noticed && lease.concerns(name));
     let (words, face, at) = match &process.observed {
         Observed::Exited(exit, Asked::Nothing) => (format!("{name} ended: {exit} (not you)"), Face::Down, None),
         Observed::Exited(_, Asked::Stop) => (format!("{name} was stopped by you"), Face::Down, None),
         Observed::Exited(..) => (format!("{name} was killed by you"), Face::Down, Some(since)),
-        _ if process.desired == Desired::Paused => (format!("{name} was paused by you"), Face::Paused, Some(since)),
-        _ => match cut {
-            Some(lease) => (format!("you: {}", lease.trouble.words()), Face::Cut, Some(lease.since)),
+        _ if process.desired == Desired::Paused && since <= noticed => {
+            (format!("{name} was paused by you"), Face::Paused, Some(since))
+        }
+        _ => match fault {
+            Some(Lease { trouble: Trouble::Pause(_), since, .. }) => {
+                (format!("{name} was paused by you"), Face::Paused, Some(*since))
+            }
+            Some(lease) => {
+                (format!("{name} was cut off by you: {}", lease.trouble.words()), Face::Cut, Some(lease.since))
+            }
             None => return,
         },
     };
@@ -109,13 +158,15 @@ fn find_cause(state: &mut State, now: Duration) {
 /// Offers the view of an election that is over. A message that waits for the person stays.
 fn tell(state: &mut State, now: Duration) {
     let Some(election) = state.elections.back(0).filter(|election| election.before.is_some()) else { return };
-    let (Some(epoch), Some(took), Some((_, winner))) = (election.epoch(), election.took(), election.won) else {
+    let (Some(epoch), Some(outage), Some((_, winner))) =
+        (election.epoch(), state.causes.outage(election), election.won)
+    else {
         return;
     };
     if state.causes.told >= Some(epoch) {
         return;
     }
-    let text = format!("n{} leads epoch {epoch}, {} after the loss: e shows the election", winner + 1, time(took));
+    let text = format!("n{} leads epoch {epoch}, {} without writes: e shows the election", winner + 1, outage.short());
     state.causes.told = Some(epoch);
     if state.toast.as_ref().is_none_or(|toast| toast.until.is_some()) {
         say(state, now, text, true);
@@ -133,12 +184,13 @@ pub fn time(ns: u64) -> String {
     }
 }
 
-impl faults::Lease {
-    /// Whether it cuts links of a node.
-    fn concerns(&self, node: usize) -> bool {
+impl Lease {
+    /// Whether it pauses a node or cuts links of it.
+    fn concerns(&self, node: Member) -> bool {
         match &self.trouble {
-            faults::Trouble::Cut(links) => links.from.contains(&node) || links.to.contains(&node),
-            faults::Trouble::Slow(..) | faults::Trouble::SlowDisk(..) | faults::Trouble::Pause(_) => false,
+            Trouble::Cut(links) => links.from.contains(&node.index()) || links.to.contains(&node.index()),
+            Trouble::Pause(member) => *member == node,
+            Trouble::Slow(..) | Trouble::SlowDisk(..) => false,
         }
     }
 }

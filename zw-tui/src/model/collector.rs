@@ -8,7 +8,7 @@
 use super::transaction::{Transaction, index_of};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
-use zw_core::ids::{NodeId, Zxid};
+use zw_core::ids::{Epoch, NodeId, Zxid};
 use zw_core::limits::MEMBERS_MAX;
 use zw_core::wire::admin::{TraceBatch, TraceEvent, TraceKind};
 
@@ -22,6 +22,8 @@ pub const TRACKED_MAX: usize = 8;
 pub const OPEN_MAX: usize = 512;
 /// Ended writes among which the most telling is chosen.
 pub const ENDED_MAX: usize = 256;
+/// Epochs whose last commit is told.
+const EPOCHS_MAX: usize = 4;
 /// What is rare, in one portion.
 pub const RARE_MAX: usize = 1_024;
 /// After its answer a write is given so long for the acknowledgements of slower followers, and for the nodes to tell.
@@ -59,6 +61,9 @@ pub struct Portion {
     pub writes: Vec<Transaction>,
     /// What is rare, in the order of arrival.
     pub rare: Vec<Told>,
+    /// The last commit of the newest epochs, by the clock of the leader that made it.
+    #[serde(default)]
+    pub commits: BTreeMap<Epoch, u64>,
     /// What may be wrong with the times of nodes on other hosts, to both sides; zero if all share one clock.
     #[serde(default)]
     pub clock_error_ns: u64,
@@ -160,6 +165,13 @@ impl Collector {
             }
             TraceKind::Written => self.end(node, &event),
             TraceKind::Apply => self.portion.applied[node] += event.number,
+            TraceKind::Commit => {
+                let last = self.portion.commits.entry(event.zxid.epoch()).or_default();
+                *last = event.monotonic_ns.max(*last);
+                if self.portion.commits.len() > EPOCHS_MAX {
+                    self.portion.commits.pop_first();
+                }
+            }
             TraceKind::Proposed => {
                 self.leader = Some(node);
                 self.learn_zxid(event.peer, event.number, event.zxid);

@@ -195,6 +195,12 @@ impl Faults {
         self.past.iter().rev()
     }
 
+    /// Those that last and those that ended after a time, the newest first.
+    pub(super) fn recent(&self, ended_after: Duration) -> impl Iterator<Item = &Lease> {
+        let past = self.past().filter(move |(_, ended)| *ended >= ended_after).map(|(lease, _)| lease);
+        self.active.iter().rev().chain(past)
+    }
+
     /// What a node must be asked for now. If two leases want the same of it, the longer and the slower one counts.
     #[must_use]
     pub fn wanted(&self, node: usize, now: Duration) -> Vec<Fault> {

@@ -64,6 +64,9 @@ pub fn look(state: &mut State, now: Duration) {
     let leads = |status: &Status| Some(status.node) == verdict.leader && status.role == NodeRole::Leader;
     let leader =
         seen.filter(|(status, _)| leads(status)).map(|(status, heard)| (status.epoch, contact(status, heard))).max();
+    if let Some((epoch, contact)) = leader {
+        state.causes.note_contact(epoch, contact);
+    }
     state.measured.reigns.look(now, leader);
 }
 

@@ -36,6 +36,7 @@ pub mod measured;
 pub mod menu;
 pub mod message;
 pub mod node_clock;
+pub mod outage;
 pub mod overlay;
 pub mod page;
 pub mod patch;

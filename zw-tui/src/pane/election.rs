@@ -53,7 +53,11 @@ fn title(state: &State, back: usize) -> Text {
     let Some(election) = state.elections.back(back) else { return Text::of(" Election ", Role::Focus) };
     let before = election.before.map_or_else(String::new, |(_, epoch)| format!("{epoch} -> "));
     let after = election.epoch().map_or_else(|| "?".to_owned(), |epoch| epoch.to_string());
-    let took = election.took().map_or_else(|| "not over".to_owned(), |took| format!("{} total", time(took)));
+    let took = match (state.causes.outage(election), election.established) {
+        (Some(outage), _) => format!("{} without writes", outage.short()),
+        (None, Some((at, _))) => format!("{} total", time(at.saturating_sub(election.began))),
+        (None, None) => "not over".to_owned(),
+    };
     let place = state.elections.len() - back.min(state.elections.len() - 1);
     let count = state.elections.len();
     let title = Text::of(format!(" Election {place}/{count}  epoch {before}{after}  {took} "), Role::Focus);
@@ -82,7 +86,8 @@ fn since(election: &Election, at: u64) -> String {
 }
 
 fn trigger(state: &State, election: &Election, now: Duration) -> Vec<Text> {
-    let at = state.causes.console_time(election.began).filter(|at| *at <= now);
+    let act = state.causes.of(election).and_then(|cause| cause.at).filter(|at| *at <= election.began);
+    let at = state.causes.console_time(act.unwrap_or(election.began)).filter(|at| *at <= now);
     let at = at.map_or_else(String::new, |at| format!("{}  ", clock(at)));
     let Some((leader, epoch)) = election.before else {
         return vec![Text::of(at, Role::Dim).with("The first election that was seen: nobody led.", Role::Text)];
@@ -90,6 +95,10 @@ fn trigger(state: &State, election: &Election, now: Duration) -> Vec<Text> {
     let cause = state.causes.of(election);
     let words = cause.map_or_else(|| format!("n{} was lost", leader + 1), |cause| cause.words.clone());
     let mut lines = vec![Text::of(at, Role::Dim).with(format!("{words}; it led epoch {epoch}"), Role::Strong)];
+    if let Some(act) = act {
+        let later = time(election.began.saturating_sub(act));
+        lines.push(Text::of(format!("  about {later} later the first of the others noticed: 0 below"), Role::Dim));
+    }
     for loss in &election.losses {
         let why = printable(loss.why.as_bytes(), WORDS_BYTES_MAX);
         let words = if loss.node == leader { "gave up" } else { "lost it" };
@@ -256,13 +265,11 @@ fn outcome(state: &State, election: &Election) -> Vec<Text> {
         let words = format!("n{} dropped its entries after {after}: they were never committed", node + 1);
         lines.push(Text::of(words, Role::Warning));
     }
+    let outage = state.causes.outage(election);
     match (election.established, election.won) {
-        (Some((at, epoch)), _) if election.before.is_some() => {
-            let cause = state.causes.of(election).and_then(|cause| cause.at).filter(|cause| *cause < election.began);
-            let from = cause.unwrap_or(election.began);
-            let about = if cause.is_some() { "about " } else { "" };
-            let words = format!("No write could commit for {about}{}: until epoch {epoch} stood", time(at - from));
-            lines.push(Text::of(words, Role::Strong));
+        (Some((_, epoch)), _) if let Some(outage) = &outage => {
+            let words = outage.words(&state.causes, election);
+            lines.push(Text::of(format!("No write could commit until epoch {epoch} stood: {words}"), Role::Strong));
         }
         (Some((at, epoch)), _) => {
             let words = format!("Epoch {epoch} stood {} after the first vote", time(at - election.began));

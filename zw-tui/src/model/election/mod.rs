@@ -161,12 +161,6 @@ impl Election {
         done.fold(established, u64::max)
     }
 
-    /// How long it took until the new leader could commit.
-    #[must_use]
-    pub fn took(&self) -> Option<u64> {
-        self.established.map(|(at, _)| at.saturating_sub(self.began))
-    }
-
     /// What it is called by: the epoch before and the one after.
     #[must_use]
     pub fn epoch(&self) -> Option<Epoch> {
