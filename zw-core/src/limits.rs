@@ -26,6 +26,8 @@ pub const ACL_ENTRY_BYTES_MAX: usize = KIB;
 pub const MULTI_OPERATIONS_MAX: usize = 4_096;
 /// Most children in one page of a listing.
 pub const CHILDREN_PAGE_MAX: usize = 10_000;
+/// Children that are asked for at once by whoever goes through all of them.
+pub const CHILDREN_ASKED: u32 = 1_000;
 /// Most bytes of names in one page of a listing.
 pub const CHILDREN_PAGE_BYTES_MAX: usize = MIB;
 /// Longest lifetime of a TTL znode, as ZooKeeper's.
@@ -238,6 +240,7 @@ const _: () = {
     assert!(UNCOMMITTED_BYTES_MAX > WINDOW_BYTES_MAX, "admission never starves a window");
     assert!(TAGS_PER_FRAME_MAX * 9 + KIB < PEER_FRAME_BYTES_MAX, "a full frame of tags fits");
     assert!(SEGMENT_BYTES > 4 * (BATCH_BYTES_MAX + COMMAND_BYTES_MAX) as u64, "a segment holds several batches");
+    assert!(CHILDREN_ASKED as usize <= CHILDREN_PAGE_MAX, "a page is as long as it was asked for");
     assert!(CHILDREN_PAGE_BYTES_MAX + CHILDREN_PAGE_MAX * 8 < CLIENT_FRAME_BYTES_MAX, "a page fits a frame");
     assert!(
         CLIENT_FRAME_BYTES_MAX + MULTI_OPERATIONS_MAX * 128 < ANSWER_FRAME_BYTES_MAX,

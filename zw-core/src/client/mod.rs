@@ -30,10 +30,12 @@ mod paths;
 mod queue;
 mod requests;
 mod servers;
+mod subtree;
 mod watch;
 
 pub use connection::Connection;
 pub use error::ClientError;
+pub use subtree::{Deleted, Requests, Rivals, Stop, SubtreeDelete, child_path, delete_subtree};
 pub use watch::{Watch, WatchStream};
 
 use crate::ids::{SessionId, Zxid};

@@ -18,7 +18,7 @@ use thiserror::Error;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 use zw_core::client::{Client, ClientError, WatchStream};
-use zw_core::limits::{BROKER_EVENTS_MAX, BROKER_EVENTS_SLACK};
+use zw_core::limits::{BROKER_EVENTS_MAX, BROKER_EVENTS_SLACK, CHILDREN_ASKED};
 use zw_core::tree::command::{Command, Delete};
 use zw_core::wire::client::{Answer, Children, ErrorCode, Operation, Read};
 
@@ -45,8 +45,6 @@ const REGULAR_LOOK: Duration = Duration::from_secs(1);
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
 /// Reads under way at once.
 const IN_FLIGHT: usize = 256;
-/// Events asked for at once.
-const PAGE: u32 = 1_000;
 
 /// Follows until `stop`; reports what goes wrong and tries again. Only a failing disk ends it before.
 pub(super) async fn run(
@@ -194,7 +192,7 @@ impl Follower<'_> {
     async fn look_at_events(&mut self, oldest_too: bool) -> Result<(), FollowError> {
         let mut after = self.cursor.clone();
         loop {
-            let mut page = self.client.children_page(events_after(after.clone(), PAGE)).await?;
+            let mut page = self.client.children_page(events_after(after.clone(), CHILDREN_ASKED)).await?;
             if let Some(last) = page.names.last() {
                 after.clone_from(last);
             }

@@ -1,11 +1,10 @@
 //! `zw ls`: the children of a znode, page by page, so that any number of them can be listed.
 
-use super::delete::child_path;
 use super::error::code_of;
 use super::{CliError, Context};
 use clap::Args;
 use std::io::Write;
-use zw_core::client::Client;
+use zw_core::client::{Client, child_path};
 use zw_core::wire::client::{Children, ChildrenPage, ErrorCode};
 
 /// List a znode's children

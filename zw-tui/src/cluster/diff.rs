@@ -14,6 +14,7 @@ use tokio::sync::mpsc::Sender;
 use tokio::time::Instant;
 use zw_core::client::ClientError;
 use zw_core::ids::Zxid;
+use zw_core::limits::CHILDREN_ASKED;
 use zw_core::tree::command::Stat;
 use zw_core::wire::client::{Answer, Children, ChildrenPage, ErrorCode, Operation, Read};
 
@@ -21,8 +22,6 @@ use zw_core::wire::client::{Answer, Children, ChildrenPage, ErrorCode, Operation
 const REQUESTS_MAX: u32 = 4_000;
 /// The whole comparison.
 const TIME_MAX: Duration = Duration::from_secs(20);
-/// Children asked for at once.
-const PAGE: u32 = 1_000;
 /// A digest of a large subtree reads all of it.
 const TIMEOUT: Duration = READ_TIMEOUT.saturating_mul(5);
 /// Questions after which the screen hears how far it is.
@@ -75,7 +74,8 @@ impl Reader for Line {
     }
 
     async fn children(&mut self, path: &str, after: &str) -> Result<(Zxid, Option<ChildrenPage>), ClientError> {
-        let question = Children { path: path.into(), watch: false, after: after.into(), limit: PAGE, with_stat: true };
+        let question =
+            Children { path: path.into(), watch: false, after: after.into(), limit: CHILDREN_ASKED, with_stat: true };
         match self.request(Operation::Children(question)).await {
             Ok((zxid, Answer::Children(page))) => Ok((zxid, Some(page))),
             other => absent(other),

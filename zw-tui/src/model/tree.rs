@@ -15,11 +15,12 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize, Serializer};
 use std::collections::{BTreeMap, BTreeSet};
 use zw_core::ids::Zxid;
+use zw_core::limits::CHILDREN_ASKED;
 use zw_core::tree::command::Stat;
 use zw_core::wire::client::ChildrenPage;
 
 /// Children that one page asks for.
-pub const PAGE_ROWS: u32 = 1_000;
+pub const PAGE_ROWS: u32 = CHILDREN_ASKED;
 /// Rows between the cursor and the end of a listing at which the next page is fetched.
 const PREFETCH_ROWS: usize = 100;
 /// Open listings that are read again when the node applied something.
