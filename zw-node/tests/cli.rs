@@ -200,7 +200,11 @@ fn a_multi_is_done_whole_or_names_the_line() {
     assert_eq!(cluster.text(&["get", "/m"]), "c");
     let file = write_file(cluster.dir.path(), "late", "create /n\n\ndelete /m/x\ncheck /m 9\n");
     let (code, error) = cluster.fails(&["multi", &file]);
-    assert!(code == 1 && error.contains("line 4"), "{error}");
+    assert!(code == 1 && error.contains("line 4: ") && !error.contains("operation"), "{error}");
+    let (code, error) = cluster.fails(&["multi", &file, "--json"]);
+    let error: Value = serde_json::from_str(&error).unwrap();
+    assert_eq!((code, &error["line"], &error["operation_index"]), (1, &json!(4), &json!(2)), "{error}");
+    assert_eq!(error["kind"], "multi_failed");
     assert_eq!(cluster.fails(&["stat", "/n"]).0, 1, "nothing of it was done");
     let file = write_file(cluster.dir.path(), "wrong", "create /n\nfrobnicate /m\n");
     let (code, error) = cluster.fails(&["multi", &file]);

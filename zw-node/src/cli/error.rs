@@ -24,6 +24,16 @@ pub(super) enum CliError {
     /// The arguments, or a file that they name, are wrong.
     #[error("{0}")]
     Usage(String),
+    /// One of the operations of a multi was refused, so none was done.
+    #[error("{reason}")]
+    Multi {
+        /// Where and why, for a person.
+        reason: String,
+        /// The line of the file, from 1.
+        line: usize,
+        /// The operation, as an array counts, from 0.
+        index: usize,
+    },
     /// A write's outcome is not known.
     #[error("{0}; it may be done or never be: read it before you try again")]
     Unknown(String),
@@ -49,7 +59,7 @@ impl CliError {
         match self {
             // The reader went away (`zw ls | head`): that is no failure.
             CliError::Io(error) if error.kind() == io::ErrorKind::BrokenPipe => EXIT_DONE,
-            CliError::Refused(_) | CliError::NoServer(_) | CliError::Io(_) => EXIT_REFUSED,
+            CliError::Refused(_) | CliError::Multi { .. } | CliError::NoServer(_) | CliError::Io(_) => EXIT_REFUSED,
             CliError::Usage(_) => EXIT_USAGE,
             CliError::Unknown(_) => EXIT_UNKNOWN,
             CliError::Client(error) if error.outcome_is_known() => EXIT_REFUSED,
@@ -70,6 +80,7 @@ impl CliError {
                 None => kind_of(error).to_owned(),
             },
             CliError::Refused(_) => "refused".to_owned(),
+            CliError::Multi { .. } => snake_case(&format!("{:?}", ErrorCode::MultiFailed)),
             CliError::Usage(_) => "usage".to_owned(),
             CliError::Unknown(_) => snake_case(&format!("{:?}", ErrorCode::OutcomeUnknown)),
             CliError::NoServer(_) => "no_server".to_owned(),
@@ -79,7 +90,11 @@ impl CliError {
 
     /// The error as a JSON object.
     pub(super) fn json(&self) -> Value {
-        json!({ "error": self.to_string(), "kind": self.kind(), "exit_code": self.exit_code() })
+        let mut object = json!({ "error": self.to_string(), "kind": self.kind(), "exit_code": self.exit_code() });
+        if let CliError::Multi { line, index, .. } = self {
+            (object["line"], object["operation_index"]) = ((*line).into(), (*index).into());
+        }
+        object
     }
 }
 

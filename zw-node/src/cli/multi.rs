@@ -53,23 +53,28 @@ fn read(file: &str, name: &str) -> Result<String, CliError> {
     Ok(text)
 }
 
-/// Names the line of the operation that failed.
+/// Names the line of the operation that failed: a person counts those, with the comments and blanks between them.
 fn explain(error: ClientError, file: &str, lines: &[Line]) -> CliError {
     if code_of(&error) != Some(ErrorCode::MultiFailed) {
         return error.into();
     }
     let message = error.to_string();
-    let message = match failed_operation(&message).and_then(|index| lines.get(index)) {
-        Some(line) => format!("{file}: line {}: {message}", line.number),
-        None => message,
-    };
-    CliError::of_code(ErrorCode::MultiFailed, message)
+    let failed = failed_operation(&message).and_then(|(index, cause)| Some((index, cause, lines.get(index)?)));
+    match failed {
+        Some((index, cause, line)) => {
+            let reason = format!("{file}: line {}: {cause}; nothing was changed", line.number);
+            CliError::Multi { reason, line: line.number, index }
+        }
+        None => CliError::of_code(ErrorCode::MultiFailed, message),
+    }
 }
 
-/// The index in the text of [`zw_core::tree::command::TreeError::Multi`].
-fn failed_operation(message: &str) -> Option<usize> {
+/// The index and the cause in the text of [`zw_core::tree::command::TreeError::Multi`].
+fn failed_operation(message: &str) -> Option<(usize, &str)> {
     let (_, after) = message.split_once("operation ")?;
-    after.split(' ').next()?.parse().ok()
+    let (index, after) = after.split_once(' ')?;
+    let (_, cause) = after.split_once(": ")?;
+    Some((index.parse().ok()?, cause))
 }
 
 fn reply_json(reply: &Reply, command: &Command) -> Value {
@@ -103,7 +108,7 @@ mod tests {
     #[test]
     fn the_failed_operation_is_found_in_the_message() {
         let error = TreeError::Multi { index: 12, cause: Box::new(TreeError::NoNode("/a".into())) };
-        assert_eq!(failed_operation(&error.to_string()), Some(12));
+        assert_eq!(failed_operation(&error.to_string()), Some((12, "no such znode: /a")));
         assert_eq!(failed_operation("something else"), None);
     }
 }
