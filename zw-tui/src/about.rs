@@ -24,7 +24,6 @@ pub fn gather(
     let bound = LOG_BYTES_MAX >> 20;
     let log = log.map_or_else(|| "none".to_owned(), |log| format!("{} (two files of {bound} MiB)", log.display()));
     let term = environment.term.as_deref().unwrap_or("not set");
-    let size = guard::size().map_or_else(|| "unknown".to_owned(), |(width, height)| format!("{width}x{height}"));
     let theme = &settings.theme;
     let background = if theme.on_light { "light" } else { "taken as dark" };
     let glyphs = if theme.ascii { "ASCII" } else { "Unicode" };
@@ -37,12 +36,13 @@ pub fn gather(
             ("data", data.unwrap_or_else(|| "none: the nodes keep it".to_owned())),
             ("log", format!("{log}, from the level {} on", settings.log)),
             ("dumps", paths.state.display().to_string()),
-            ("terminal", format!("{term}, {size}, {depth}, {glyphs}, background {background}, {place}")),
+            ("terminal", format!("{term}, {depth}, {glyphs}, background {background}, {place}")),
             ("sandbox", format!("at most {NODES_MAX} nodes and {BROKERS_MAX} brokers")),
         ]
         .map(|(name, value): (&str, String)| (name.to_owned(), value))
         .into(),
         complaints: settings.complaints.clone(),
+        size: guard::size(),
     }
 }
 

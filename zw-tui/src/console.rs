@@ -67,6 +67,13 @@ impl<'o> Ensemble<'o> {
         }
     }
 
+    /// Says why nothing is shown or run, in the form that was asked for; gives the exit code back.
+    fn fail(self, code: u8, reason: &str) -> u8 {
+        let json = matches!(self, Ensemble::Scenarios(run) if run.json);
+        guard::say_plain(&headless_run::complaint(json, code, reason));
+        code
+    }
+
     fn check(self) -> Result<(), String> {
         self.common().look.check()?;
         match self {
@@ -80,15 +87,16 @@ impl<'o> Ensemble<'o> {
 /// Runs the console; gives the exit code.
 #[must_use]
 pub fn run(ensemble: Ensemble<'_>) -> u8 {
+    if matches!(ensemble, Ensemble::Scenarios(run) if run.json) {
+        guard::say_json();
+    }
     if let Err(reason) = ensemble.check() {
-        guard::say(&format!("zw-tui: {reason}"));
-        return ERROR_CODE;
+        return ensemble.fail(ERROR_CODE, &reason);
     }
     if let Ensemble::Scenarios(run) = ensemble
         && let Err(reason) = run.check(has_test_hooks())
     {
-        guard::say(&format!("zw-tui: {reason}"));
-        return USAGE_CODE;
+        return ensemble.fail(USAGE_CODE, &reason);
     }
     let environment = Environment::of_process();
     let has_screen = ensemble.common().has_screen();
@@ -111,8 +119,7 @@ pub fn run(ensemble: Ensemble<'_>) -> u8 {
         Ok(code) => code,
         Err(reason) => {
             guard::restore_all();
-            guard::say(&format!("zw-tui: {reason}"));
-            ERROR_CODE
+            ensemble.fail(ERROR_CODE, &reason)
         }
     }
 }
@@ -176,6 +183,9 @@ fn local(
     has_scenarios: bool,
 ) -> Result<Parts, String> {
     let data = DataDirectory::choose(options.data.as_deref()).map_err(|error| match &options.data {
+        Some(path) if path.is_file() => {
+            format!("--data {} is a file, and the nodes need a directory; give another with --data", path.display())
+        }
         Some(path) => format!("cannot make the data directory {}: {error}; give another with --data", path.display()),
         None => format!("cannot make a temporary directory: {error}; give one with --data"),
     })?;
@@ -288,7 +298,8 @@ fn connect(
     }
     let mut cluster = {
         let _inside = workers.enter();
-        let nodes: Vec<String> = state.nodes.iter().map(|node| node.address.clone()).collect();
+        let own = || state.nodes.iter().map(|node| node.address.clone()).collect();
+        let nodes: Vec<String> = if state.permission.is_attached { state.lines.clone() } else { own() };
         let brokers: Vec<String> = state.brokers.iter().map(|broker| broker.address.clone()).collect();
         Cluster::start(&nodes, &brokers, sender.clone())
     };

@@ -227,19 +227,10 @@ impl Plain {
                 }
                 None => self.state.overlay = Some(Overlay::Output(printed)),
             },
-            Some(Overlay::Confirm(question)) => {
-                self.ask(question.lines.iter().cloned(), "y does it, anything else leaves it");
-                self.state.overlay = Some(Overlay::Confirm(question));
-                return;
-            }
-            Some(Overlay::Delete(asked)) => {
-                let answer = match (&asked.waits, &asked.needs_name) {
-                    (Some(_), _) => "the znodes are counted first; n leaves it".to_owned(),
-                    (None, Some(name)) => format!("{name} does it, anything else leaves it"),
-                    (None, None) => "y does it, anything else leaves it".to_owned(),
-                };
-                self.ask([asked.title.clone()].into_iter().chain(asked.words.iter().cloned()), &answer);
-                self.state.overlay = Some(Overlay::Delete(asked));
+            Some(Overlay::Question(question)) => {
+                let lines = [question.title.clone()].into_iter().chain(question.words.iter().cloned());
+                self.ask(lines, &question.line_keys());
+                self.state.overlay = Some(Overlay::Question(question));
                 return;
             }
             Some(Overlay::Command { input, .. }) if !input.text().is_empty() => {

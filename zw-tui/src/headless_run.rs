@@ -1,7 +1,7 @@
 //! Scenarios without a screen: the same model, the same effects, a line for each outcome, and an exit code.
 
 use crate::cluster::Cluster;
-use crate::console::EXPECTATION_CODE;
+use crate::console::{ERROR_CODE, EXPECTATION_CODE, USAGE_CODE};
 use crate::ending::Ending;
 use crate::headless::{print_line, why_not_started};
 use crate::model::message::{Effect, Msg};
@@ -64,8 +64,8 @@ pub async fn run(mut parts: Parts, options: &RunOptions) -> io::Result<()> {
             continue;
         }
         if let Some(reason) = why_not_started(&parts.state) {
-            guard::say(&format!("zw-tui: {reason}"));
-            parts.leave(now, crate::console::ERROR_CODE);
+            guard::say_plain(&complaint(options.json, ERROR_CODE, &reason));
+            parts.leave(now, ERROR_CODE);
         } else if !parts.state.scenarios.is_running() {
             let (outcomes, _) = parts.state.scenarios.outcomes();
             let is_failed = outcomes.rev().any(|outcome| matches!(outcome.verdict, Verdict::Failed(_)));
@@ -102,6 +102,16 @@ impl Parts {
             }
         }
         total
+    }
+}
+
+/// Why nothing is run, as a line for a person or as JSON; in the form of the errors of `zw`.
+#[must_use]
+pub fn complaint(json: bool, code: u8, reason: &str) -> String {
+    let kind = if code == USAGE_CODE { "usage" } else { "refused" };
+    match json {
+        true => json!({ "error": reason, "kind": kind, "exit_code": code }).to_string(),
+        false => format!("zw-tui: {reason}"),
     }
 }
 

@@ -151,9 +151,14 @@ fn count(items: usize) -> u16 {
     u16::try_from(items).unwrap_or(u16::MAX)
 }
 
+/// The nodes, and the addresses that are none.
+fn node_rows(state: &State) -> usize {
+    state.nodes.len() + state.strangers.len()
+}
+
 /// Nodes and brokers side by side; gives the width of the right one.
 fn members(layout: &mut Layout, rows: &mut Rows, state: &State) -> u16 {
-    let lines = count(state.nodes.len().max(state.brokers.len())).saturating_add(3);
+    let lines = count(node_rows(state).max(state.brokers.len())).saturating_add(3);
     let top = rows.top(lines.min(layout.body.height / 2));
     let right = (top.width * 7 / 20).clamp(28, 60);
     if state.brokers.is_empty() {
@@ -196,7 +201,7 @@ fn medium(layout: &mut Layout, state: &State) {
 
 fn compact(layout: &mut Layout, state: &State) {
     let mut rows = Rows { left: layout.body };
-    let lines = count(state.nodes.len()).saturating_add(3);
+    let lines = count(node_rows(state)).saturating_add(3);
     layout.put(Pane::Nodes, rows.top(lines.min(layout.body.height * 2 / 3)), true);
     if !state.brokers.is_empty() {
         layout.put(Pane::Brokers, rows.top(1), false);
@@ -212,11 +217,11 @@ fn small(layout: &mut Layout, state: &State) {
     match state.focus() {
         Pane::Nodes | Pane::Brokers => {
             if !state.brokers.is_empty() {
-                let nodes = rows.left.height.saturating_sub(1).min(count(state.nodes.len()));
+                let nodes = rows.left.height.saturating_sub(1).min(count(node_rows(state)));
                 layout.put(Pane::Nodes, rows.top(nodes), false);
                 layout.put(Pane::Brokers, rows.top(1), false);
             } else {
-                layout.put(Pane::Nodes, rows.top(count(state.nodes.len())), false);
+                layout.put(Pane::Nodes, rows.top(count(node_rows(state))), false);
             }
             if rows.left.height > 1 {
                 layout.put(Pane::Events, rows.left, false);
@@ -301,16 +306,27 @@ pub fn menu_lines(body: Rect, menu: &Menu) -> (Rect, usize) {
     (list, first_shown(menu.cursor, menu.actions().len(), usize::from(list.height)))
 }
 
-/// What a click meets while a menu is open: a line of it or the world outside; none on its frame.
+/// What a click meets while a menu is open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MenuHit {
+    /// A line of it.
+    Line(usize),
+    /// Its frame, or where it has no line.
+    Frame,
+    /// The world outside.
+    Beside,
+}
+
+/// What a click at a cell meets.
 #[must_use]
-pub fn menu_hit(body: Rect, menu: &Menu, column: u16, row: u16) -> Option<Option<usize>> {
+pub fn menu_hit(body: Rect, menu: &Menu, column: u16, row: u16) -> MenuHit {
     let at = ratatui::layout::Position::new(column, row);
     let (list, first) = menu_lines(body, menu);
     if list.contains(at) {
         let line = first + usize::from(row - list.y);
-        return (line < menu.actions().len()).then_some(Some(line));
+        return if line < menu.actions().len() { MenuHit::Line(line) } else { MenuHit::Frame };
     }
-    (!menu_area(body, menu).contains(at)).then_some(None)
+    if menu_area(body, menu).contains(at) { MenuHit::Frame } else { MenuHit::Beside }
 }
 
 /// Where the slices of time are inside the timeline's pane; the end of the session is behind the last.

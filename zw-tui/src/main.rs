@@ -11,12 +11,16 @@ use zw_node::server::{self, ServerError};
 use zw_tui::about;
 use zw_tui::action::manual;
 use zw_tui::config::Config;
-use zw_tui::console::{self, Ensemble};
+use zw_tui::console::{self, Ensemble, USAGE_CODE};
+use zw_tui::headless_run::complaint;
 use zw_tui::options::{Child, CommandLine, ConfigTask};
 use zw_tui::paths::Paths;
 
 fn main() -> ExitCode {
-    let CommandLine { child, options } = CommandLine::parse();
+    let CommandLine { child, options } = match CommandLine::try_parse() {
+        Ok(line) => line,
+        Err(error) => return refused(&error),
+    };
     match child {
         None => ExitCode::from(console::run(Ensemble::Local(&options))),
         Some(Child::Run(run)) => ExitCode::from(console::run(Ensemble::Scenarios(&run))),
@@ -32,6 +36,27 @@ fn main() -> ExitCode {
         Some(Child::Node(node)) => as_child("zw-node", || server::run(node), ServerError::exit_code),
         Some(Child::Broker(options)) => as_child("zw-broker", || broker::run(options), BrokerError::exit_code),
     }
+}
+
+/// Says what is wrong with the flags: as JSON to whoever runs scenarios and asks for that.
+fn refused(error: &clap::Error) -> ExitCode {
+    let words: Vec<_> = std::env::args_os().skip(1).collect();
+    let wants_json = words.first().is_some_and(|word| word == "run") && words.iter().any(|word| word == "--json");
+    if wants_json && error.use_stderr() {
+        eprintln!("{}", complaint(true, USAGE_CODE, &usage_text(error)));
+    } else {
+        // Nobody may be reading it.
+        let _ = error.print();
+    }
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(USAGE_CODE))
+}
+
+/// What is wrong, without the usage and the hint that are appended for a person.
+fn usage_text(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let end = text.find("\n\nUsage:").or_else(|| text.find("\n\nFor more information")).unwrap_or(text.len());
+    let words: Vec<&str> = text[..end].trim_start_matches("error: ").split_whitespace().collect();
+    words.join(" ")
 }
 
 fn print(text: &str) -> ExitCode {

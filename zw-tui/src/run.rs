@@ -11,7 +11,7 @@ use crate::cluster::Cluster;
 use crate::ending::Ending;
 use crate::input::decoder::{Decoder, Input};
 use crate::input::reader;
-use crate::layout;
+use crate::layout::{self, MenuHit};
 use crate::limiter::Limiter;
 use crate::meter::Meter;
 use crate::model::Pane;
@@ -114,6 +114,7 @@ impl Console {
             panics_in_draw: false,
             meter: Meter::start(),
         };
+        main.console.session.set_size(width, height);
         main.paint_if_due()?;
         if let Some(world) = &main.console.world
             && !main.console.session.live().permission.is_attached
@@ -214,8 +215,11 @@ impl Loop {
             }
             Input::Paste(text) => self.on_message(Msg::Paste(text))?,
             Input::Click { column, row } => {
-                if let Some(hit) = self.menu_hit(column, row) {
-                    return hit.map_or(Ok(()), |item| self.on_message(Msg::MenuClick(item)));
+                match self.menu_hit(column, row) {
+                    Some(MenuHit::Line(item)) => return self.on_message(Msg::MenuClick(Some(item))),
+                    Some(MenuHit::Beside) => return self.on_message(Msg::MenuClick(None)),
+                    Some(MenuHit::Frame) => return Ok(()),
+                    None => {}
                 }
                 if let Some((pane, item)) = self.hit(column, row) {
                     self.on_message(Msg::Click(pane, item))?;
@@ -223,7 +227,7 @@ impl Loop {
             }
             // On a menu it means nothing; beside it, another menu.
             Input::RightClick { column, row } => {
-                let is_beside = self.menu_hit(column, row).is_none_or(|hit| hit == Some(None));
+                let is_beside = matches!(self.menu_hit(column, row), None | Some(MenuHit::Beside));
                 if let Some((pane, item)) = self.hit(column, row).filter(|_| is_beside) {
                     self.on_message(Msg::RightClick(pane, item, (column, row)))?;
                 }
@@ -242,7 +246,7 @@ impl Loop {
     }
 
     /// What a cell means to a menu; none if there is no menu.
-    fn menu_hit(&self, column: u16, row: u16) -> Option<Option<Option<usize>>> {
+    fn menu_hit(&self, column: u16, row: u16) -> Option<MenuHit> {
         let state = self.console.session.shown();
         let Some(Overlay::Menu(menu)) = &state.overlay else { return None };
         let body = layout::arrange(self.screen.area(), state).body;
@@ -318,6 +322,7 @@ impl Loop {
             Effect::Break(breakage) => self.break_on_purpose(breakage),
             Effect::Children { .. }
             | Effect::Value { .. }
+            | Effect::Exists { .. }
             | Effect::Write(_)
             | Effect::Count { .. }
             | Effect::Delete { .. }
@@ -372,6 +377,7 @@ impl Loop {
             Signal::Resize => {
                 if let Some((width, height)) = guard::size() {
                     self.screen.resize(width, height);
+                    self.console.session.set_size(width, height);
                     self.is_dirty = true;
                 }
                 Ok(())
@@ -384,6 +390,7 @@ impl Loop {
         guard::enter(self.console.session.shown().mouse)?;
         let (width, height) = guard::size().unwrap_or(SIZE_UNKNOWN);
         self.screen = Screen::new(width, height);
+        self.console.session.set_size(width, height);
         self.is_dirty = true;
         Ok(())
     }

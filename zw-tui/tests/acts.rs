@@ -11,7 +11,7 @@ use zw_core::ids::{Epoch, Zxid};
 use zw_tui::action::command::parse;
 use zw_tui::action::table::{Class, Id, Scope};
 use zw_tui::key::{Code, Key};
-use zw_tui::layout::{arrange, menu_area, menu_hit, menu_lines};
+use zw_tui::layout::{MenuHit, arrange, menu_area, menu_hit, menu_lines};
 use zw_tui::member::Member;
 use zw_tui::model::Pane;
 use zw_tui::model::message::{Effect, Msg, WriteFailure, Written};
@@ -288,7 +288,7 @@ fn no_size_breaks_a_menu_and_no_click_misses_it() {
             let (list, first) = menu_lines(layout.body, menu);
             for row in 0..list.height.min(u16::try_from(menu.actions().len()).unwrap()) {
                 let hit = menu_hit(layout.body, menu, list.x, list.y + row);
-                assert_eq!(hit, Some(Some(first + usize::from(row))), "{width}x{height}");
+                assert_eq!(hit, MenuHit::Line(first + usize::from(row)), "{width}x{height}");
             }
         }
     }

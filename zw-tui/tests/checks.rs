@@ -180,7 +180,7 @@ fn a_question_about_data_is_answered_by_nothing_but_its_answer() {
         let mut script = Script::healthy(3, 0);
         script.goals().keys("D");
         script.tell(Msg::Counted { node: 0, path: "/goals".into(), result: Ok(counted) });
-        assert!(matches!(script.state.overlay, Some(Overlay::Delete(_))));
+        assert!(matches!(script.state.overlay, Some(Overlay::Question(_))));
         script
     };
     let after = Duration::from_millis(400);

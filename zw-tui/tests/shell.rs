@@ -18,8 +18,9 @@ use zw_tui::action::table::{ACTIONS, Class, Id, enabled};
 use zw_tui::key::{Code, Key};
 use zw_tui::model::about::About;
 use zw_tui::model::message::{Effect, Msg};
-use zw_tui::model::overlay::{Overlay, QUESTION_DEAF};
+use zw_tui::model::overlay::Overlay;
 use zw_tui::model::permission::Permission;
+use zw_tui::model::question::SETTLE_TIME;
 use zw_tui::model::select::{Face, node_face};
 use zw_tui::model::update::update;
 use zw_tui::model::verdict::{Word, judge};
@@ -79,6 +80,10 @@ impl Script {
             self.says(usize::from(node) - 1, node, 3);
         }
         self
+    }
+
+    fn strangers(&self) -> Vec<String> {
+        self.state.stranger_words().collect()
     }
 
     fn addresses(&self) -> Vec<&str> {
@@ -177,14 +182,56 @@ fn a_silent_host_has_the_place_that_the_ensemble_lists_for_it_and_a_wrong_one_gi
     let mut script = Script::attached(&[2, 3], LOOKS);
     script.says(0, 2, 3);
     assert_eq!(script.addresses(), [address(1), address(2), address(3)]);
-    // 9 is nobody's address: it may be another name of n1 until n1 answers at its own.
+    // 9 is nobody's address, until it says whose.
     let mut script = Script::attached(&[2, 3, 9], LOOKS);
     let effects = script.says(0, 2, 3);
     assert_eq!(effects.iter().filter(|effect| matches!(effect, Effect::Dial { line: 3, .. })).count(), 1);
-    assert_eq!(script.addresses(), [address(9), address(2), address(3)]);
-    script.says(3, 1, 3);
     assert_eq!(script.addresses(), [address(1), address(2), address(3)]);
     assert_eq!(script.state.node, 1, "the first that answered is looked at");
+    assert_eq!(script.strangers(), ["address 10.0.0.9:8080: unknown member, connecting"]);
+    // It says that it is n1, which its listed address is not heard at.
+    script.says(2, 1, 3);
+    assert_eq!(script.addresses(), [address(9), address(2), address(3)]);
+    assert!(script.strangers().is_empty());
+}
+
+#[test]
+fn an_address_is_no_member_unless_it_says_so() {
+    let mut script = Script::attached(&[2, 9], LOOKS);
+    // Before anybody answers nobody has a name.
+    script.tell(Msg::Silent { node: 1, reason: "connection refused".into() });
+    assert!(script.state.nodes.is_empty());
+    let refused = "address 10.0.0.9:8080: no answer: connection refused";
+    assert_eq!(script.strangers(), ["address 10.0.0.2:8080: connecting", refused]);
+    assert_eq!(judge(&script.state, script.now).word, Word::Unknown);
+    insta::assert_snapshot!("nobody_answers", script.screens(&ASCII, &SIZES));
+    // n1 and n3 are silent: neither is what does not answer at a wrong address.
+    script.says(0, 2, 3);
+    assert_eq!(script.addresses(), [address(1), address(2), address(3)]);
+    let unknown = "address 10.0.0.9:8080: unknown member, no answer: connection refused";
+    assert_eq!(script.strangers(), [unknown]);
+    insta::assert_snapshot!("a_wrong_address", script.screens(&ASCII, &SIZES));
+    script.tell(Msg::Silent { node: 1, reason: "this is a broker".into() });
+    assert!(script.strangers()[0].ends_with("no answer: this is a broker"), "{:?}", script.strangers());
+    // A node of another ensemble takes nobody's place either.
+    let other = Status { ensemble: "10.1.0.1:8080".into(), ..status(1, 3) };
+    script.tell(Msg::Status { node: 1, status: Box::new(other), round_trip: Duration::ZERO });
+    assert_eq!(script.state.nodes.len(), 3);
+    assert!(script.strangers()[0].contains("of another ensemble"), "{:?}", script.strangers());
+}
+
+#[test]
+fn what_was_before_the_console_is_no_news() {
+    let mut script = Script::attached(&[1, 2, 3], LOOKS).serving();
+    let texts = |script: &Script| script.state.events.iter().map(|event| event.text.clone()).collect::<Vec<_>>();
+    assert!(texts(&script).iter().all(|text| !text.contains("LEADING") && !text.contains("FOLLOWING")));
+    assert_eq!(script.state.marks.iter().len(), 0);
+    // What changes from then on is.
+    script.after(Duration::from_secs(1));
+    let next = Status { epoch: Epoch(8), ..status(3, 3) };
+    script.tell(Msg::Status { node: 2, status: Box::new(next), round_trip: Duration::ZERO });
+    assert!(texts(&script).iter().any(|text| text == "LEADING epoch 8"), "{:?}", texts(&script));
+    assert_eq!(script.state.marks.iter().len(), 1);
 }
 
 #[test]
@@ -259,24 +306,24 @@ fn what_is_allowed_elsewhere_is_asked_first_and_only_one_key_says_yes() {
     let ask = |script: &mut Script| {
         script.keys(":write n2 /goals/7 x");
         assert_eq!(script.key(Code::Enter), []);
-        let Some(Overlay::Confirm(question)) = &script.state.overlay else { panic!("{:?}", script.state.overlay) };
-        assert!(question.lines.concat().contains("/goals/7"), "{question:?}");
-        assert!(question.lines.concat().contains("n2 at 10.0.0.2:8080"), "{question:?}");
+        let Some(Overlay::Question(question)) = &script.state.overlay else { panic!("{:?}", script.state.overlay) };
+        assert!(question.words.concat().contains("/goals/7"), "{question:?}");
+        assert!(question.words.concat().contains("n2 at 10.0.0.2:8080"), "{question:?}");
     };
     ask(&mut script);
     insta::assert_snapshot!(script.screens(&UNICODE, &SIZES));
     // A key that is still held down says nothing, not even yes.
-    for code in [Code::Enter, Code::Char('y'), Code::Char('W'), Code::Esc] {
+    for code in [Code::Enter, Code::Char('y'), Code::Char('W'), Code::Char('n')] {
         assert_eq!(script.key(code), []);
         assert!(script.state.overlay.is_some(), "{code:?}");
     }
     for code in [Code::Enter, Code::Esc, Code::Char('n')] {
-        script.after(QUESTION_DEAF);
+        script.after(SETTLE_TIME);
         assert_eq!(script.key(code), []);
         assert_eq!(script.state.overlay, None, "{code:?}");
         ask(&mut script);
     }
-    script.after(QUESTION_DEAF);
+    script.after(SETTLE_TIME);
     for code in [Code::Char('W'), Code::Char('K'), Code::Char('Y'), Code::Tab] {
         assert_eq!(script.key(code), []);
         assert!(script.state.overlay.is_some(), "{code:?}");
@@ -294,12 +341,12 @@ fn a_fault_elsewhere_is_asked_first_and_so_is_its_end() {
     for keys in ["C", "U", "C", "H"] {
         script.after(Duration::from_secs(1));
         script.keys(keys);
-        let Some(Overlay::Confirm(question)) = &script.state.overlay else {
+        let Some(Overlay::Question(question)) = &script.state.overlay else {
             panic!("{keys}: {:?}", script.state.toast)
         };
-        assert!(keys != "C" || question.lines.concat().contains("cut n1|n2,n3 for 30 s"), "{question:?}");
+        assert!(keys != "C" || question.words.concat().contains("cut n1|n2,n3 for 30 s"), "{question:?}");
         let before = script.state.faults.active().len();
-        script.after(QUESTION_DEAF);
+        script.after(SETTLE_TIME);
         script.keys("y");
         assert_ne!(script.state.faults.active().len(), before, "{keys}");
     }
@@ -318,12 +365,12 @@ fn the_form_of_a_write_elsewhere_is_kept_when_the_answer_is_no() {
     script.key(Code::Enter);
     script.keys("58 Son");
     assert_eq!(script.key(Code::Enter), []);
-    script.after(QUESTION_DEAF);
+    script.after(SETTLE_TIME);
     script.keys("n");
     let Some(Overlay::Write(form)) = &script.state.overlay else { panic!("{:?}", script.state.overlay) };
     assert_eq!((form.path.text(), form.value.text(), form.is_sent), ("/goals/7", "58 Son", false));
     script.key(Code::Enter);
-    script.after(QUESTION_DEAF);
+    script.after(SETTLE_TIME);
     let effects = script.keys("y");
     assert!(matches!(&effects[..], [Effect::Write(WriteOrder { node: 0, .. })]), "{effects:?}");
     assert!(matches!(&script.state.overlay, Some(Overlay::Write(form)) if form.is_sent));
@@ -373,8 +420,9 @@ fn the_page_about_the_console() {
         facts: vec![
             ("version".into(), "zw-tui 0.1.0".into()),
             ("settings".into(), "/home/me/.config/zw/tui.toml".into()),
-            ("terminal".into(), "xterm-256color, 160x45, 256 colours, Unicode, background taken as dark, local".into()),
+            ("terminal".into(), "xterm-256color, 256 colours, Unicode, background taken as dark, local".into()),
         ],
+        size: Some((160, 45)),
         complaints: vec!["/home/me/.config/zw/tui.toml, line 3: there is no setting them; did you mean theme?".into()],
     };
     script.state.theme = Name::Tritanopia;
@@ -410,7 +458,7 @@ fn lines_without_a_screen_are_commands_and_answers() {
     let mut script = Script::attached(&[1, 2, 3], ACTS).serving();
     assert_eq!(script.tell(Msg::Line("motion off".into())), []);
     script.tell(Msg::Line(":write n2 /a x".into()));
-    assert!(matches!(script.state.overlay, Some(Overlay::Confirm(_))));
+    assert!(matches!(script.state.overlay, Some(Overlay::Question(_))));
     assert_eq!(script.tell(Msg::Line("write n2 /b y".into())), [], "it is no answer");
     assert_eq!(script.state.overlay, None);
     script.tell(Msg::Line("write n2 /a x".into()));

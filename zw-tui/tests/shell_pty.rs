@@ -75,7 +75,7 @@ fn attached_and_allowed_it_writes_after_a_question_to_whichever_member_it_was_to
     attached.wait_for("HEALTHY  quorum 3/3");
     attached.wait_for("WRITES ALLOWED");
     attached.type_keys(":write n1 /from-afar x\r");
-    attached.wait_for("Really?");
+    attached.wait_for("y does it");
     attached.wait_for(&format!("through n1 at 127.0.0.1:{base}"));
     attached.type_keys("\r");
     // An early Enter counts as nothing, a late one as no.
@@ -84,10 +84,10 @@ fn attached_and_allowed_it_writes_after_a_question_to_whichever_member_it_was_to
         attached.text().contains("not done")
     });
     attached.type_keys(":write n1 /from-afar x\r");
-    attached.wait_for("Really?");
+    attached.wait_for("y does it");
     wait_until("the answer yes", || {
         attached.type_keys("y");
-        !attached.text().contains("Really?")
+        !attached.text().contains("y does it")
     });
     attached.wait_for("made /from-afar");
     // A y too many waits for a second key.

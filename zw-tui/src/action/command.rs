@@ -19,11 +19,12 @@ use crate::model::write::WriteOrder;
 use crate::motion::Motion;
 use crate::nearest::nearest;
 use crate::theme;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use zw_core::ids::Epoch;
 
 /// A command that was understood.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Command {
     /// An act on these.
     Act(Act, Vec<Member>),

@@ -2,7 +2,7 @@
 
 use super::table::{ACTIONS, Action, Class, Id, Scope, by_id};
 use crate::member::Member;
-use crate::model::acts::Act;
+use crate::model::acts::{self, Act};
 use crate::model::events::Event;
 use crate::model::overlay::Overlay;
 use crate::model::permission::need_of;
@@ -52,11 +52,12 @@ pub fn enabled(id: Id, state: &State) -> Result<(), String> {
         Id::Mark | Id::MarkRange if !matches!(state.focus(), Pane::Nodes | Pane::Brokers) => {
             Err("marks are for nodes and brokers: 1 or 2 goes there".into())
         }
+        Id::Mark | Id::MarkRange if state.selected().is_none() => Err("nothing is selected".into()),
         Id::Output if state.permission.is_attached => {
             Err("attached: this console did not start the processes, so it has not what they print".into())
         }
         Id::Heal if state.faults.active().is_empty() => Err("there are no faults".into()),
-        Id::Undo if state.undo.is_empty() => Err("nothing to undo".into()),
+        Id::Undo => acts::check_undo(state),
         Id::Delete => match state.tree.selected_znode() {
             Some(path) => deletion::check(&path),
             None => Err("no znode is selected".into()),
@@ -93,6 +94,13 @@ pub fn takes_all_keys(state: &State) -> bool {
     state.search.typing.is_some() || state.overlay.as_ref().is_some_and(|overlay| !is_text(overlay))
 }
 
+/// Whether a line is typed, a command or what is looked for. The key that leaves the console leaves only that line.
+#[must_use]
+pub fn types_line(state: &State) -> bool {
+    let is_command = matches!(state.overlay, Some(Overlay::Command { .. }));
+    state.leaving.is_none() && (is_command || state.search.typing.is_some())
+}
+
 /// The hints for the focused pane, most useful first; only actions that do something now.
 pub fn hints(state: &State) -> impl Iterator<Item = &'static Action> {
     let focus = state.focus();
@@ -101,7 +109,8 @@ pub fn hints(state: &State) -> impl Iterator<Item = &'static Action> {
     let here = ACTIONS.iter().filter(move |action| match action.scope {
         _ if types => false,
         Scope::Everywhere => true,
-        Scope::In(pane) => pane == focus && !has_text,
+        // In the timeline one steps through time whatever is read.
+        Scope::In(pane) => pane == focus && (!has_text || matches!(action.id, Id::StepBack | Id::StepOn)),
         Scope::After(_) => false,
     });
     let has_key = |action: &&Action| !action.hint.is_empty() && !state.keymap.keys(action.id).is_empty();

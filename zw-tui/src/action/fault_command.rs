@@ -5,6 +5,7 @@ use crate::member::Member;
 use crate::model::State;
 use crate::model::acts::Act;
 use crate::model::faults::{DELAY_MAX, LEASE_TIME, Links, Trouble};
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// The verbs.
@@ -13,7 +14,7 @@ pub(super) const VERBS: [&str; 4] = ["cut", "slow", "slowdisk", "heal"];
 const LEASE_MAX: Duration = Duration::from_secs(3_600);
 
 /// What a heal ends.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Cure {
     /// Everything.
     All,

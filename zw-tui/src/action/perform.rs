@@ -11,8 +11,9 @@ use crate::model::chord::Chord;
 use crate::model::composer::Composer;
 use crate::model::events::{Event, Story};
 use crate::model::message::Effect;
-use crate::model::overlay::{Input, Overlay, Printed, Question};
-use crate::model::permission::{consequence, need_of, only_begins};
+use crate::model::overlay::{Input, Overlay, Printed};
+use crate::model::permission::{consequence, need_of, only_begins, title_of};
+use crate::model::question::Question;
 use crate::model::text::TextPage;
 use crate::model::time::{RecordOrder, Seen, Travel};
 use crate::model::verdict::judge;
@@ -55,8 +56,10 @@ fn refused(state: &mut State, now: Duration, id: Id, reason: &str) {
 
 /// Asks before something is done.
 pub fn ask(state: &mut State, now: Duration, command: Command, form: Option<Box<Composer>>) {
-    let lines = consequence(state, &command);
-    state.overlay = Some(Overlay::Confirm(Question { lines, command, asked: now, form }));
+    let words = consequence(state, &command);
+    let title = title_of(&command);
+    state.overlay =
+        Some(Overlay::Question(Box::new(Question { words, form, ..Question::new(now, title, command, None) })));
 }
 
 /// Does what was asked for and answered with yes.
@@ -66,7 +69,7 @@ pub fn confirmed(state: &mut State, now: Duration, question: Question) -> Vec<Ef
         question.form.map(|form| Overlay::Write(Box::new(Composer { is_sent: true, error: None, ..*form })));
     match question.command {
         Command::Action(id) => unasked(state, now, id),
-        command => carry_out(state, now, command),
+        command => execute_confirmed(state, now, command),
     }
 }
 
@@ -76,42 +79,13 @@ fn unasked(state: &mut State, now: Duration, id: Id) -> Vec<Effect> {
         Id::Stop => on_targets(state, now, Act::Stop),
         Id::Revive => on_targets(state, now, Act::Revive),
         Id::Pause => on_targets(state, now, pause_or_resume(state)),
-        Id::Output => show_output(state),
-        Id::Diff => match command::diff("", state, now) {
-            Ok(nodes) => compare(state, nodes),
-            Err(reason) => {
-                say(state, now, reason, true);
-                Vec::new()
-            }
-        },
-        Id::Sessions => sessions::open(state, now),
         Id::Delete => {
             let (node, path) = (state.tree.node, state.tree.selected());
             deletion::ask(state, now, node, path, Some(Key::char('D')))
         }
         Id::Cut => cut(state, now),
-        Id::Back => back(state),
-        Id::OpenEvent => open_event(state, now),
-        Id::NextMatch => search::next(state, now, true),
-        Id::PreviousMatch => search::next(state, now, false),
-        Id::Yank(what) => yank::yank(state, now, what).unwrap_or_else(|reason| {
-            say(state, now, reason, true);
-            Vec::new()
-        }),
-        Id::Chord(first) => {
-            state.chord = Some(Chord { first, since: now });
-            Vec::new()
-        }
         Id::Heal => faults::heal(state, now, |_| true),
         Id::Load => toggle_load(state, now),
-        Id::Menu => {
-            menu::open(state, None);
-            Vec::new()
-        }
-        Id::Scenarios => {
-            show_scenarios(state);
-            Vec::new()
-        }
         Id::Undo => acts::undo(state, now),
         // At the top lies the past.
         Id::Quit if matches!(state.time.seen, Seen::Frozen | Seen::Past) => vec![Effect::Travel(Travel::Now)],
@@ -121,18 +95,30 @@ fn unasked(state: &mut State, now: Duration, id: Id) -> Vec<Effect> {
         Id::Repaint => vec![Effect::Repaint],
         Id::Dump => vec![Effect::Dump],
         Id::Theme | Id::Motion | Id::Mouse => setting(state, now, id),
-        Id::Election => {
-            state.overlay = Some(Overlay::Election { back: 0, top: 0 });
+        Id::Yank(what) => yank::yank(state, now, what).unwrap_or_else(|reason| {
+            say(state, now, reason, true);
             Vec::new()
-        }
-        Id::Slower | Id::Faster | Id::RealTime => {
-            match id {
-                Id::Slower => state.flow.slow_down(1),
-                Id::Faster => state.flow.slow_down(-1),
-                _ => state.flow.real_time(),
+        }),
+        _ => looks(state, now, id),
+    }
+}
+
+/// What only looks, somewhere or at another time.
+fn looks(state: &mut State, now: Duration, id: Id) -> Vec<Effect> {
+    match id {
+        Id::Output => show_output(state),
+        Id::Diff => match command::diff("", state, now) {
+            Ok(nodes) => compare(state, nodes),
+            Err(reason) => {
+                say(state, now, reason, true);
+                Vec::new()
             }
-            Vec::new()
-        }
+        },
+        Id::Sessions => sessions::open(state, now),
+        Id::Back => back(state),
+        Id::OpenEvent => open_event(state, now),
+        Id::NextMatch => search::next(state, now, true),
+        Id::PreviousMatch => search::next(state, now, false),
         Id::Refresh => state.tree.refresh_now(),
         Id::Unfold => state.tree.unfold(),
         Id::Fold => state.tree.fold(),
@@ -141,7 +127,7 @@ fn unasked(state: &mut State, now: Duration, id: Id) -> Vec<Effect> {
             if let Some(travel) = travel(id) {
                 return vec![Effect::Travel(travel)];
             }
-            look(state, id);
+            look(state, now, id);
             moves(state, id)
         }
     }
@@ -293,8 +279,15 @@ pub fn leave(state: &mut State, now: Duration) -> Vec<Effect> {
     vec![Effect::Supervise(order)]
 }
 
-fn look(state: &mut State, id: Id) {
+fn look(state: &mut State, now: Duration, id: Id) {
     match id {
+        Id::Chord(first) => state.chord = Some(Chord { first, since: now }),
+        Id::Menu => menu::open(state, None),
+        Id::Scenarios => show_scenarios(state),
+        Id::Election => state.overlay = Some(Overlay::Election { back: 0, top: 0 }),
+        Id::Slower => state.flow.slow_down(1),
+        Id::Faster => state.flow.slow_down(-1),
+        Id::RealTime => state.flow.real_time(),
         Id::Help => state.overlay = Some(Overlay::Help { filter: Input::default(), cursor: 0 }),
         Id::Command => {
             state.overlay = Some(Overlay::command(""));

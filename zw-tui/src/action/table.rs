@@ -3,11 +3,12 @@
 //! The grammar: lower case looks, upper case acts. No lower-case key, digit, arrow, Enter on a list or Esc ever changes
 //! the ensemble; a test keeps it so.
 
-pub use super::enabled::{enabled, hints, pause_or_resume, takes_all_keys};
+pub use super::enabled::{enabled, hints, pause_or_resume, takes_all_keys, types_line};
 use crate::key::{Code, Key};
 use crate::model::Pane;
 use crate::model::sort::SortBy;
 use crate::model::yank::Yank;
+use serde::{Deserialize, Serialize};
 
 /// An action.
 #[derive(Clone, Copy, Debug)]
@@ -53,7 +54,7 @@ pub enum Class {
 }
 
 /// The actions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "the table has a sentence for each")]
 pub enum Id {
     Help,

@@ -59,6 +59,10 @@ pub(super) async fn read(node: usize, address: String, mut questions: Receiver<E
                 let result = value(&mut line, &path).await.map_err(|error| reason(&error));
                 Msg::Value { node, path, result }
             }
+            Effect::Exists { path, .. } => {
+                let result = exists(&mut line, &path).await.map_err(|error| reason(&error));
+                Msg::Exists { node, path, result }
+            }
             Effect::Count { path, .. } => {
                 let result = delete::count(&mut line, &path).await.map_err(|error| reason(&error));
                 Msg::Counted { node, path, result }
@@ -94,6 +98,13 @@ async fn value(line: &mut Line, path: &str) -> Result<(Bytes, Stat), ClientError
     }
 }
 
+async fn exists(line: &mut Line, path: &str) -> Result<(Zxid, Option<Stat>), ClientError> {
+    match line.request(Operation::Exists(Read { path: path.into(), watch: false })).await? {
+        (zxid, Answer::Stat(stat)) => Ok((zxid, stat)),
+        (_, answer) => Err(unexpected(&answer)),
+    }
+}
+
 async fn sessions(line: &mut Line) -> Result<Vec<SessionInfo>, ClientError> {
     match line.request(Operation::Sessions(Ping)).await? {
         (_, Answer::Sessions(sessions)) => Ok(sessions),
@@ -111,6 +122,7 @@ pub(super) fn failed(effect: Effect, reason: &str, may_be_done: bool) -> Option<
     match effect {
         Effect::Children { node, path, after } => Some(Msg::Children { node, path, after, result: Err(reason) }),
         Effect::Value { node, path } => Some(Msg::Value { node, path, result: Err(reason) }),
+        Effect::Exists { node, path } => Some(Msg::Exists { node, path, result: Err(reason) }),
         Effect::Sessions { node } => Some(Msg::Sessions { node, result: Err(reason) }),
         Effect::Count { node, path } => Some(Msg::Counted { node, path, result: Err(reason) }),
         Effect::Delete { node, path, .. } => {

@@ -25,6 +25,12 @@ pub(super) async fn poll(broker: usize, address: String, mut pace: Pace, message
     }
 }
 
+/// Whether a broker listens at an address.
+pub(super) async fn is_broker(address: &str) -> bool {
+    let answer = timeout(READ_TIMEOUT, ask(address)).await;
+    answer.ok().and_then(Result::ok).and_then(|answer| parse(&answer)).is_some()
+}
+
 /// One request on one connection, which the broker closes after its answer.
 async fn ask(address: &str) -> io::Result<Vec<u8>> {
     let mut socket = TcpStream::connect(address).await?;

@@ -153,6 +153,7 @@ impl Cluster {
         let queue = match &effect {
             Effect::Children { node, .. }
             | Effect::Value { node, .. }
+            | Effect::Exists { node, .. }
             | Effect::Count { node, .. }
             | Effect::Sessions { node } => self.readers.get(*node),
             Effect::Write(WriteOrder { node, .. }) | Effect::Delete { node, .. } => self.writers.get(*node),

@@ -1,17 +1,26 @@
 //! Asks one node for its status, again and again.
 
-use super::{Pace, READ_TIMEOUT};
+use super::{Pace, READ_TIMEOUT, brokers};
 use crate::model::message::Msg;
 use crate::model::{POLL_INTERVAL, POLL_INTERVAL_CALM, POLL_INTERVAL_QUIET};
 use tokio::sync::mpsc::Sender;
 use tokio::time::{Instant, sleep};
 use zw_core::client::{ClientError, Connection};
 
+/// Who takes the port of a broker for that of a node.
+const BROKER_WORDS: &str = "this is a broker, not a node: give the address of a node";
+
 /// Ends when the console does.
 pub(super) async fn poll(node: usize, address: String, mut pace: Pace, messages: Sender<Msg>) {
+    let mut is_broker = None;
     loop {
         let Err(error) = conversation(node, &address, &mut pace, &messages).await else { return };
-        if messages.send(Msg::Silent { node, reason: reason(&error) }).await.is_err() {
+        // Somebody listens who is no node: one look says whether it is what people mix up with one.
+        if is_broker.is_none() && !matches!(error, ClientError::NotConnected { .. }) {
+            is_broker = Some(brokers::is_broker(&address).await);
+        }
+        let reason = if is_broker == Some(true) { BROKER_WORDS.to_owned() } else { reason(&error) };
+        if messages.send(Msg::Silent { node, reason }).await.is_err() {
             return;
         }
         sleep(POLL_INTERVAL).await;

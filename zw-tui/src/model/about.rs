@@ -16,6 +16,9 @@ pub struct About {
     pub facts: Vec<(String, String)>,
     /// What is wrong with the file of settings or the environment.
     pub complaints: Vec<String>,
+    /// Cells of the screen, across and down; none without one.
+    #[serde(default)]
+    pub size: Option<(u16, u16)>,
 }
 
 /// The page.
@@ -23,6 +26,8 @@ pub struct About {
 pub fn lines(state: &State) -> Vec<Line> {
     let plain = |name: &str, value: &str| (format!("{name:<12} {value}"), Level::Info);
     let mut lines: Vec<Line> = state.about.facts.iter().map(|(name, value)| plain(name, value)).collect();
+    let size = state.about.size.map_or_else(|| "none".to_owned(), |(width, height)| format!("{width}x{height}"));
+    lines.push(plain("screen", &size));
     let on_off = |is_on: bool| if is_on { "on" } else { "off" };
     lines.push(plain("theme", state.theme.text()));
     lines.push(plain("motion", state.flow.motion.text()));

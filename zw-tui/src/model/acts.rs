@@ -47,6 +47,11 @@ impl Act {
         }
     }
 
+    /// What takes it back.
+    fn inverse(self) -> Act {
+        if self == Act::Pause { Act::Resume } else { Act::Revive }
+    }
+
     /// Whether it makes sense for `member` now, or why not.
     ///
     /// # Errors
@@ -142,20 +147,34 @@ impl State {
     }
 }
 
+impl Undo {
+    /// Whether there is still something to take back.
+    fn makes_sense(self, state: &State) -> bool {
+        match self {
+            Undo::Act(member, act) => act.inverse().check(state, member).is_ok(),
+            Undo::Fault(id) => state.faults.active().iter().any(|lease| lease.id == id),
+        }
+    }
+}
+
+/// Whether there is something to take back, or that there is not.
+///
+/// # Errors
+/// That there is not, for a person.
+pub fn check_undo(state: &State) -> Result<(), String> {
+    match state.undo.iter().any(|undo| undo.makes_sense(state)) {
+        true => Ok(()),
+        false => Err("nothing to undo".into()),
+    }
+}
+
 /// Takes the newest act back.
 pub fn undo(state: &mut State, now: Duration) -> Vec<Effect> {
     while let Some(undo) = state.undo.pop_back() {
         match undo {
-            Undo::Act(member, act) => {
-                let inverse = if act == Act::Pause { Act::Resume } else { Act::Revive };
-                if inverse.check(state, member).is_ok() {
-                    return perform(state, now, inverse, member);
-                }
-            }
-            Undo::Fault(id) if state.faults.active().iter().any(|lease| lease.id == id) => {
-                return faults::heal(state, now, |lease| lease.id == id);
-            }
-            Undo::Fault(_) => {}
+            _ if !undo.makes_sense(state) => {}
+            Undo::Act(member, act) => return perform(state, now, act.inverse(), member),
+            Undo::Fault(id) => return faults::heal(state, now, |lease| lease.id == id),
         }
     }
     say(state, now, "nothing to undo".into(), false);

@@ -4,6 +4,7 @@
 //! - `nodes[i]` is the member `n(i+1)` of the ensemble, whatever the order in which the addresses were given: the nodes
 //!   say themselves who they are. A member that no address was given for is asked at the one that the others have for it,
 //!   for it counts for the quorum.
+//! - An address that is no member's, as far as it said or the ensemble lists, is a [`Stranger`]: it has no member's name.
 //! - The tasks know addresses, not members. Messages and effects are translated here, and nowhere else.
 
 use super::events::{Event, Level, Source};
@@ -13,6 +14,7 @@ use super::sight::Sight;
 use super::tree::TreeView;
 use super::{Node, Observed, State};
 use crate::member::Member;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use zw_core::ensemble::Ensemble;
 use zw_core::limits::MEMBERS_MAX;
@@ -20,18 +22,40 @@ use zw_core::wire::admin::Status;
 
 /// What is said of a member that cannot be asked.
 const NOT_ATTACHED: &str = "not attached";
+/// What stands before why an address does not answer.
+const NO_ANSWER: &str = "no answer: ";
 /// Addresses that are ever tried; an ensemble that tells ever other members would make more and more tasks.
 const LINES_MAX: usize = 2 * MEMBERS_MAX;
 
+/// An address behind which no member is known.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stranger {
+    /// The number of the tasks that ask it.
+    pub line: usize,
+    /// Why it is none; none before it was heard of.
+    pub reason: Option<String>,
+}
+
 impl State {
+    /// The addresses behind which no member is known, each with why.
+    pub fn stranger_words(&self) -> impl Iterator<Item = String> {
+        self.strangers.iter().map(|stranger| {
+            let address = self.lines.get(stranger.line).map_or("?", String::as_str);
+            match (&stranger.reason, self.nodes.is_empty()) {
+                (None, true) => format!("address {address}: connecting"),
+                (None, false) => format!("address {address}: unknown member, connecting"),
+                (Some(reason), true) => format!("address {address}: {reason}"),
+                (Some(reason), false) => format!("address {address}: unknown member, {reason}"),
+            }
+        })
+    }
+
     /// A console on the members at these addresses, none of which is its child.
     #[must_use]
     pub fn attached(addresses: Vec<String>, permission: Permission) -> State {
-        let mut state = State::new(addresses, Vec::new());
-        for node in &mut state.nodes {
-            node.process.observed = Observed::Foreign;
-        }
-        state.lines = state.nodes.iter().map(|node| node.address.clone()).collect();
+        let mut state = State::new(Vec::new(), Vec::new());
+        state.strangers = (0..addresses.len()).map(|line| Stranger { line, reason: None }).collect();
+        state.lines = addresses;
         state.permission = Permission { is_attached: true, ..permission };
         state
     }
@@ -55,7 +79,12 @@ pub(super) fn arriving(state: &mut State, now: Duration, mut message: Msg) -> (O
     if let Some(node) = message.node_mut() {
         match state.place_of(*node) {
             Some(place) => *node = place,
-            None => return (None, effects),
+            None => {
+                if let Msg::Silent { node: line, reason } = &message {
+                    estrange(state, *line, format!("{NO_ANSWER}{reason}"));
+                }
+                return (None, effects);
+            }
         }
     }
     (Some(message), effects)
@@ -104,6 +133,7 @@ fn unanswered(state: &mut State, now: Duration, effect: Effect) {
         Effect::Value { path, .. } => {
             state.tree.take_value(path, Err(reason));
         }
+        Effect::Exists { node, path } => super::strip::take(state, node, &path, Err(reason)),
         Effect::Write(order) => {
             let failure = WriteFailure { reason, may_be_done: false, done: 0 };
             super::write::on_written(state, now, order.node, &order.path, Err(failure));
@@ -124,6 +154,8 @@ struct Known {
     line: usize,
     sight: Sight,
     member: Option<usize>,
+    /// Why it was none before.
+    reason: Option<String>,
 }
 
 /// A node says who it is, and who the others are.
@@ -133,8 +165,13 @@ fn identify(state: &mut State, now: Duration, line: usize, status: &Status) -> V
     let Some(member) = place.filter(|place| *place < ensemble.size()) else { return Vec::new() };
     let from = state.place_of(line);
     let has_answered = |place: usize| state.nodes.get(place).is_some_and(|node| node.sight.status.is_some());
-    // Nothing new; or one more address of a member that answers at another.
-    if state.nodes.len() == ensemble.size() && (from == Some(member) || from.is_none() && has_answered(member)) {
+    if state.nodes.len() == ensemble.size() && from == Some(member) {
+        return Vec::new();
+    }
+    if from.is_none()
+        && let Some(reason) = why_none(state, member, status)
+    {
+        estrange(state, line, reason);
         return Vec::new();
     }
     let is_first = !(0..state.nodes.len()).any(has_answered);
@@ -142,11 +179,17 @@ fn identify(state: &mut State, now: Duration, line: usize, status: &Status) -> V
     for node in state.nodes.drain(..) {
         let Some(line) = node.line else { continue };
         let member = node.sight.status.as_ref().and_then(|status| usize::from(status.node.0).checked_sub(1));
-        known.push(Known { line, sight: node.sight, member });
+        known.push(Known { line, sight: node.sight, member, reason: None });
     }
+    known.extend(state.strangers.drain(..).map(|stranger| Known {
+        line: stranger.line,
+        sight: Sight::default(),
+        member: None,
+        reason: stranger.reason,
+    }));
     // Whoever answered before keeps its place before the one that answers now.
     let sight = known.iter().position(|other| other.line == line).map(|at| known.remove(at).sight).unwrap_or_default();
-    known.push(Known { line, sight, member: Some(member) });
+    known.push(Known { line, sight, member: Some(member), reason: None });
     place_all(state, now, known, &ensemble);
     let effects = dial_missing(state, &ensemble, member);
     state.node = if is_first { member } else { state.node.min(state.nodes.len() - 1) };
@@ -156,8 +199,31 @@ fn identify(state: &mut State, now: Duration, line: usize, status: &Status) -> V
     effects
 }
 
-/// Gives every address its place: those that said who they are first, then those that the ensemble lists, then the others
-/// where there is room, for they may be other names of members.
+/// Why a node that answers at an address without a place gets none: its member answers at another already, or it is a
+/// member of another ensemble than the one that is shown.
+fn why_none(state: &State, member: usize, status: &Status) -> Option<String> {
+    let mut others = state.nodes.iter().filter_map(|node| Some((node, node.sight.status.as_deref()?)));
+    let is_other = |other: &Status| !other.ensemble.is_empty() && other.ensemble != status.ensemble;
+    if let Some((shown, _)) = others.clone().find(|(_, other)| is_other(other)) {
+        return Some(format!("it is of another ensemble than {}", shown.address));
+    }
+    let (node, _) = others.find(|(node, _)| node.member.index() == member)?;
+    Some(format!("it is {}, which answers at {} too", node.member, node.address))
+}
+
+/// Notes why an address is no member's.
+fn estrange(state: &mut State, line: usize, reason: String) {
+    let reason = Some(reason);
+    if let Some(stranger) = state.strangers.iter_mut().find(|stranger| stranger.line == line)
+        && stranger.reason != reason
+    {
+        stranger.reason = reason;
+        state.version += 1;
+    }
+}
+
+/// Gives every address its place: those that said who they are first, then those that the ensemble lists. What is left
+/// may be another name of a member, or nobody's: it waits until it says so.
 fn place_all(state: &mut State, now: Duration, known: Vec<Known>, ensemble: &Ensemble) {
     state.nodes = (1..=ensemble.size()).map(|number| foreign(u8::try_from(number).unwrap_or(u8::MAX))).collect();
     let listed: Vec<String> = ensemble.ids().filter_map(|id| ensemble.address(id)).map(ToString::to_string).collect();
@@ -172,18 +238,20 @@ fn place_all(state: &mut State, now: Duration, known: Vec<Known>, ensemble: &Ens
             note(state, now, text);
         }
     }
-    let is_listed = |one: &Known| listed.contains(&state.lines[one.line]);
-    let (ours, others): (Vec<Known>, Vec<Known>) = silent.into_iter().partition(is_listed);
-    for one in ours.into_iter().chain(others) {
+    for one in silent {
         let address = state.lines[one.line].clone();
         let its_own = listed.iter().position(|listed| *listed == address);
-        let is_free = |place: &usize| state.nodes[*place].line.is_none();
-        match its_own.or_else(|| (0..state.nodes.len()).find(is_free)).filter(is_free) {
-            Some(place) => {
-                let node = &mut state.nodes[place];
+        match its_own.and_then(|place| state.nodes.get_mut(place)) {
+            Some(node) if node.line.is_none() => {
                 (node.line, node.address, node.sight) = (Some(one.line), address, one.sight);
+                let silence = one.reason.as_deref().and_then(|reason| reason.strip_prefix(NO_ANSWER));
+                node.sight.silence = silence.map(str::to_owned);
             }
-            None => note(state, now, format!("{address} is left out: all members are known, and it is none of them")),
+            Some(node) => {
+                let text = format!("{address} is left out: {} answers at {}", node.member, node.address);
+                note(state, now, text);
+            }
+            None => state.strangers.push(Stranger { line: one.line, reason: one.reason }),
         }
     }
 }

@@ -132,7 +132,11 @@ fn find_cause(state: &mut State, now: Duration) {
         .find(|lease| lease.since <= noticed && lease.concerns(name));
     let (words, face, at) = match &process.observed {
         Observed::Exited(exit, Asked::Nothing) => (format!("{name} ended: {exit} (not you)"), Face::Down, None),
+        // It served until it ended, some time after the order.
         Observed::Exited(_, Asked::Stop) => (format!("{name} was stopped by you"), Face::Down, None),
+        Observed::Exited(_, Asked::KillAfterGrace) => {
+            (format!("{name} was stopped by you, and killed when it did not end"), Face::Down, None)
+        }
         Observed::Exited(..) => (format!("{name} was killed by you"), Face::Down, Some(since)),
         _ if process.desired == Desired::Paused && since <= noticed => {
             (format!("{name} was paused by you"), Face::Paused, Some(since))
@@ -163,7 +167,9 @@ fn tell(state: &mut State, now: Duration) {
     else {
         return;
     };
-    if state.causes.told >= Some(epoch) {
+    // What was over before the console looked is no news.
+    let is_past = election.established.is_none_or(|(at, _)| state.causes.console_time(at).is_none());
+    if state.causes.told >= Some(epoch) || is_past {
         return;
     }
     let text = format!("n{} leads epoch {epoch}, {} without writes: e shows the election", winner + 1, outage.short());

@@ -5,11 +5,12 @@
 
 use super::State;
 use super::acts::say;
-use super::confirm::{Answer, Confirm, Subtree};
 use super::events::{Level, Source};
 use super::jobs::{Of, Outcome};
 use super::message::{DeleteFailure, Deleted, Effect};
 use super::overlay::Overlay;
+use super::permission::title_of;
+use super::question::Question;
 use super::select::{micros, printable};
 use super::tree::name_of;
 use super::update::note;
@@ -39,19 +40,20 @@ pub fn ask(state: &mut State, now: Duration, node: usize, path: String, trigger:
         say(state, now, reason, false);
         return Vec::new();
     }
-    let subtree = Subtree { node, path: path.clone(), below: None };
-    let title = format!("Delete {}", printable(path.as_bytes(), PATH_SHOWN));
-    let mut asked = Confirm::new(now, title, subtree, trigger);
-    asked.waits = Some("counting what is below it; Esc cancels".into());
-    state.overlay = Some(Overlay::Delete(Box::new(asked)));
+    let command = Command::Delete { node, path: path.clone(), below: None };
+    let title = title_of(&command);
+    let mut asked = Question::new(now, title, command, trigger);
+    asked.waits = Some("counting what is below it; Esc leaves it".into());
+    state.overlay = Some(Overlay::Question(Box::new(asked)));
     state.version += 1;
     vec![Effect::Count { node, path }]
 }
 
 /// The count came in: now the question can be answered.
 pub fn on_counted(state: &mut State, now: Duration, node: usize, path: &str, result: Result<u64, String>) {
-    let Some(Overlay::Delete(asked)) = &mut state.overlay else { return };
-    if (asked.subtree.node, asked.subtree.path.as_str()) != (node, path) {
+    let Some(Overlay::Question(asked)) = &mut state.overlay else { return };
+    let Command::Delete { node: of, path: root, below } = &mut asked.command else { return };
+    if (*of, root.as_str()) != (node, path) {
         return;
     }
     state.version += 1;
@@ -63,7 +65,7 @@ pub fn on_counted(state: &mut State, now: Duration, node: usize, path: &str, res
             asked.words = vec![format!("It cannot be counted: {reason}")];
         }
         Ok(count) => {
-            asked.subtree.below = Some(count);
+            *below = Some(count);
             asked.waits = None;
             let through = |node: &super::Node| match state.permission.is_attached {
                 true => format!(" through {} at {}", node.member, node.address),
@@ -79,42 +81,6 @@ pub fn on_counted(state: &mut State, now: Duration, node: usize, path: &str, res
             let undo = "No undo brings them back. What changes before it is reached stays, and stops it.";
             asked.words = vec![format!("This deletes {what}"), undo.into()];
             asked.needs_name = (count > BELOW_WITHOUT_NAME_MAX).then(|| name_of(path).to_owned());
-        }
-    }
-}
-
-/// A key, while a question is open.
-pub fn in_confirm(state: &mut State, now: Duration, key: Key, mut asked: Box<Confirm>) -> Vec<Effect> {
-    match asked.key(now, key) {
-        Answer::Confirmed => confirmed(state, now, asked.subtree),
-        Answer::Cancelled => {
-            say(state, now, format!("not done: {}", asked.title), true);
-            Vec::new()
-        }
-        Answer::Open => {
-            state.overlay = Some(Overlay::Delete(asked));
-            Vec::new()
-        }
-    }
-}
-
-fn confirmed(state: &mut State, now: Duration, Subtree { node, path, below }: Subtree) -> Vec<Effect> {
-    perform::execute_confirmed(state, now, Command::Delete { node, path, below })
-}
-
-/// A line, while a question is open, in a console without a screen.
-pub(super) fn on_line(state: &mut State, now: Duration, line: &str, asked: Box<Confirm>) -> Vec<Effect> {
-    let is_yes = asked.needs_name.as_deref().map_or(matches!(line, "y" | "yes"), |name| name == line);
-    match &asked.waits {
-        Some(reason) if matches!(line, "y" | "yes") => {
-            say(state, now, reason.clone(), true);
-            state.overlay = Some(Overlay::Delete(asked));
-            Vec::new()
-        }
-        None if is_yes => confirmed(state, now, asked.subtree),
-        _ => {
-            say(state, now, "not done".into(), true);
-            Vec::new()
         }
     }
 }

@@ -295,10 +295,10 @@ pub(super) fn lease(
     trouble: Trouble,
     lasts: Option<Duration>,
 ) -> Result<String, String> {
-    if state.faults.active.len() >= LEASES_MAX {
+    // The same again lasts longer, it does not become worse, nor one more.
+    if state.faults.active.iter().filter(|lease| lease.trouble != trouble).count() >= LEASES_MAX {
         return Err(format!("{LEASES_MAX} faults are enough: H heals all of them"));
     }
-    // The same again lasts longer, it does not become worse.
     state.faults.active.retain(|lease| lease.trouble != trouble);
     state.faults.last_id += 1;
     let id = state.faults.last_id;

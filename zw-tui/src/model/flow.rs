@@ -5,7 +5,7 @@
 //! - Nothing is said of a message but what the nodes told of it and what we know of its receiver.
 
 use super::collector::Portion;
-use super::select::Face;
+use super::select::{Face, node_face};
 use super::transaction::{Lane, Row, Transaction};
 use super::{Desired, State};
 use crate::motion::Motion;
@@ -72,6 +72,9 @@ pub struct Shown {
     pub among: u64,
     /// Why nodes did not get what was sent to them.
     pub hindered: BTreeMap<usize, Hindrance>,
+    /// What the nodes were when it was put up.
+    #[serde(default)]
+    faces: Vec<Face>,
 }
 
 /// Why a node does not get what is sent to it.
@@ -105,6 +108,26 @@ impl Default for Flow {
 }
 
 impl Shown {
+    /// What a node was in this write: as the write itself tells, else as it was when it was put up.
+    #[must_use]
+    pub fn face(&self, node: usize) -> Face {
+        let write = &self.transaction;
+        let took_part = [&write.proposals, &write.acks, &write.commits]
+            .iter()
+            .any(|hops| hops.get(&node).is_some_and(|hop| hop.received.is_some()) || write.applied.contains_key(&node));
+        match (self.hindered.get(&node), self.faces.get(node).copied().unwrap_or(Face::Unknown)) {
+            _ if write.leader == Some(node) => Face::Leader,
+            (Some(Hindrance::Down), _) => Face::Down,
+            (Some(Hindrance::Paused), _) => Face::Paused,
+            (Some(Hindrance::Cut), _) => Face::Cut,
+            (None, Face::Observer) => Face::Observer,
+            (None, _) if took_part => Face::Follower,
+            // It leads now, and did not then.
+            (None, Face::Leader) if write.leader.is_some() => Face::Unknown,
+            (None, face) => face,
+        }
+    }
+
     /// What became of a message that its receiver did not tell of; none if it may still be on its way.
     #[must_use]
     pub fn hindrance(&self, row: &Row) -> Option<Hindrance> {
@@ -193,7 +216,7 @@ impl Flow {
         samples.get(place).filter(|_| samples.len() >= SAMPLES_MIN).map(|ns| Duration::from_nanos(*ns))
     }
 
-    fn put_up(&mut self, now: Duration, transaction: Transaction) {
+    fn put_up(&mut self, now: Duration, transaction: Transaction, faces: Vec<Face>) {
         if let Some(ns) = transaction.commit_to_apply() {
             if self.commit_to_apply.len() == SAMPLES_MAX {
                 self.commit_to_apply.pop_front();
@@ -206,7 +229,7 @@ impl Flow {
         self.seen.push_back(name_of(&transaction));
         let among = (self.entries - self.entries_then).max(1);
         self.entries_then = self.entries;
-        self.shown = Some(Shown { transaction, since: now, among, hindered: BTreeMap::new() });
+        self.shown = Some(Shown { transaction, since: now, among, hindered: BTreeMap::new(), faces });
     }
 }
 
@@ -275,7 +298,7 @@ pub fn pin(state: &mut State, now: Duration, zxid: Zxid) -> bool {
         };
         let hindered = (0..state.nodes.len()).filter_map(hindrance).collect();
         // It is no news: what is counted of the others goes on.
-        Some(Shown { transaction, since: now, among: 1, hindered })
+        Some(Shown { transaction, since: now, among: 1, hindered, faces: Vec::new() })
     };
     let Some(shown) = shown.or_else(kept) else { return false };
     state.flow.shown = Some(Shown { since: now, ..shown });
@@ -294,7 +317,8 @@ pub fn advance(state: &mut State, now: Duration) -> bool {
     let flow = &mut state.flow;
     let is_due = flow.shown.is_none() || flow.change_at().is_some_and(|at| at <= now);
     let Some(next) = flow.next.take_if(|_| is_due) else { return false };
-    flow.put_up(now, next);
+    let faces = state.nodes.iter().map(|node| node_face(state, node, now)).collect();
+    state.flow.put_up(now, next, faces);
     hinder(state);
     state.version += 1;
     true

@@ -1,6 +1,6 @@
 //! The rows of the metrics: what is now, the greatest of the range, and the range itself.
 
-use super::history::{End, Measure, Range, combined};
+use super::history::{End, Measure, Range, SLOTS, combined};
 use super::select::{micros, percentile, short};
 use super::{Node, State};
 use std::time::Duration;
@@ -16,7 +16,7 @@ pub struct Gauge {
     pub greatest: Option<String>,
     /// Over time, oldest first.
     pub cells: Vec<Option<u64>>,
-    /// The greatest of the cells.
+    /// The greatest of the range, so that a chart reads the same however wide it is.
     pub scale: u64,
 }
 
@@ -36,8 +36,11 @@ pub fn gauges(state: &State, now: Duration, cells: usize) -> Vec<Gauge> {
     let queue = known(|node, now| Some(node.sight.current(now)?.queue), true);
     let memory = known(|node, now| Some(node.sight.current(now)?.rss_bytes), true);
     let of_nodes = |name, measure, current: Option<u64>, text: fn(u64) -> String| {
-        let rows: Vec<_> = state.nodes.iter().map(|node| node.past.cells(range, measure, end, cells)).collect();
-        gauge(name, current.map(text), combined(&rows, measure), text)
+        let over_time = |cells: usize| {
+            let rows: Vec<_> = state.nodes.iter().map(|node| node.past.cells(range, measure, end, cells)).collect();
+            combined(&rows, measure)
+        };
+        gauge(name, current.map(text), over_time, cells, text)
     };
     vec![
         of_nodes("writes/s", Measure::Writes, writes, short),
@@ -53,13 +56,22 @@ pub fn gauges(state: &State, now: Duration, cells: usize) -> Vec<Gauge> {
 /// How often another leader came, and for how long nobody could write.
 fn elections(state: &State, range: Range, end: End, cells: usize) -> Gauge {
     let reigns = &state.measured.reigns;
-    let cells = reigns.history.cells(range, Measure::Stall, end, cells);
+    let over_time = |cells: usize| reigns.history.cells(range, Measure::Stall, end, cells);
     let text = |millis: u64| if millis == 0 { "-".to_owned() } else { micros(millis.saturating_mul(1_000)) };
-    gauge("elections", Some(short(reigns.elections)), cells, text)
+    gauge("elections", Some(short(reigns.elections)), over_time, cells, text)
 }
 
-fn gauge(name: &'static str, current: Option<String>, cells: Vec<Option<u64>>, text: fn(u64) -> String) -> Gauge {
-    let greatest = cells.iter().flatten().max().copied();
+fn gauge(
+    name: &'static str,
+    current: Option<String>,
+    over_time: impl Fn(usize) -> Vec<Option<u64>>,
+    cells: usize,
+    text: fn(u64) -> String,
+) -> Gauge {
+    // A cell may stand for many slots and be the mean of them: the greatest is that of the slots, in any width.
+    let slots = over_time(usize::try_from(SLOTS).unwrap_or(usize::MAX));
+    let cells = over_time(cells);
+    let greatest = slots.iter().chain(&cells).flatten().max().copied();
     Gauge {
         name,
         current: current.unwrap_or_else(|| "?".into()),

@@ -5,11 +5,12 @@ use super::broker::BrokerSight;
 use super::events::{Event, Level, Source, Story};
 use super::message::{Effect, Msg};
 use super::overlay::Overlay;
-use super::select::printable;
+use super::select::{exit_words, printable};
 use super::sight::Turn;
 use super::update::note;
 use super::{
-    Desired, Observed, State, broker, causes, deletion, faults, feed, jobs, load, measured, pause, sessions, write,
+    Desired, Observed, State, broker, causes, deletion, faults, feed, jobs, load, measured, pause, sessions, strip,
+    write,
 };
 use crate::member::Member;
 use crate::supervisor::{Asked, Change, Report};
@@ -32,30 +33,29 @@ pub(super) fn take(state: &mut State, now: Duration, message: Msg) -> Vec<Effect
         }
         Msg::Value { node, path, result } if node == state.tree.node => {
             state.version += 1;
-            state.tree.take_value(path, result)
+            let mut effects = state.tree.take_value(path, result);
+            effects.extend(strip::look(state, now));
+            effects
         }
         Msg::Children { .. } | Msg::Value { .. } => Vec::new(),
         Msg::Written { node, path, result } => write::on_written(state, now, node, &path, result),
-        Msg::Counted { node, path, result } => {
-            deletion::on_counted(state, now, node, &path, result);
-            Vec::new()
-        }
         Msg::Deleted { node, path, result } => deletion::on_deleted(state, now, node, &path, result),
-        Msg::Copied { what, result } => {
-            match result {
-                Ok(way) => say(state, now, format!("copied {what}: {way}"), true),
-                Err(reason) => say(state, now, format!("{what} is not copied: {reason}"), false),
-            }
+        other => {
+            note_down(state, now, other);
             Vec::new()
         }
-        Msg::Faults { node, refused } => {
-            faults::on_set(state, now, node, refused.as_deref());
-            Vec::new()
-        }
-        Msg::Trace(portion) => {
-            causes::on_trace(state, now, *portion);
-            Vec::new()
-        }
+    }
+}
+
+/// Takes what asks for nothing more.
+fn note_down(state: &mut State, now: Duration, message: Msg) {
+    match message {
+        Msg::Exists { node, path, result } => strip::take(state, node, &path, result),
+        Msg::Counted { node, path, result } => deletion::on_counted(state, now, node, &path, result),
+        Msg::Copied { what, result: Ok(way) } => say(state, now, format!("copied {what}: {way}"), true),
+        Msg::Copied { what, result: Err(reason) } => say(state, now, format!("{what} is not copied: {reason}"), false),
+        Msg::Faults { node, refused } => faults::on_set(state, now, node, refused.as_deref()),
+        Msg::Trace(portion) => causes::on_trace(state, now, *portion),
         Msg::Output { member, lines, total } => {
             if let Some(Overlay::Output(printed)) = &mut state.overlay
                 && printed.member == member
@@ -63,38 +63,20 @@ pub(super) fn take(state: &mut State, now: Duration, message: Msg) -> Vec<Effect
                 printed.take(lines, total);
                 state.version += 1;
             }
-            Vec::new()
         }
-        Msg::Load { run, report } => {
-            load::on_report(state, now, run, *report);
-            Vec::new()
-        }
-        Msg::Feed { run, report } => {
-            feed::on_report(state, now, run, *report);
-            Vec::new()
-        }
-        // Only a scenario asks for them, and it has looked at them already.
-        Msg::Pages(_) => Vec::new(),
-        Msg::Broker { broker, status } => {
-            broker::take(state, now, broker, status);
-            Vec::new()
-        }
+        Msg::Load { run, report } => load::on_report(state, now, run, *report),
+        Msg::Feed { run, report } => feed::on_report(state, now, run, *report),
+        Msg::Broker { broker, status } => broker::take(state, now, broker, status),
         Msg::Diff { number, report } => {
             if let Some(view) = state.diff.as_mut().filter(|view| view.number == number) {
                 view.report = *report;
                 state.version += 1;
             }
-            Vec::new()
         }
-        Msg::Sessions { node, result } => {
-            sessions::take(state, now, node, result);
-            Vec::new()
-        }
-        Msg::Cost(cost) => {
-            state.measured.cost.settle(cost);
-            Vec::new()
-        }
-        _ => Vec::new(),
+        Msg::Sessions { node, result } => sessions::take(state, now, node, result),
+        Msg::Cost(cost) => state.measured.cost.settle(cost),
+        // Pages are asked for by a scenario only, which has looked at them already.
+        _ => {}
     }
 }
 
@@ -153,8 +135,8 @@ fn on_report(state: &mut State, now: Duration, report: Report) -> Vec<Effect> {
                 process.desired = Desired::Down;
             }
             pause::forget(state, now, member);
-            let (level, by) = if asked == Asked::Nothing { (Level::Bad, "not you") } else { (Level::Info, "you") };
-            note(state, now, source, level, format!("{exit} ({by})"));
+            let level = if asked == Asked::Nothing { Level::Bad } else { Level::Info };
+            note(state, now, source, level, exit_words(exit, asked));
             if let Some(said) = said {
                 note(state, now, source, Level::Bad, said);
             }
@@ -186,7 +168,12 @@ fn on_status(state: &mut State, now: Duration, index: usize, status: Box<Status>
     if !is_same || was_late || node.sight.rates() != rates {
         state.version += 1;
     }
+    // Who is met by a console that came later has been what it is for long.
+    let is_met = was.is_none() && state.permission.is_attached;
     for turn in turns {
+        if is_met && matches!(turn, Turn::Role(..)) {
+            continue;
+        }
         if let Some((level, text)) = words(&turn, state) {
             let event = Event::new(now, Source::Member(member), level, text);
             state.events.push(Event { story: story(&turn), ..event });
@@ -195,6 +182,7 @@ fn on_status(state: &mut State, now: Duration, index: usize, status: Box<Status>
     }
     measured::compare(state, now, index);
     let mut effects = if state.tree.node == index { state.tree.refresh(applied) } else { Vec::new() };
+    effects.extend(strip::again(state, now, index, applied));
     effects.extend(output_again(state));
     effects.extend(sessions::again(state, now, index));
     effects

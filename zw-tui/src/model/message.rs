@@ -74,6 +74,15 @@ pub enum Msg {
         /// What it holds.
         result: Result<(Bytes, Stat), String>,
     },
+    /// A znode's stat as a node has it, with what the node had applied; or why it is not known.
+    Exists {
+        /// Which node, from 0.
+        node: usize,
+        /// The znode.
+        path: String,
+        /// Its stat; none if there is no such znode.
+        result: Result<(Zxid, Option<Stat>), String>,
+    },
     /// A write ended.
     Written {
         /// Which node took it, from 0.
@@ -297,6 +306,13 @@ pub enum Effect {
         /// The znode.
         path: String,
     },
+    /// Ask a node for a znode's stat.
+    Exists {
+        /// Which node, from 0.
+        node: usize,
+        /// The znode.
+        path: String,
+    },
     /// Make or change a znode through a node.
     Write(WriteOrder),
     /// Count the znodes of a subtree, as a node has them.
@@ -416,6 +432,7 @@ impl Msg {
             | Msg::Silent { node, .. }
             | Msg::Children { node, .. }
             | Msg::Value { node, .. }
+            | Msg::Exists { node, .. }
             | Msg::Written { node, .. }
             | Msg::Counted { node, .. }
             | Msg::Deleted { node, .. }
@@ -456,6 +473,7 @@ impl Effect {
         match self {
             Effect::Children { node, .. }
             | Effect::Value { node, .. }
+            | Effect::Exists { node, .. }
             | Effect::Write(WriteOrder { node, .. })
             | Effect::Count { node, .. }
             | Effect::Delete { node, .. }
@@ -487,7 +505,7 @@ impl Effect {
 }
 
 /// How the console breaks on purpose; only with `ZW_TEST_HOOKS=1`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Breakage {
     /// The loop panics.
     PanicUi,

@@ -15,7 +15,6 @@ pub mod causes;
 pub mod chord;
 pub mod collector;
 pub mod composer;
-pub mod confirm;
 pub mod deletion;
 pub mod diff;
 pub mod divergence;
@@ -30,7 +29,6 @@ pub mod history;
 pub mod jobs;
 pub mod load;
 pub mod marked;
-pub mod marks;
 pub mod matcher;
 pub mod measured;
 pub mod menu;
@@ -42,6 +40,7 @@ pub mod page;
 pub mod patch;
 pub mod pause;
 pub mod permission;
+pub mod question;
 pub mod reigns;
 pub mod replication;
 pub mod scenario;
@@ -51,9 +50,11 @@ pub mod session;
 pub mod sessions;
 pub mod sight;
 pub mod sort;
+pub mod strip;
 pub mod tape;
 pub mod text;
 pub mod time;
+pub mod time_marks;
 pub mod timeline;
 pub mod transaction;
 pub mod tree;
@@ -82,7 +83,6 @@ use history::History;
 use jobs::Jobs;
 use load::Loads;
 use marked::Marked;
-use marks::Marks;
 use measured::Measured;
 use overlay::{Overlay, Toast};
 use permission::Permission;
@@ -96,6 +96,7 @@ use sort::Sort;
 use std::collections::VecDeque;
 use std::time::Duration;
 use time::TimeView;
+use time_marks::TimeMarks;
 use tree::TreeView;
 
 /// Between two questions for a node's status.
@@ -125,7 +126,7 @@ pub struct State {
     /// The faults of links and disks.
     pub faults: Faults,
     /// What befell the ensemble when.
-    pub marks: Marks,
+    pub marks: TimeMarks,
     /// Which time this is.
     #[serde(skip)]
     pub time: TimeView,
@@ -145,6 +146,9 @@ pub struct State {
     pub causes: Causes,
     /// The tree of the selected node.
     pub tree: TreeView,
+    /// The selected znode as every node has it.
+    #[serde(default)]
+    pub strip: strip::Strip,
     /// What was measured and held against each other.
     pub measured: Measured,
     /// The newest comparison of two nodes' trees.
@@ -185,6 +189,9 @@ pub struct State {
     pub permission: Permission,
     /// The addresses that are asked, by the number of their tasks, if the console did not start the ensemble.
     pub lines: Vec<String>,
+    /// Those of them behind which no member is known.
+    #[serde(default)]
+    pub strangers: Vec<attached::Stranger>,
     /// What the console is and where it keeps things.
     pub about: About,
     /// Whether tests may break the console on purpose.
@@ -443,6 +450,7 @@ impl State {
             scenarios: Scenarios::default(),
             flow: Flow::default(),
             elections,
+            strip: strip::Strip::default(),
             causes: Causes::default(),
             tree: TreeView::default(),
             measured: Measured::default(),
@@ -461,7 +469,7 @@ impl State {
             zoomed: false,
             node: 0,
             broker: 0,
-            marks: Marks::default(),
+            marks: TimeMarks::default(),
             sort: Sort::default(),
             search: Search::default(),
             chord: None,
@@ -474,6 +482,7 @@ impl State {
             keymap: Keymap::default(),
             permission: Permission::ALL,
             lines: Vec::new(),
+            strangers: Vec::new(),
             about: About::default(),
             has_test_hooks: false,
             leaving: None,

@@ -156,6 +156,26 @@ mod tests {
     }
 
     #[test]
+    fn an_election_before_the_console_is_not_announced() {
+        let (mut state, _) = lost(None, 500);
+        let told = state.toast.take().unwrap().text;
+        assert!(told.contains("leads epoch 2"), "{told}");
+        // The same to a console that came five seconds later.
+        let events = state.elections.clone();
+        let mut late = State::new(state.nodes.iter().map(|node| node.address.clone()).collect(), Vec::new());
+        late.elections = events;
+        let portion = Portion { now_ns: START + 9 * SECOND, applied: vec![0; 3], ..Portion::default() };
+        let rare = vec![told_late()];
+        update(&mut late, Duration::from_secs(2), Msg::Trace(Box::new(Portion { rare, ..portion })));
+        assert!(late.toast.is_none(), "{:?}", late.toast);
+    }
+
+    /// A follower that comes back after the election.
+    fn told_late() -> Told {
+        told(0, 4_500, TraceKind::Role, 2, 2, "follower")
+    }
+
+    #[test]
     fn what_nobody_told_is_not_made_up() {
         let (mut state, _) = lost(None, 0);
         state.causes = Causes::default();

@@ -1,11 +1,9 @@
 //! What lies over the panes and takes the keys: the help, the command line, the write form, the explanation.
 
 use super::composer::Composer;
-use super::confirm::Confirm;
 use super::menu::Menu;
+use super::question::Question;
 use super::text::TextPage;
-use crate::action::command::Command;
-use crate::action::table::Id;
 use crate::key::{Code, Key};
 use crate::member::Member;
 use serde::{Deserialize, Serialize};
@@ -57,8 +55,6 @@ pub enum Overlay {
     },
     /// What a child printed.
     Output(Printed),
-    /// A question before znodes are deleted.
-    Delete(Box<Confirm>),
     /// How a leader was elected.
     Election {
         /// How many elections before the newest.
@@ -67,7 +63,7 @@ pub enum Overlay {
         top: usize,
     },
     /// Something is about to be done that cannot be taken back, or that concerns others.
-    Confirm(Question),
+    Question(Box<Question>),
 }
 
 /// What Tab goes through: the candidates for the last word of a line.
@@ -117,27 +113,6 @@ impl Overlay {
         Overlay::Command { input: Input::with(text), recalled: None, error: None, choice: None }
     }
 }
-
-/// A question before something is done. Its answer is no, unless the key for yes is pressed, which never asks.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Question {
-    /// What would be done, and to whom.
-    pub lines: Vec<String>,
-    /// It. A recording has only the words.
-    #[serde(skip, default = "nothing")]
-    pub command: Command,
-    /// Since when it is asked.
-    pub asked: Duration,
-    /// The form that it came from, to go back to.
-    pub form: Option<Box<Composer>>,
-}
-
-fn nothing() -> Command {
-    Command::Action(Id::Back)
-}
-
-/// How long a new question takes no answer: a key that was held down is none.
-pub const QUESTION_DEAF: Duration = Duration::from_millis(300);
 
 /// What a child printed, as far as it is kept, and where it is read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

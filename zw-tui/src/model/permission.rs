@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 
 /// How much of the data of a write is shown in the question.
 const DATA_BYTES_SHOWN: usize = 200;
+/// How much of a path is shown in its title.
+const PATH_BYTES_SHOWN: usize = 120;
 
 /// What the person may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -125,6 +127,21 @@ pub fn need_of_command(command: &Command) -> Need {
 #[must_use]
 pub fn only_begins(id: Id) -> bool {
     matches!(id, Id::Write | Id::Delete | Id::Slow | Id::Cut)
+}
+
+/// What a command would do, in a word or two.
+#[must_use]
+pub fn title_of(command: &Command) -> String {
+    match command {
+        Command::Write(order) => format!("Write {}", printable(order.path.as_bytes(), PATH_BYTES_SHOWN)),
+        Command::Delete { path, .. } => format!("Delete {}", printable(path.as_bytes(), PATH_BYTES_SHOWN)),
+        Command::Fault(trouble, _) => trouble.words(),
+        Command::Heal(_) => "heal".into(),
+        Command::Load(_) => "load".into(),
+        Command::Feed(_) => "feed".into(),
+        Command::Action(id) => by_id(*id).map_or("Really?", |action| action.command).to_owned(),
+        _ => "Really?".into(),
+    }
 }
 
 /// What a command would do and to whom, for the dialog.

@@ -285,7 +285,8 @@ fn without_folder(words: &str) -> &str {
     }
 }
 
-fn exit_words(exit: Exit, asked: Asked) -> String {
+/// How a process ended, and by whose doing: one that did not heed a polite stop in time was killed.
+pub(super) fn exit_words(exit: Exit, asked: Asked) -> String {
     match (asked, exit) {
         (Asked::Nothing, Exit::Code(101)) => "exit 101 panic!".into(),
         (Asked::Nothing, exit) => format!("{exit} (not you)"),

@@ -89,6 +89,15 @@ impl Session {
         say(shown, at, words, false);
     }
 
+    /// Notes how large the screen is, whatever time it shows: that is no fact of the ensemble.
+    pub fn set_size(&mut self, width: u16, height: u16) {
+        self.live.about.size = Some((width, height));
+        if let Some(past) = &mut self.past {
+            past.state.about.size = self.live.about.size;
+        }
+        self.moves += 1;
+    }
+
     /// What is kept of the past.
     #[must_use]
     pub fn tape(&self) -> &Tape {
@@ -263,6 +272,7 @@ impl Session {
         let former = self.shown();
         state.tree.look_at(&former.tree);
         state.has_test_hooks = former.has_test_hooks;
+        state.about.size = former.about.size;
         (state.toast, state.leaving, state.stopped) = (None, None, None);
         let view = View::of(former);
         let seen = if self.is_replay { Seen::Replay } else { Seen::Past };

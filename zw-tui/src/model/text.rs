@@ -6,7 +6,7 @@ use super::page::{self, Line};
 use super::select::fault_lines;
 use super::verdict::judge;
 use super::{State, diff, jobs, load, scenario, sessions};
-use crate::action::table::Id;
+use crate::action::table::{Id, enabled};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -84,21 +84,24 @@ impl TextPage {
         }
     }
 
-    /// Keys that do something in it, beside those of every text.
+    /// Keys that do something in it now, beside those of every text.
     #[must_use]
-    pub fn keys(self) -> &'static str {
-        match self {
-            TextPage::Load => "B begins or ends  ",
-            TextPage::Scenario => "X ends it, or shows all  ",
-            TextPage::Faults => "H heals all  U the newest  ",
-            TextPage::Jobs => "/ searches  ",
-            TextPage::Why | TextPage::Describe | TextPage::Diff | TextPage::Sessions | TextPage::Info => "",
-        }
+    pub fn keys(self, state: &State) -> String {
+        let keys: &[(Id, &str)] = match self {
+            TextPage::Load => &[(Id::Load, "B begins or ends  ")],
+            TextPage::Scenario => &[(Id::Scenarios, "X ends it, or shows all  ")],
+            TextPage::Faults => &[(Id::Heal, "H heals all  "), (Id::Undo, "U the newest  ")],
+            TextPage::Jobs => &[(Id::Filter, "/ searches  ")],
+            TextPage::Why | TextPage::Describe | TextPage::Diff | TextPage::Sessions | TextPage::Info => &[],
+        };
+        keys.iter().filter(|(id, _)| enabled(*id, state).is_ok()).map(|(_, words)| *words).collect()
     }
 
     /// Its lines, with how much attention they deserve; never none.
     #[must_use]
     pub fn lines(self, state: &State, now: Duration) -> Vec<Line> {
+        // Nobody is asked to do what cannot be done here.
+        let invite = |id: Id, words: &'static str| if enabled(id, state).is_ok() { words } else { "None yet." };
         let (lines, else_said) = match self {
             TextPage::Why => {
                 let reasons = judge(state, now).reasons.into_iter();
@@ -108,17 +111,20 @@ impl TextPage {
             TextPage::Faults => {
                 let level = |lasts| if lasts { Level::Warning } else { Level::Info };
                 let lines = fault_lines(state, now).into_iter().map(|(line, lasts)| (line, level(lasts))).collect();
-                (lines, "None yet. C cuts the selected node off, L makes links slow.")
+                (lines, invite(Id::Slow, "None yet. C cuts the selected node off, L makes links slow."))
             }
             TextPage::Diff => {
-                (state.diff.as_ref().map(diff::lines).unwrap_or_default(), "Nothing was compared yet: = compares.")
+                let lines = state.diff.as_ref().map(diff::lines).unwrap_or_default();
+                (lines, invite(Id::Diff, "Nothing was compared yet: = compares."))
             }
             TextPage::Sessions => (sessions::lines(state, now), "No node was asked yet."),
             TextPage::Jobs => (jobs::lines(state, now), "Nothing was done yet."),
             TextPage::Describe => (page::lines(state, now), "Nothing is selected."),
             TextPage::Info => (about::lines(state), "Nothing is known."),
-            TextPage::Load => (load::lines(state), "None yet. B begins one; :load 200/s 60s random says which."),
-            TextPage::Scenario => (scenario::lines(state, now), "None yet. X chooses one."),
+            TextPage::Load => {
+                (load::lines(state), invite(Id::Load, "None yet. B begins one; :load 200/s 60s random says which."))
+            }
+            TextPage::Scenario => (scenario::lines(state, now), invite(Id::Scenarios, "None yet. X chooses one.")),
         };
         if lines.is_empty() { vec![(else_said.to_owned(), Level::Info)] } else { lines }
     }

@@ -63,7 +63,7 @@ impl TimeView {
 }
 
 /// A way through time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Travel {
     /// Let the display stand still, or go on.
     Freeze,
@@ -84,7 +84,7 @@ pub enum Travel {
 }
 
 /// What is wanted of the recording to a file.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RecordOrder {
     /// Begin, in this file or in a new one.
     On(Option<String>),

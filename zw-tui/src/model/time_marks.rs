@@ -12,7 +12,7 @@ use std::time::Duration;
 use zw_core::ids::Epoch;
 use zw_core::wire::admin::NodeRole;
 
-/// Marks that are kept.
+/// TimeMarks that are kept.
 pub const MARKS_MAX: usize = 1_000;
 /// Changes of the epoch that are kept.
 const EPOCHS_MAX: usize = 1_000;
@@ -65,7 +65,7 @@ pub struct Mark {
 
 /// All of them, and what the state looked like last.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct Marks {
+pub struct TimeMarks {
     marks: VecDeque<Mark>,
     epochs: VecDeque<(Duration, Epoch)>,
     /// When the process of which member (nodes before brokers, counted from 0) became what.
@@ -150,7 +150,7 @@ impl Glance {
     }
 }
 
-/// Marks what a message changed.
+/// TimeMarks what a message changed.
 pub(super) fn notice(state: &mut State, now: Duration) {
     let glance = Glance::of(state);
     let marks = &mut state.marks;
@@ -181,7 +181,7 @@ pub(super) fn notice(state: &mut State, now: Duration) {
     state.version += 1;
 }
 
-impl Marks {
+impl TimeMarks {
     /// The marks, oldest first.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Mark> + ExactSizeIterator {
         self.marks.iter()

@@ -1,7 +1,7 @@
 //! The session in one line: a cell for each slice of time, with the epoch that ruled or the gravest thing that happened.
 
 use super::State;
-use super::marks::MarkKind;
+use super::time_marks::MarkKind;
 use std::time::Duration;
 use zw_core::ids::Epoch;
 

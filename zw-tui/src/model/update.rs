@@ -3,16 +3,15 @@
 use super::acts::say;
 use super::events::{Event, Level, Source};
 use super::message::{Effect, Msg, Recording};
-use super::overlay::{Choice, Input, Overlay, QUESTION_DEAF, Question};
+use super::overlay::{Choice, Input, Overlay};
+use super::question::{Answer, Question};
 use super::select;
 use super::text::TextPage;
 use super::time::Travel;
-use super::{
-    Pane, State, attached, chord, composer, deletion, faults, flow, heard, jobs, marks, menu, scenario, search,
-};
+use super::{Pane, State, attached, chord, composer, faults, flow, heard, jobs, menu, scenario, search, time_marks};
 use crate::action::complete::{complete, completed, with_word};
 use crate::action::perform;
-use crate::action::table::{ACTIONS, Action, Id};
+use crate::action::table::{ACTIONS, Action, Id, types_line};
 use crate::key::{Code, Key};
 use std::time::Duration;
 
@@ -34,7 +33,7 @@ pub fn update(state: &mut State, now: Duration, message: Msg) -> Vec<Effect> {
         }
         effects.extend(attached::leaving(state, now, wanted));
     }
-    marks::notice(state, now);
+    time_marks::notice(state, now);
     effects
 }
 
@@ -125,6 +124,9 @@ fn on_key(state: &mut State, now: Duration, key: Key) -> Vec<Effect> {
         state.toast = None;
     }
     let leaves = state.keymap.lookup(key, state.focus()).filter(|action| matches!(action.id, Id::Leave | Id::Suspend));
+    // As in a shell, it is the line that is left.
+    let leaves_line = leaves.is_some_and(|action| action.id == Id::Leave) && types_line(state);
+    let (key, leaves) = if leaves_line { (Key::plain(Code::Esc), None) } else { (key, leaves) };
     if leaves.is_none() {
         if let Some(typing) = state.search.typing.take() {
             return search::in_line(state, now, key, typing);
@@ -140,8 +142,7 @@ fn on_key(state: &mut State, now: Duration, key: Key) -> Vec<Effect> {
             Some(action) => perform::perform(state, now, action.id),
             None => Vec::new(),
         },
-        (Some(Overlay::Delete(asked)), None) => deletion::in_confirm(state, now, key, asked),
-        (Some(Overlay::Confirm(question)), None) => in_question(state, now, key, question),
+        (Some(Overlay::Question(question)), None) => in_question(state, now, key, question),
         (Some(_), None) if key == Key::plain(Code::Esc) => Vec::new(),
         (Some(Overlay::Help { filter, cursor }), None) => in_help(state, now, key, filter, cursor),
         (Some(Overlay::Command { input, recalled, choice, .. }), None) => {
@@ -157,7 +158,9 @@ fn on_key(state: &mut State, now: Duration, key: Key) -> Vec<Effect> {
 /// In a text that lies over the panes: movements scroll it, q and the key that opened it close it; any other action is
 /// done, and the text stays unless something else comes in its place.
 fn in_text(state: &mut State, now: Duration, key: Key, mut text: Overlay) -> Vec<Effect> {
-    let id = state.keymap.lookup(key, Pane::Events).map(|action| action.id);
+    let steps_in_time = |id: &Id| matches!(id, Id::StepBack | Id::StepOn);
+    let here = state.keymap.lookup(key, state.focus()).map(|action| action.id).filter(steps_in_time);
+    let id = here.or_else(|| state.keymap.lookup(key, Pane::Events).map(|action| action.id));
     let is_closed = match (&mut text, id) {
         (_, Some(Id::Quit))
         | (Overlay::Output(_), Some(Id::Output))
@@ -212,18 +215,22 @@ fn in_text(state: &mut State, now: Duration, key: Key, mut text: Overlay) -> Vec
     Vec::new()
 }
 
-/// Only one key says yes; all that could come from a key held down says nothing, and the rest says no.
-fn in_question(state: &mut State, now: Duration, key: Key, question: Question) -> Vec<Effect> {
-    let says_no = matches!(key.code, Code::Esc | Code::Enter | Code::Char('n' | 'q'));
-    if now < question.asked + QUESTION_DEAF || (key != Key::char('y') && !says_no) {
-        state.overlay = Some(Overlay::Confirm(question));
-        return Vec::new();
+/// A key while something is asked.
+fn in_question(state: &mut State, now: Duration, key: Key, mut question: Box<Question>) -> Vec<Effect> {
+    let answer = question.key(now, key);
+    answered(state, now, answer, question)
+}
+
+/// Does what was asked about, or leaves it and goes back to the form that it came from.
+fn answered(state: &mut State, now: Duration, answer: Answer, question: Box<Question>) -> Vec<Effect> {
+    match answer {
+        Answer::Yes => return perform::confirmed(state, now, *question),
+        Answer::No => {
+            say(state, now, format!("not done: {}", question.title), true);
+            state.overlay = question.form.map(Overlay::Write);
+        }
+        Answer::Open => state.overlay = Some(Overlay::Question(question)),
     }
-    if key == Key::char('y') {
-        return perform::confirmed(state, now, question);
-    }
-    state.overlay = question.form.map(Overlay::Write);
-    say(state, now, "not done".into(), true);
     Vec::new()
 }
 
@@ -231,16 +238,14 @@ fn in_question(state: &mut State, now: Duration, key: Key, question: Question) -
 fn on_line(state: &mut State, now: Duration, line: &str) -> Vec<Effect> {
     let line = line.trim();
     state.toast = None;
-    match state.overlay.take() {
-        Some(Overlay::Confirm(question)) if matches!(line, "y" | "yes") => {
-            return perform::confirmed(state, now, question);
+    if let Some(Overlay::Question(mut question)) = state.overlay.take() {
+        // There is no form to go back to.
+        question.form = None;
+        let answer = question.line(line);
+        if let (Answer::Open, Some(reason)) = (answer, &question.waits) {
+            say(state, now, reason.clone(), true);
         }
-        Some(Overlay::Confirm(_)) => {
-            say(state, now, "not done".into(), true);
-            return Vec::new();
-        }
-        Some(Overlay::Delete(asked)) => return deletion::on_line(state, now, line, asked),
-        _ => {}
+        return answered(state, now, answer, question);
     }
     match perform::run_command(state, now, line.strip_prefix(':').unwrap_or(line)) {
         Ok(effects) => effects,
@@ -377,8 +382,8 @@ fn on_paste(state: &mut State, now: Duration, text: &str) -> Vec<Effect> {
     let one_line = || text.replace(['\r', '\n'], " ");
     let is_taken = match &mut state.overlay {
         Some(Overlay::Write(form)) => form.paste(text),
-        Some(Overlay::Command { input, choice, .. }) => {
-            *choice = None;
+        Some(Overlay::Command { input, choice, error, .. }) => {
+            (*choice, *error) = (None, None);
             input.insert(&one_line())
         }
         Some(Overlay::Help { filter, .. }) => filter.insert(&one_line()),

@@ -3,6 +3,7 @@
 use super::broker::Order;
 use super::replication::Divergence;
 use super::sight::Freshness;
+use super::time::Seen;
 use super::{Desired, Node, Observed, State, broker};
 use std::time::Duration;
 use zw_core::ids::{Epoch, NodeId, Zxid};
@@ -83,6 +84,8 @@ pub fn judge(state: &State, now: Duration) -> Verdict {
         Word::Split
     } else if state.nodes.iter().any(|node| node.diverged.is_some()) {
         Word::Diverged
+    } else if members == 0 {
+        Word::Unknown
     } else if serving >= quorum {
         Word::Healthy
     } else if able < quorum {
@@ -120,6 +123,11 @@ fn serves_under(status: &Status, leader: &Status) -> bool {
         && (status.node == leader.node || (status.role == NodeRole::Follower && status.leader == leader.node))
 }
 
+/// What to do about it; nothing in a recording, in which nothing can be done.
+fn advice(state: &State, words: &str) -> String {
+    if state.time.seen == Seen::Replay { String::new() } else { format!(": {words}") }
+}
+
 fn reasons(state: &State, now: Duration, word: Word, committed: Zxid) -> Vec<String> {
     let mut reasons: Vec<String> = Vec::new();
     let patience = REQUEST_DEADLINE.as_secs();
@@ -127,7 +135,9 @@ fn reasons(state: &State, now: Duration, word: Word, committed: Zxid) -> Vec<Str
         Word::Split => reasons.push("two nodes lead in one epoch: a defect, keep the data and report it".into()),
         Word::NoQuorum => {
             let missing = || state.nodes.iter().map(|node| &node.process).filter(|process| !process.can_work());
-            let advice = if missing().any(|process| process.failure().is_none()) {
+            let advice = if state.time.seen == Seen::Replay {
+                ""
+            } else if missing().any(|process| process.failure().is_none()) {
                 "; R revives or resumes nodes"
             } else if missing().next().is_some() {
                 "; mend what follows, then R starts a node again"
@@ -145,11 +155,15 @@ fn reasons(state: &State, now: Duration, word: Word, committed: Zxid) -> Vec<Str
         Word::Diverged | Word::Healthy | Word::Degraded => {}
     }
     reasons.append(&mut defects(state));
+    // What is wrong with an address says nothing of the ensemble, once that is known.
+    if state.nodes.is_empty() {
+        reasons.extend(state.stranger_words());
+    }
     reasons.extend(state.nodes.iter().filter_map(difference));
     reasons.extend(state.nodes.iter().filter_map(|node| complaint(state, node, now, committed)));
     for lease in state.faults.active() {
         let time = lease.until.map_or_else(String::new, |_| format!(", {} more", lease.left(now)));
-        reasons.push(format!("{} by you{time}: H heals all, U the newest", lease.trouble.words()));
+        reasons.push(format!("{} by you{time}{}", lease.trouble.words(), advice(state, "H heals all, U the newest")));
     }
     for broker in &state.brokers {
         if broker::order(state, broker, now) == Order::Differs {
@@ -160,9 +174,11 @@ fn reasons(state: &State, now: Duration, word: Word, committed: Zxid) -> Vec<Str
             continue;
         }
         match &broker.process.observed {
-            Observed::Exited(exit, _) => reasons.push(format!("{} is down ({exit}): R revives it", broker.member)),
+            Observed::Exited(exit, _) => {
+                reasons.push(format!("{} is down ({exit}){}", broker.member, advice(state, "R revives it")))
+            }
             _ if broker.process.desired == Desired::Paused => {
-                reasons.push(format!("{} is paused by you: P resumes it", broker.member));
+                reasons.push(format!("{} is paused by you{}", broker.member, advice(state, "P resumes it")));
             }
             _ => {}
         }
@@ -208,12 +224,12 @@ fn complaint(state: &State, node: &Node, now: Duration, committed: Zxid) -> Opti
     }
     match &process.observed {
         Observed::Unborn => return Some(format!("{name} is not started yet")),
-        Observed::Exited(exit, _) => return Some(format!("{name} is down ({exit}): R revives it")),
+        Observed::Exited(exit, _) => return Some(format!("{name} is down ({exit}){}", advice(state, "R revives it"))),
         Observed::Stopping(_) => return Some(format!("{name} is stopping")),
         Observed::Failed(_) | Observed::Starting(_) | Observed::Running(_) | Observed::Foreign => {}
     }
     if process.desired == Desired::Paused {
-        return Some(format!("{name} is paused by you: P resumes it"));
+        return Some(format!("{name} is paused by you{}", advice(state, "P resumes it")));
     }
     let Some(status) = node.sight.current(now) else {
         let reason = node.sight.silence.as_deref().unwrap_or("no answer yet");

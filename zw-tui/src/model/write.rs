@@ -97,7 +97,7 @@ impl Mode {
 }
 
 /// What is to be written.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WriteOrder {
     /// Through which node, from 0.
     pub node: usize,

@@ -6,12 +6,13 @@ use super::page;
 use super::select::{clock, printable};
 use super::write::quoted;
 use super::{Pane, State};
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::time::Duration;
 use zw_core::tree::command::Stat;
 
 /// What of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Yank {
     /// Its name.
     Name,

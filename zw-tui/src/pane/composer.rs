@@ -75,11 +75,11 @@ fn fields(canvas: &Canvas<'_>, state: &State, form: &Composer, room: usize) -> V
         };
         let node = || state.nodes.get(form.node).map_or_else(|| "?".to_owned(), |node| node.member.to_string());
         let contents = match field {
-            Field::Path => vec![input_text(&form.path, inner, takes_keys)],
+            Field::Path => vec![input_text(canvas.theme, &form.path, inner, takes_keys)],
             Field::Value => value(canvas, form, inner, takes_keys),
             Field::Mode => vec![choice(form.mode_words().to_owned())],
             Field::Node => vec![choice(node())],
-            Field::Count => vec![input_text(&form.count, inner, takes_keys)],
+            Field::Count => vec![input_text(canvas.theme, &form.count, inner, takes_keys)],
         };
         for (row, content) in contents.into_iter().enumerate() {
             let name = if row == 0 { field.name() } else { "" };
@@ -111,7 +111,7 @@ fn value(canvas: &Canvas<'_>, form: &Composer, width: usize, is_active: bool) ->
     lines
         .map(|(row, line)| {
             if first + row == above {
-                input_parts(&before[start..], &after[..end], width, is_active)
+                input_parts(canvas.theme, &before[start..], &after[..end], width, is_active)
             } else {
                 let bytes = line.len().min(width * 4);
                 Text::of(

@@ -3,10 +3,11 @@
 use super::arrows::{Arrow, Lanes, Shaft};
 use super::canvas::{Canvas, Text};
 use super::open;
+use crate::action::table::{Id, enabled};
 use crate::layout::Place;
 use crate::model::causes::time;
 use crate::model::flow::{Hindrance, Shown};
-use crate::model::select::{Face, node_face, printable, short};
+use crate::model::select::{Face, printable, short};
 use crate::model::transaction::{Lane, MessageKind, Row, Tally, quorum};
 use crate::model::{Pane, State};
 use crate::motion::Motion;
@@ -43,16 +44,13 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, state: &State, now: Duration, place:
     }
     let with_times = inner.width >= TIMES_FROM_WIDTH;
     let width = usize::from(inner.width - if with_times { TIME_WIDTH } else { 0 });
-    let columns = columns(state, shown, now, Lanes::fitting(width));
+    let columns = columns(state, shown, Lanes::fitting(width));
     let mut lanes = Lanes::new(width, columns.len());
     lanes.is_still = columns.iter().map(|column| column.is_still).collect();
     let names: Vec<(String, Role)> = columns
         .iter()
         .map(|column| match &column.lanes[..] {
-            [Lane::Node(node)] => {
-                let face = state.nodes.get(*node).map_or(Face::Unknown, |node| node_face(state, node, now));
-                (format!("{} {}", column.name, canvas.theme.glyph(face)), column.role)
-            }
+            [Lane::Node(node)] => (format!("{} {}", column.name, canvas.theme.glyph(shown.face(*node))), column.role),
             _ => (column.name.clone(), column.role),
         })
         .collect();
@@ -81,7 +79,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, state: &State, now: Duration, place:
 fn nothing(canvas: &mut Canvas<'_>, state: &State, inner: Rect) {
     let words = if state.nodes.iter().all(|node| node.sight.status.is_none()) {
         "No node has answered yet."
-    } else if !state.permission.writes {
+    } else if enabled(Id::Write, state).is_err() {
         "No write was seen yet: the messages of the next one show here."
     } else {
         "No write was seen yet. W writes a znode: its messages show here."
@@ -123,12 +121,9 @@ pub(super) fn clocks(state: &State) -> String {
 }
 
 /// The client, the nodes in their order; where there is no room, those that only follow share a lane.
-fn columns(state: &State, shown: &Shown, now: Duration, fitting: usize) -> Vec<Column> {
+fn columns(state: &State, shown: &Shown, fitting: usize) -> Vec<Column> {
     let leader = shown.transaction.leader;
-    let is_still = |node: usize| {
-        let face = state.nodes.get(node).map_or(Face::Unknown, |node| node_face(state, node, now));
-        matches!(face, Face::Paused | Face::Down | Face::Failed | Face::Unknown)
-    };
+    let is_still = |node: usize| matches!(shown.face(node), Face::Paused | Face::Down | Face::Failed | Face::Unknown);
     let one = |node: usize| Column {
         name: format!("n{}", node + 1),
         role: if Some(node) == leader { Role::Face(Face::Leader) } else { Role::Strong },

@@ -29,7 +29,12 @@ pub(super) fn title(canvas: &mut Canvas<'_>, state: &State, now: Duration, area:
         let role = if state.permission.is_dangerous() { Role::Bad } else { Role::Strong };
         text.add(format!("  {words}"), role);
     }
-    text.add(format!("  {kind}, {}{brokers}", counted(nodes, "node")), Role::Text);
+    let nodes = match (nodes, state.strangers.len()) {
+        (0, 1) => "1 address".to_owned(),
+        (0, addresses @ 2..) => format!("{addresses} addresses"),
+        _ => counted(nodes, "node"),
+    };
+    text.add(format!("  {kind}, {nodes}{brokers}"), Role::Text);
     canvas.line(area, 0, &text);
     let mouse = if state.mouse { "" } else { "mouse off  " };
     let recorded = state.time.recorded.map_or_else(String::new, |count| format!("rec {}  ", bytes(count)));
@@ -139,7 +144,7 @@ pub(super) fn prompt(canvas: &mut Canvas<'_>, state: &State, now: Duration, area
         canvas.clear(area);
         let width = usize::from(area.width).saturating_sub(3);
         let mut text = Text::of(" :", Role::Key);
-        text.append(super::overlay::input_text(input, width, true));
+        text.append(super::overlay::input_text(canvas.theme, input, width, true));
         canvas.line(area, 0, &text);
         let choice = choice.as_ref().map(|choice| (choice.text(CANDIDATES_SHOWN), Role::Strong));
         match error.clone().map(|error| (error, Role::Bad)).or(choice) {
@@ -156,7 +161,7 @@ pub(super) fn prompt(canvas: &mut Canvas<'_>, state: &State, now: Duration, area
         canvas.clear(area);
         let mut text = Text::of(" /", Role::Key);
         let width = usize::from(area.width).saturating_sub(3);
-        text.append(super::overlay::input_text(&typing.input, width, true));
+        text.append(super::overlay::input_text(canvas.theme, &typing.input, width, true));
         canvas.line(area, 0, &text);
         let keys = Text::of("Enter keeps it, then n and N; Esc ends it ", Role::Dim);
         canvas.line_right(area, 0, &keys, text.width() + 2);
@@ -199,8 +204,15 @@ pub(super) fn hints(canvas: &mut Canvas<'_>, state: &State, area: Rect) {
     let mut row = 0;
     let mut text = Text::of(" ", Role::Text);
     if table::takes_all_keys(state) {
+        if let Some(Overlay::Question(question)) = &state.overlay
+            && let Some(key) = question.yes_key()
+        {
+            text.add(key, Role::Key);
+            text.add(" does it  ", Role::Dim);
+        }
         let ways = [(Id::Back, "back  "), (Id::Leave, "leave")];
-        for (id, word) in ways {
+        // From a line that is typed one only goes back.
+        for (id, word) in ways.into_iter().filter(|(id, _)| *id == Id::Back || !table::types_line(state)) {
             text.add(state.keymap.keys(id).first().map(ToString::to_string).unwrap_or_default(), Role::Key);
             text.add(format!(" {word}"), Role::Dim);
         }

@@ -83,6 +83,7 @@ pub(super) fn nodes(canvas: &mut Canvas<'_>, state: &State, verdict: &Verdict, n
         canvas.line(inner, 0, &Text::of(head, Role::Dim));
         inner = Rect { y: inner.y + 1, height: inner.height.saturating_sub(1), ..inner };
     }
+    strangers(canvas, state, inner);
     let order = state.node_order();
     let at = order.iter().position(|node| *node == state.node).unwrap_or(0);
     let first = first_shown(at, order.len(), usize::from(inner.height));
@@ -96,6 +97,16 @@ pub(super) fn nodes(canvas: &mut Canvas<'_>, state: &State, verdict: &Verdict, n
         if is_selected && is_focused {
             canvas.mark(inner, row, Role::Selected);
         }
+    }
+}
+
+/// The addresses behind which no member is known, below the nodes if there is room.
+fn strangers(canvas: &mut Canvas<'_>, state: &State, inner: Rect) {
+    let first = u16::try_from(state.nodes.len()).unwrap_or(u16::MAX);
+    for (row, words) in (first..inner.height).zip(state.stranger_words()) {
+        let glyph = canvas.theme.glyph(Face::Unknown);
+        let text = Text::of(format!("  {glyph} "), Role::Face(Face::Unknown)).with(words, Role::Warning);
+        canvas.line(inner, row, &text);
     }
 }
 

@@ -22,7 +22,8 @@ const CHART_ROWS_MIN: u16 = 4;
 
 pub(super) fn draw(canvas: &mut Canvas<'_>, state: &State, now: Duration, place: Place) {
     let range = state.measured.range;
-    let right = Text::of(format!(" {} ", range.word()), Role::Text).with("t", Role::Key).with(" range ", Role::Dim);
+    // What is drawn matters more than how to change it: where there is no room for both, the first piece goes.
+    let right = Text::of(" t range ", Role::Dim).with(format!(" {} ", range.word()), Role::Text);
     let inner = open(canvas, state, Pane::Metrics, place, "", &right);
     if inner.is_empty() {
         return;

@@ -5,7 +5,6 @@
 mod arrows;
 pub mod canvas;
 mod composer;
-mod confirm;
 mod election;
 mod events;
 mod flow;
@@ -14,6 +13,7 @@ mod members;
 mod menu;
 mod metrics;
 mod overlay;
+mod question;
 mod replication;
 mod spark;
 mod timeline;

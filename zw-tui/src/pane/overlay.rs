@@ -1,21 +1,22 @@
 //! What lies over the panes: help, write form, explanation.
 
 use super::canvas::{Canvas, Text, fit, wrap};
-use super::{composer, confirm};
+use super::{composer, question};
 use crate::action::command::line_of;
 use crate::action::table::{Class, enabled};
 use crate::layout::first_shown;
 use crate::model::State;
 use crate::model::events::Level;
-use crate::model::overlay::{Input, Overlay, Printed, Question};
+use crate::model::overlay::{Input, Overlay, Printed};
 use crate::model::page::Line;
 use crate::model::scenario::{Verdict, list_lines};
 use crate::model::select::printable;
 use crate::model::text::TextPage;
 use crate::model::update::help_lines;
-use crate::theme::Role;
+use crate::theme::{Role, Theme};
 use ratatui::layout::Rect;
 use std::time::Duration;
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// How much of an input before and after its cursor is looked at.
 const SHOWN_BEFORE: usize = 2_048;
@@ -25,8 +26,6 @@ const OUTPUT_BYTES_MAX: usize = 1_024;
 const LINE_ROWS_MAX: usize = 24;
 /// Wider lines are hard to read.
 const TEXT_WIDTH_MAX: u16 = 120;
-/// Of a question.
-const QUESTION_WIDTH: u16 = 70;
 
 pub(super) fn draw(canvas: &mut Canvas<'_>, state: &State, now: Duration, overlay: &Overlay, body: Rect) {
     match overlay {
@@ -36,9 +35,8 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, state: &State, now: Duration, overla
         Overlay::Scenarios { cursor } => scenarios(canvas, state, *cursor, body),
         Overlay::Text { page, top } => text(canvas, state, now, *page, *top, body),
         Overlay::Output(printed) => output(canvas, state, printed, body),
-        Overlay::Delete(asked) => confirm::draw(canvas, asked, body),
         Overlay::Election { back, top } => super::election::draw(canvas, state, now, *back, *top, body),
-        Overlay::Confirm(asked) => question(canvas, asked, body),
+        Overlay::Question(asked) => question::draw(canvas, asked, body),
         // Drawn in the prompt's row.
         Overlay::Command { .. } => {}
     }
@@ -57,7 +55,7 @@ fn help(canvas: &mut Canvas<'_>, state: &State, filter: &Input, cursor: usize, b
     let keys = Text::of(" Enter runs  Esc closes ", Role::Dim);
     let inner = modal(canvas, body, 110, u16::MAX, &title, &keys);
     let mut text = Text::of("search: ", Role::Dim);
-    text.append(input_text(filter, usize::from(inner.width).saturating_sub(9), true));
+    text.append(input_text(canvas.theme, filter, usize::from(inner.width).saturating_sub(9), true));
     canvas.line(inner, 0, &text);
     let list = Rect { y: inner.y + 1, height: inner.height.saturating_sub(1), ..inner };
     let lines = help_lines(state, filter.text());
@@ -167,7 +165,7 @@ fn text(canvas: &mut Canvas<'_>, state: &State, now: Duration, page: TextPage, t
         shown = rows(top.min(lines.len() - 1));
     }
     let title = Text::of(format!(" {} ", page.title(state, now)), Role::Focus);
-    let keys = Text::of(format!(" {}{scroll}Esc closes ", page.keys()), Role::Dim);
+    let keys = Text::of(format!(" {}{scroll}Esc closes ", page.keys(state)), Role::Dim);
     let inner = modal(canvas, body, width, height, &title, &keys);
     for (row, line) in (0..inner.height).zip(shown) {
         canvas.line(inner, row, &line);
@@ -199,24 +197,6 @@ fn output(canvas: &mut Canvas<'_>, state: &State, printed: &Printed, body: Rect)
     }
 }
 
-fn question(canvas: &mut Canvas<'_>, question: &Question, body: Rect) {
-    let width = QUESTION_WIDTH.min(body.width);
-    let room = usize::from(width).saturating_sub(4);
-    let printed = question.lines.iter().map(|line| printable(line.as_bytes(), OUTPUT_BYTES_MAX));
-    let lines: Vec<String> = printed.flat_map(|line| wrap(&line, room, LINE_ROWS_MAX)).collect();
-    let height = u16::try_from(lines.len() + 4).unwrap_or(u16::MAX);
-    let title = Text::of(" Really? ", Role::Bad);
-    let inner = modal(canvas, body, width, height, &title, &Text::new());
-    // What the answers are is never cut off.
-    let shown = inner.height.saturating_sub(1);
-    for (row, line) in (0..shown).zip(lines) {
-        canvas.line(inner, row, &Text::of(format!(" {line}"), Role::Strong));
-    }
-    let keys = Text::of(" y", Role::Key).with(" does it   ", Role::Text);
-    let keys = keys.with("n", Role::Key).with(" or Enter leaves it", Role::Text);
-    canvas.line(inner, shown, &keys);
-}
-
 pub(super) fn level_role(level: Level) -> Role {
     match level {
         Level::Info => Role::Text,
@@ -225,23 +205,38 @@ pub(super) fn level_role(level: Level) -> Role {
     }
 }
 
-/// An input with its cursor, cut so that the cursor is in view.
-pub(super) fn input_text(input: &Input, width: usize, is_active: bool) -> Text {
+/// An input with its cursor, cut so that the cursor is in view, with a mark where something is cut off.
+pub(super) fn input_text(theme: &Theme, input: &Input, width: usize, is_active: bool) -> Text {
     let (before, after) = input.split();
-    input_parts(before, after, width, is_active)
+    input_parts(theme, before, after, width, is_active)
 }
 
 /// The same of a text before and after a cursor.
-pub(super) fn input_parts(before: &str, after: &str, width: usize, is_active: bool) -> Text {
+pub(super) fn input_parts(theme: &Theme, before: &str, after: &str, width: usize, is_active: bool) -> Text {
     let skipped = before.char_indices().rev().nth(SHOWN_BEFORE).map_or(0, |(at, _)| at);
     let before = printable(&before.as_bytes()[skipped..], usize::MAX);
     let after: String = after.chars().take(SHOWN_BEFORE).collect();
     let after = printable(after.as_bytes(), usize::MAX);
     // The cursor takes a cell of its own at the end.
     let room = width.saturating_sub(1);
-    let excess = before.chars().count().saturating_sub(room);
-    let before: String = before.chars().skip(excess).collect();
-    let mut text = Text::of(before, Role::Text);
+    let excess = before.width().saturating_sub(room);
+    let mut text = Text::new();
+    if excess > 0 {
+        // One more gives way to the mark.
+        text.add(theme.pick("…", "~"), Role::Dim);
+    }
+    let mut passed = 0;
+    let is_over = |character: &char| {
+        let is_passed = excess > 0 && passed <= excess;
+        passed += character.width().unwrap_or(0);
+        is_passed
+    };
+    text.add(before.chars().skip_while(is_over).collect::<String>(), Role::Text);
+    let after = match width.saturating_sub(text.width()) {
+        // The cell of the cursor shows what is there.
+        left if after.width() > left && (left > 1 || !is_active) => fit(&after, left, theme),
+        _ => after,
+    };
     if is_active {
         let mut rest = after.chars();
         text.add(rest.next().unwrap_or(' '), Role::Cursor);

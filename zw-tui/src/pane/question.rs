@@ -1,8 +1,8 @@
-//! The question before an act that cannot be taken back.
+//! A question before something is done.
 
 use super::canvas::{Canvas, Text, wrap};
 use super::overlay::{input_text, modal};
-use crate::model::confirm::Confirm;
+use crate::model::question::Question;
 use crate::model::select::printable;
 use crate::theme::Role;
 use ratatui::layout::Rect;
@@ -14,7 +14,7 @@ const SENTENCE_ROWS: usize = 4;
 /// How much of a sentence is shown.
 const SENTENCE_BYTES: usize = 512;
 
-pub(super) fn draw(canvas: &mut Canvas<'_>, asked: &Confirm, body: Rect) {
+pub(super) fn draw(canvas: &mut Canvas<'_>, asked: &Question, body: Rect) {
     let room = usize::from(WIDTH.min(body.width)).saturating_sub(4);
     let mut lines: Vec<Text> = Vec::new();
     for sentence in &asked.words {
@@ -26,7 +26,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, asked: &Confirm, body: Rect) {
     let mut answer = Vec::new();
     if asked.needs_name.is_some() && asked.waits.is_none() {
         let mut text = Text::of(" name: ", Role::Dim);
-        text.append(input_text(&asked.typed, room.saturating_sub(7), true));
+        text.append(input_text(canvas.theme, &asked.typed, room.saturating_sub(7), true));
         answer.push(text);
     }
     let keys = printable(asked.keys().as_bytes(), SENTENCE_BYTES);

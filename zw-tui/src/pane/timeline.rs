@@ -2,10 +2,11 @@
 
 use super::canvas::{Canvas, Text};
 use super::open;
+use crate::action::table::takes_all_keys;
 use crate::layout::{Place, timeline_cells};
-use crate::model::marks::MarkKind;
 use crate::model::select::{clock, seconds};
 use crate::model::time::Seen;
+use crate::model::time_marks::MarkKind;
 use crate::model::timeline::{self, Cell, Scale};
 use crate::model::{Pane, State};
 use crate::theme::Role;
@@ -30,6 +31,8 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, state: &State, now: Duration, place:
     let (start, end) = (clock(scale.start), clock(scale.end));
     let times = format!("{start} - {end}  a cell is {}", seconds(scale.slice));
     let keys = match (state.time.seen, state.focus() == Pane::Timeline) {
+        // They are typed into something.
+        _ if takes_all_keys(state) => "",
         (Seen::Now, true) => " { mark before  Left 1 s back ",
         (Seen::Now, false) if state.marks.iter().len() > 0 => " { mark before ",
         (Seen::Now, false) => "",

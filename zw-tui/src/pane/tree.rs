@@ -2,9 +2,10 @@
 
 use super::canvas::{Canvas, Text, fit, wrap};
 use super::open;
-use crate::layout::{Place, first_shown, tree_parts};
+use crate::layout::{Place, first_shown, tree_parts, without_last_row};
 use crate::model::select::{node_absence, printable, seconds, short};
 use crate::model::sight::Freshness;
+use crate::model::strip::{Seen, Standing, seen};
 use crate::model::tree::{Row, RowKind, Value, name_of};
 use crate::model::{Pane, State, value};
 use crate::theme::Role;
@@ -13,6 +14,8 @@ use std::time::Duration;
 
 /// Bytes of a value that are drawn; the rest is counted.
 const VALUE_SHOWN: usize = 4_096;
+/// Rows of the value that the strip of all nodes leaves.
+const STRIP_BELOW: u16 = 3;
 /// Levels that are indented; deeper ones stay in line.
 const INDENT_MAX: usize = 16;
 
@@ -39,8 +42,47 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, state: &State, now: Duration, place:
         }
     }
     if !value.is_empty() {
-        draw_value(canvas, state, value);
+        let (value, last) = without_last_row(value);
+        match strip(state, now, usize::from(last.width).saturating_sub(1)).filter(|_| value.height >= STRIP_BELOW) {
+            Some(strip) => {
+                draw_value(canvas, state, value);
+                canvas.line(Rect { x: last.x + 1, width: last.width.saturating_sub(1), ..last }, 0, &strip);
+            }
+            None => draw_value(canvas, state, Rect { height: value.height + last.height, ..value }),
+        }
     }
+}
+
+/// The selected znode as every node has it, in one line; where there is no room for all, those that have the same are
+/// counted. None of a znode that is not known itself.
+fn strip(state: &State, now: Duration, width: usize) -> Option<Text> {
+    let is_known = matches!(&state.tree.value, Some(Value { path, content: Ok(_) }) if *path == state.tree.selected());
+    if !is_known || state.nodes.len() < 2 {
+        return None;
+    }
+    let cells: Vec<(String, Seen)> =
+        (0..state.nodes.len()).map(|node| (state.nodes[node].member.to_string(), seen(state, node, now))).collect();
+    let cell = |text: &mut Text, name: &str, seen: &Seen| {
+        let role = match seen.standing {
+            _ if seen.is_stale => Role::Dim,
+            Standing::Unknown => Role::Dim,
+            Standing::Equal => Role::Text,
+            Standing::Older(_) | Standing::Newer(_) | Standing::Missing => Role::Warning,
+        };
+        let stale = if seen.is_stale { " stale" } else { "" };
+        text.add(format!("{name} "), Role::Dim);
+        text.add(format!("{}{stale}  ", seen.standing.words()), role);
+    };
+    let mut whole = Text::new();
+    cells.iter().for_each(|(name, seen)| cell(&mut whole, name, seen));
+    if whole.width() <= width + 2 {
+        return Some(whole);
+    }
+    let is_plain = |seen: &Seen| *seen == Seen { standing: Standing::Equal, is_stale: false };
+    let same = cells.iter().filter(|(_, seen)| is_plain(seen)).count();
+    let mut short = Text::of(format!("{same} of {} =  ", cells.len()), Role::Text);
+    cells.iter().filter(|(_, seen)| !is_plain(seen)).for_each(|(name, seen)| cell(&mut short, name, seen));
+    Some(short)
 }
 
 /// Whether what is shown is as good as now.

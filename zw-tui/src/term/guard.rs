@@ -7,6 +7,7 @@
 //! - The terminal is asked nothing, so no late answer can show up as text.
 
 use rustix::termios::{OptionalActions, QueueSelector, Termios, isatty, tcflush, tcgetattr, tcgetwinsize, tcsetattr};
+use serde_json::json;
 use std::io::{self, Write};
 use std::panic::catch_unwind;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -153,8 +154,25 @@ fn patient_lock() -> Option<MutexGuard<'static, Terminal>> {
     }
 }
 
+/// Whether what is said is read by a program.
+static SAYS_JSON: AtomicBool = AtomicBool::new(false);
+
+/// From now on [`say`] prints objects of JSON.
+pub fn say_json() {
+    SAYS_JSON.store(true, Ordering::SeqCst);
+}
+
 /// Prints a line on the normal screen; a terminal that is gone is no error any more.
 pub fn say(line: &str) {
+    if SAYS_JSON.load(Ordering::SeqCst) {
+        say_plain(&json!({ "note": line.trim_start_matches("zw-tui: ") }).to_string());
+    } else {
+        say_plain(line);
+    }
+}
+
+/// Prints a line that has its form already.
+pub fn say_plain(line: &str) {
     let _ = writeln!(io::stderr(), "{line}");
 }
 

@@ -10,7 +10,7 @@ use zw_core::tree::command::Stat;
 use zw_core::wire::admin::{PeerStatus, Status};
 use zw_core::wire::client::ChildrenPage;
 use zw_tui::key::{Code, Key};
-use zw_tui::layout::{arrange, hit, menu_hit};
+use zw_tui::layout::{MenuHit, arrange, hit, menu_hit};
 use zw_tui::member::Member;
 use zw_tui::model::State;
 use zw_tui::model::broker::BrokerStatus;
@@ -119,10 +119,10 @@ impl Script {
         if let Some(Overlay::Menu(menu)) = &self.state.overlay
             && !is_right
         {
-            let hit = menu_hit(layout.body, menu, column, row);
-            return match hit {
-                Some(item) => self.tell(Msg::MenuClick(item)),
-                None => self,
+            return match menu_hit(layout.body, menu, column, row) {
+                MenuHit::Line(item) => self.tell(Msg::MenuClick(Some(item))),
+                MenuHit::Beside => self.tell(Msg::MenuClick(None)),
+                MenuHit::Frame => self,
             };
         }
         let Some((pane, item)) = hit(&layout, &self.state, self.now, column, row) else { return self };
