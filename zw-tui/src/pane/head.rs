@@ -90,7 +90,11 @@ pub(super) fn verdict(canvas: &mut Canvas<'_>, state: &State, verdict: &Verdict,
         return canvas.line(area, 0, &text);
     }
     let mut text = Text::of(format!(" {}", verdict.word.text()), word_role(verdict.word));
-    text.add(format!("  quorum {}/{}", verdict.serving, verdict.members), Role::Strong);
+    let quorum = match verdict.members {
+        0 => "?".to_owned(),
+        members => format!("{}/{members}", verdict.serving),
+    };
+    text.add(format!("  quorum {quorum}"), Role::Strong);
     let leader = verdict.leader.map_or_else(|| "none".to_owned(), |leader| format!("n{leader}"));
     let mut facts = vec![format!("  leader {leader}"), format!("  epoch {}", or_dash(verdict.epoch))];
     if verdict.members > 0 {

@@ -13,7 +13,10 @@ use std::time::Duration;
 
 pub(super) fn draw(canvas: &mut Canvas<'_>, state: &State, verdict: &Verdict, now: Duration, area: Rect) {
     let leader = verdict.leader.map_or_else(|| "-".to_owned(), |leader| leader.to_string());
-    let quorum = format!("q{}/{}", verdict.serving, verdict.members);
+    let quorum = match verdict.members {
+        0 => "q?".to_owned(),
+        members => format!("q{}/{members}", verdict.serving),
+    };
     let mut word = Text::of(verdict.word.text(), word_role(verdict.word));
     if state.time.is_past() {
         word.add(" PAST", Role::Selected);

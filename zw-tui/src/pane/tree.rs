@@ -81,7 +81,19 @@ fn strip(state: &State, now: Duration, width: usize) -> Option<Text> {
     let is_plain = |seen: &Seen| *seen == Seen { standing: Standing::Equal, is_stale: false };
     let same = cells.iter().filter(|(_, seen)| is_plain(seen)).count();
     let mut short = Text::of(format!("{same} of {} =  ", cells.len()), Role::Text);
-    cells.iter().filter(|(_, seen)| !is_plain(seen)).for_each(|(name, seen)| cell(&mut short, name, seen));
+    let others: Vec<_> = cells.iter().filter(|(_, seen)| !is_plain(seen)).collect();
+    for (place, (name, seen)) in others.iter().enumerate() {
+        let (mut longer, left) = (short.clone(), others.len() - place);
+        cell(&mut longer, name, seen);
+        // Half a word says nothing: what does not fit is counted.
+        // The blanks at the end may be lost, but not between the cells.
+        let room = if left > 1 { width.saturating_sub(format!("+{} more", left - 1).len()) } else { width + 2 };
+        if longer.width() > room {
+            short.add(format!("+{left} more"), Role::Warning);
+            break;
+        }
+        short = longer;
+    }
     Some(short)
 }
 
