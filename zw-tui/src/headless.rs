@@ -196,6 +196,7 @@ impl Plain {
             }
             Effect::Dump => self.print("there is no screen to write to a file"),
             Effect::Travel(_) | Effect::Record(_) => self.print("the past is kept by the console with a screen only"),
+            Effect::Edit(_) => self.print("an editor needs a screen; write PATH @FILE writes a file"),
             Effect::Suspend => signals::stop_self(),
             Effect::SetMouse(_) | Effect::SetTheme(_) | Effect::Repaint | Effect::Break(_) => {}
             Effect::Dial { .. } => self.hands.cluster.perform(effect),

@@ -8,15 +8,16 @@ use crate::key::Key;
 use crate::member::Member;
 use crate::model::acts::{self, Act, say};
 use crate::model::chord::Chord;
-use crate::model::composer::Composer;
+use crate::model::composer::{self, Composer};
 use crate::model::events::Event;
+use crate::model::faults::LEASE_TIME;
 use crate::model::message::Effect;
 use crate::model::overlay::{Input, Overlay, Printed, Question};
 use crate::model::permission::{consequence, need_of, only_begins};
 use crate::model::text::TextPage;
 use crate::model::time::{RecordOrder, Seen, Travel};
 use crate::model::verdict::judge;
-use crate::model::{Pane, State, deletion, faults, load, menu, search, sessions, time, yank};
+use crate::model::{Pane, State, deletion, faults, load, menu, pause, search, sessions, time, yank};
 use crate::motion::Motion;
 use crate::supervisor::Order;
 use crate::theme;
@@ -75,7 +76,10 @@ fn unasked(state: &mut State, now: Duration, id: Id) -> Vec<Effect> {
         Id::Kill => on_targets(state, now, Act::Kill),
         Id::Stop => on_targets(state, now, Act::Stop),
         Id::Revive => on_targets(state, now, Act::Revive),
-        Id::Pause => on_targets(state, now, pause_or_resume(state)),
+        Id::Pause => match pause_or_resume(state) {
+            Act::Pause => pause::begin(state, now, &state.targets(), LEASE_TIME),
+            act => on_targets(state, now, act),
+        },
         Id::Output => show_output(state),
         Id::Diff => match command::diff("", state, now) {
             Ok(nodes) => compare(state, nodes),
@@ -89,6 +93,7 @@ fn unasked(state: &mut State, now: Duration, id: Id) -> Vec<Effect> {
             let (node, path) = (state.tree.node, state.tree.selected());
             deletion::ask(state, now, node, path, Some(Key::char('D')))
         }
+        Id::Edit => composer::edit_selected(state, now),
         Id::Cut => cut(state, now),
         Id::Back => back(state),
         Id::OpenEvent => open_event(state, now),

@@ -124,7 +124,7 @@ pub fn need_of_command(command: &Command) -> Need {
 /// Whether an action only begins something that is asked for when it is complete: a form, or a command to be edited.
 #[must_use]
 pub fn only_begins(id: Id) -> bool {
-    matches!(id, Id::Write | Id::Delete | Id::Slow | Id::Cut)
+    matches!(id, Id::Write | Id::Edit | Id::Delete | Id::Slow | Id::Cut)
 }
 
 /// What a command would do and to whom, for the dialog.

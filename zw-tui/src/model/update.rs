@@ -54,6 +54,10 @@ fn take(state: &mut State, now: Duration, message: Msg) -> Vec<Effect> {
             say(state, now, text, is_done);
             Vec::new()
         }
+        Msg::Edited(result) => {
+            composer::on_edited(state, result);
+            Vec::new()
+        }
         Msg::Exported(result) => {
             jobs::on_exported(state, now, result);
             Vec::new()
