@@ -357,6 +357,7 @@ fn the_page_about_the_console() {
             ("terminal".into(), "xterm-256color, 160x45, 256 colours, Unicode, background taken as dark, local".into()),
         ],
         complaints: vec!["/home/me/.config/zw/tui.toml, line 3: there is no setting them; did you mean theme?".into()],
+        began: None,
     };
     script.state.theme = Name::Tritanopia;
     let (keymap, _) = Keymap::new(&[Wish { id: Id::Kill, keys: vec![Key::char('A')], line: 1 }]);

@@ -115,7 +115,7 @@ pub fn parse(line: &str, state: &State, now: Duration) -> Result<Command, String
         return fault_command::parse(verb, rest, state, now);
     }
     if time_command::VERBS.contains(&verb) {
-        return time_command::parse(verb, rest);
+        return time_command::parse(verb, rest, state, now);
     }
     if load_command::VERBS.contains(&verb) {
         return load_command::parse(verb, rest, state, now);
@@ -318,6 +318,7 @@ pub fn line_of(id: Id) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::faults::LEASE_TIME;
 
     fn state() -> State {
         let addresses = |count: u16| (0..count).map(|i| format!("localhost:{}", 8080 + i)).collect();
@@ -335,7 +336,8 @@ mod tests {
     #[test]
     fn acts_take_members() {
         assert_eq!(parsed("kill n3"), Ok(Command::Act(Act::Kill, vec![Member::Node(3)])));
-        assert_eq!(parsed(" pause  b1,2 "), Ok(Command::Act(Act::Pause, vec![Member::Broker(1), Member::Node(2)])));
+        assert_eq!(parsed(" pause  b1,2 "), Ok(Command::Pause(vec![Member::Broker(1), Member::Node(2)], LEASE_TIME)));
+        assert_eq!(parsed("pause n1 0s"), Ok(Command::Act(Act::Pause, vec![Member::Node(1)])), "until it is resumed");
         assert_eq!(parsed("revive"), Ok(Command::Act(Act::Revive, vec![Member::Node(1)])), "the selected one");
         assert!(matches!(parsed("stop all"), Ok(Command::Act(Act::Stop, members)) if members.len() == 5));
         let twice = Command::Act(Act::Kill, vec![Member::Node(1), Member::Broker(1)]);

@@ -1,13 +1,13 @@
 //! What the console is and where it keeps things: the page `:info`, and the same for `zw-tui info`.
 
 use super::State;
-
 use super::events::{EVENTS_MAX, Level};
 use super::page::Line;
 use super::{POLL_INTERVAL, POLL_INTERVAL_QUIET, STALE_AFTER};
 use crate::action::keymap::Keymap;
 use crate::action::table::ACTIONS;
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// What was found at the start: a name and a value each.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,6 +16,9 @@ pub struct About {
     pub facts: Vec<(String, String)>,
     /// What is wrong with the file of settings or the environment.
     pub complaints: Vec<String>,
+    /// When the console began, since 1970 by the clock; none if that is not known.
+    #[serde(default)]
+    pub began: Option<Duration>,
 }
 
 /// The page.

@@ -138,7 +138,10 @@ impl faults::Lease {
     fn concerns(&self, node: usize) -> bool {
         match &self.trouble {
             faults::Trouble::Cut(links) => links.from.contains(&node) || links.to.contains(&node),
-            faults::Trouble::Slow(..) | faults::Trouble::SlowDisk(..) | faults::Trouble::Pause(_) => false,
+            faults::Trouble::Slow(..)
+            | faults::Trouble::Lossy(..)
+            | faults::Trouble::SlowDisk(..)
+            | faults::Trouble::Pause(_) => false,
         }
     }
 }
