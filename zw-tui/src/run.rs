@@ -21,7 +21,7 @@ use crate::model::Pane;
 use crate::model::message::{Breakage, Effect, Msg};
 use crate::model::overlay::Overlay;
 use crate::model::session::{self, Session};
-use crate::motion;
+use crate::motion::{self, Motion};
 use crate::pane;
 use crate::paths::{self, Paths};
 use crate::recording::Recorder;
@@ -430,7 +430,8 @@ impl Loop {
         self.painted_at = now;
         self.is_dirty = false;
         if let Some(world) = &self.console.world {
-            world.cluster.want_messages(is_flow_visible);
+            let marks_fires = layout.place(Pane::Tree).is_some() && session.shown().flow.motion != Motion::Off;
+            world.cluster.want_messages(is_flow_visible || marks_fires);
         }
         let frame = self.screen.frame(buffer)?;
         if !frame.is_empty() {

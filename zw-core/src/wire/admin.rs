@@ -211,7 +211,7 @@ pub enum TraceKind {
     SessionClosed,
     /// A session expired.
     SessionExpired,
-    /// Watches fired; `number` of them.
+    /// Watches on the znode `text` fired; `number` of them. A sample: not every one is told.
     Watch,
     /// An fdatasync ended; `number` is its microseconds.
     Fsync,

@@ -64,6 +64,8 @@ pub enum Command {
     Election(Option<Epoch>),
     /// An action of the table.
     Action(Id),
+    /// An action on a member, which is selected for it.
+    On(Id, Member),
     /// All events, as JSON, to this file.
     Export(String),
     /// Other colours.
@@ -75,7 +77,7 @@ pub enum Command {
 }
 
 const ACTS: [Act; 5] = [Act::Kill, Act::Stop, Act::Pause, Act::Resume, Act::Revive];
-const ALIASES: [(&str, &str); 7] = [
+const ALIASES: [(&str, &str); 8] = [
     ("q", "quit"),
     ("q!", "quit"),
     ("exit", "quit"),
@@ -83,6 +85,7 @@ const ALIASES: [(&str, &str); 7] = [
     ("set", "write"),
     ("start", "revive"),
     ("rm", "delete"),
+    ("log", "output"),
 ];
 /// How much of what was typed is repeated in an answer.
 const REPEATED_CHARS_MAX: usize = 40;
@@ -131,6 +134,13 @@ pub fn parse(line: &str, state: &State, now: Duration) -> Result<Command, String
     }
     if verb == "election" {
         return election(rest, state).map(Command::Election);
+    }
+    if let ("describe" | "output", false) = (verb, rest.is_empty()) {
+        let id = if verb == "describe" { Id::Describe } else { Id::Output };
+        return match targets(verb, rest, state, now)?[..] {
+            [member] => Ok(Command::On(id, member)),
+            _ => Err(format!("{verb} shows one member; for example {verb} n3")),
+        };
     }
     match verb {
         "export" if !rest.is_empty() => return Ok(Command::Export(rest.to_owned())),

@@ -397,7 +397,7 @@ fn names(nodes: &[usize]) -> String {
 /// A delay, if there is one, and a loss.
 fn poor(delay: Duration, loss: u32, late: &str) -> String {
     let delay = if delay.is_zero() { String::new() } else { format!("{}ms{late} ", delay.as_millis()) };
-    let tenths = if loss % 10 == 0 { String::new() } else { format!(".{}", loss % 10) };
+    let tenths = if loss.is_multiple_of(10) { String::new() } else { format!(".{}", loss % 10) };
     format!("{delay}{}{tenths}%", loss / 10)
 }
 

@@ -338,12 +338,14 @@ pub fn next_change(state: &State, now: Duration) -> Option<Duration> {
     let minute = Duration::from_secs((now.as_secs() / 60 + 1) * 60);
     let step = scenario::step_since(state).map(tick);
     let brokers = broker::next_changes(state);
+    let fired = state.fired.ends();
     paused
         .chain(ages)
         .chain(flow)
         .chain(faults)
         .chain(step)
         .chain(brokers)
+        .chain(fired)
         .chain(toast)
         .chain(chord)
         .filter(|at| *at > now)
