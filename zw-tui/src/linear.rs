@@ -29,7 +29,7 @@ const WORDS: [(&str, &str); 23] = [
     ("; the key W opens a form", ""),
     ("; type to search, Enter runs one", ""),
     ("; W writes a znode", "; write /path data writes a znode"),
-    ("; = shows the difference", "; diff shows the difference"),
+    (": = shows the difference", ": diff shows the difference"),
 ];
 
 /// The same without keys.

@@ -355,6 +355,14 @@ mod tests {
     }
 
     #[test]
+    fn a_member_is_shown_by_its_name() {
+        assert_eq!(parsed("describe b1"), Ok(Command::On(Id::Describe, Member::Broker(1))));
+        assert_eq!(parsed("log n2"), Ok(Command::On(Id::Output, Member::Node(2))));
+        assert_eq!(parsed("output"), Ok(Command::Action(Id::Output)), "of the selected one");
+        assert!(reason("describe all").contains("one member") && reason("log n9").contains("no n9"));
+    }
+
+    #[test]
     fn a_wrong_member_is_answered_with_those_that_there_are() {
         for verb in ["kill", "stop", "pause", "resume", "revive"] {
             assert!(reason(&format!("{verb} n4")).contains("no n4"));
@@ -397,7 +405,8 @@ mod tests {
                 || time_command::VERBS.contains(&action.command)
                 || load_command::VERBS.contains(&action.command)
                 || seconds(action.command.split(' ').next().unwrap_or_default()).is_some()
-                || matches!(action.id, Id::Write | Id::Delete | Id::Diff | Id::Election | Id::Theme | Id::Motion);
+                || matches!(action.id, Id::Write | Id::Delete | Id::Diff | Id::Election | Id::Theme | Id::Motion)
+                || matches!(action.id, Id::Describe | Id::Output);
             let help = if is_open { "surplus" } else { "takes no arguments" };
             assert!(reason.contains(help), "{line}: {reason}");
         }

@@ -79,7 +79,8 @@ fn row_text(canvas: &Canvas<'_>, row: &Row, gutter: (bool, bool), width: u16, un
     let indent = "  ".repeat(row.depth.min(INDENT_MAX));
     let (is_selected, is_fired) = gutter;
     let mut text = Text::of(if is_selected { ">" } else { " " }, Role::Strong);
-    text.add(if is_fired { "*" } else { " " }, Role::Warning);
+    let (mark, role) = if is_fired { ("*", Role::Warning) } else { (" ", Role::Strong) };
+    text.add(mark, role);
     let (stat, is_open) = match &row.kind {
         RowKind::Unread { count: None } => {
             text.add(format!("{indent}  {unread}"), Role::Dim);
