@@ -2,7 +2,6 @@
 //! with a prompt that takes the commands of the command line. No cursor is moved and nothing is drawn twice, so that
 //! screen readers, logs and the dumbest terminal can follow.
 
-use crate::action::command;
 use crate::cluster::Cluster;
 use crate::console::ERROR_CODE;
 use crate::ending::Ending;
@@ -344,7 +343,7 @@ impl Plain {
             }
             "tree" => self.state.tree.window(0, self.state.tree.count()).map(|row| row.path).collect(),
             "events" => self.state.events.iter().map(of_event).collect(),
-            line => match command::parse(line, &self.state, now).ok().as_ref().and_then(linear::instead) {
+            line => match linear::instead(line, &self.state, now) {
                 Some(words) => vec![words.to_owned()],
                 None => return false,
             },

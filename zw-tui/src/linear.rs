@@ -1,9 +1,10 @@
 //! What is said where there is no screen: nothing of keys, and for what only a screen shows what there is instead.
 
-use crate::action::command::Command;
+use crate::action::command::{self, Command};
 use crate::action::table::{ACTIONS, Action, Id};
-use crate::model::Pane;
+use crate::model::{Pane, State};
 use std::fmt::Write;
+use std::time::Duration;
 
 /// What the model says of keys, and the same with commands. Longer ones come before those that they contain.
 const WORDS: [(&str, &str); 23] = [
@@ -38,13 +39,16 @@ pub fn without_keys(text: &str) -> String {
     WORDS.iter().fold(text.to_owned(), |text, (keys, commands)| text.replace(keys, commands))
 }
 
-/// What is said to a command that only a screen can show; none for one that can be told in lines.
+/// What is said to a line that asks for what only a screen can show; none if it can be told in lines, or means nothing.
 #[must_use]
-pub fn instead(command: &Command) -> Option<&'static str> {
-    match command {
+pub fn instead(line: &str, state: &State, now: Duration) -> Option<&'static str> {
+    // Whether there is such a time does not matter here.
+    if matches!(line.split(' ').next(), Some("at" | "record")) {
+        return of_action(Id::At);
+    }
+    match command::parse(line, state, now).ok()? {
         Command::Election(_) => of_action(Id::Election),
-        Command::Travel(_) | Command::Record(_) => of_action(Id::At),
-        Command::Action(id) => of_action(*id),
+        Command::Action(id) => of_action(id),
         _ => None,
     }
 }

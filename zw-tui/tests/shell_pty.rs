@@ -110,12 +110,11 @@ fn lines_take_commands_and_move_no_cursor() {
     for (line, said) in [
         ("flow", "the flow of messages is shown on a screen only; events"),
         ("metrics", "shown on a screen only; nodes has"),
-        ("timeline", "the past is kept by the console with a screen only"),
         ("at 0:01", "the past is kept by the console with a screen only"),
         ("zoom", "that is about a screen, and here is none"),
         ("edit", "an editor needs a screen"),
         ("describe n1", "n1:"),
-        ("log n1", "listening on"),
+        ("log n1", "INFO serving leader=1"),
         ("help", "Members are named: kill n3"),
     ] {
         console.type_keys(&format!("{line}\r"));
