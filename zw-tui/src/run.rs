@@ -146,7 +146,11 @@ impl Loop {
 
     async fn serve(&mut self, typed: &mut Receiver<Vec<u8>>) -> io::Result<()> {
         while self.console.session.live().stopped.is_none() {
-            self.console.arrivals.set_calm(self.console.session.is_calm());
+            let is_calm = self.console.session.is_calm();
+            self.console.arrivals.set_calm(is_calm);
+            if let Some(world) = &self.console.world {
+                world.cluster.set_calm(is_calm);
+            }
             self.wait(typed).await?;
             self.drain(typed)?;
             self.paint_if_due()?;

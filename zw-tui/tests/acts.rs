@@ -2,12 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
-mod actor;
 mod sample;
 
-use actor::Script;
 use ratatui::layout::Rect;
-use sample::script::{ASCII, UNICODE};
+use sample::script::{ASCII, Script, UNICODE, newest};
 use std::time::Duration;
 use zw_core::ids::{Epoch, Zxid};
 use zw_tui::action::command::parse;
@@ -23,15 +21,15 @@ use zw_tui::supervisor::{Asked, Change, Exit, Order};
 
 /// A console that did something of every kind.
 fn busy() -> Script {
-    let mut script = Script::new();
-    script.line("kill n3").wait(12);
+    let mut script = Script::small();
+    script.line("kill n3").after(12);
     script.change(Member::Node(3), Change::Exited { exit: Exit::Signal(9), asked: Asked::Kill, words: None });
-    script.wait(1_000).line("kill n3").wait(500).line("revive n3").wait(400);
+    script.after(1_000).line("kill n3").after(500).line("revive n3").after(400);
     script.change(Member::Node(3), Change::Spawned { pid: 41_300 }).change(Member::Node(3), Change::Listening);
-    script.wait(1_000).line("cut n1|n2 2s").wait(2_000).tell(Msg::Tick).wait(1_000).status();
-    script.line("pause leader 20s").wait(10);
+    script.after(1_000).line("cut n1|n2 2s").after(2_000).tell(Msg::Tick).after(1_000).serve_under(2, newest());
+    script.line("pause leader 20s").after(10);
     script.change(Member::Node(2), Change::Paused);
-    script.wait(1_000).line("write n1 /goals/7 1-2").wait(2);
+    script.after(1_000).line("write n1 /goals/7 1-2").after(2);
     let written = Written {
         created: false,
         version: 3,
@@ -41,10 +39,10 @@ fn busy() -> Script {
         count: 1,
     };
     script.tell(Msg::Written { node: 0, path: "/goals/7".into(), result: Ok(written) });
-    script.wait(900).line("write --create n1 /goals/8 'x").wait(300);
+    script.after(900).line("write --create n1 /goals/8 'x").after(300);
     let failure = WriteFailure { reason: "no quorum".into(), may_be_done: true, done: 0 };
     script.tell(Msg::Written { node: 0, path: "/goals/8".into(), result: Err(failure) });
-    script.wait(500).line("slow n1>n3 80ms 0").wait(500).line("load 200/s 60s random").wait(2_000).keys("@");
+    script.after(500).line("slow n1>n3 80ms 0").after(500).line("load 200/s 60s random").after(2_000).keys("@");
     script
 }
 
@@ -84,7 +82,7 @@ fn the_jobs_are_searched_closed_by_their_key_and_bounded() {
         script.line("revive n1");
     }
     assert!(script.jobs().len() <= 200 + 50, "{}", script.jobs().len());
-    let mut refused = Script::new();
+    let mut refused = Script::small();
     refused.state.permission = Permission::READ_ONLY;
     refused.keys("K").line("write /a x");
     let rows = refused.jobs();
@@ -93,11 +91,11 @@ fn the_jobs_are_searched_closed_by_their_key_and_bounded() {
 
 #[test]
 fn a_job_of_a_process_ends_with_what_the_process_does() {
-    let mut script = Script::new();
+    let mut script = Script::small();
     let row = |script: &Script| script.jobs().first().cloned().unwrap();
     script.line("stop n1");
     assert!(row(&script).contains("running"));
-    script.wait(700).change(Member::Node(2), Change::Exited { exit: Exit::Code(0), asked: Asked::Stop, words: None });
+    script.after(700).change(Member::Node(2), Change::Exited { exit: Exit::Code(0), asked: Asked::Stop, words: None });
     assert!(row(&script).contains("running"), "another one ended");
     script.change(Member::Node(1), Change::Exited { exit: Exit::Code(0), asked: Asked::Stop, words: None });
     assert!(row(&script).contains("done") && row(&script).contains("700ms"), "{}", row(&script));
@@ -107,17 +105,17 @@ fn a_job_of_a_process_ends_with_what_the_process_does() {
 
 #[test]
 fn tab_goes_through_the_candidates_and_back() {
-    let mut script = Script::new();
+    let mut script = Script::small();
     let back = Key::plain(Code::BackTab);
     script.keys(":kill n\t");
     assert_eq!(script.typed(), "kill n", "the first Tab shows them");
-    let shown = script.screen(&ASCII, 80, 24);
+    let shown = script.screen(&ASCII, (80, 24));
     assert!(shown.contains("n1 n2 n3 nodes"), "{shown}");
     for expected in ["kill n1", "kill n2", "kill n3", "kill nodes", "kill n1"] {
         script.keys("\t");
         assert_eq!(script.typed(), expected);
     }
-    assert!(script.screen(&ASCII, 80, 24).contains("[n1] n2 n3 nodes"));
+    assert!(script.screen(&ASCII, (80, 24)).contains("[n1] n2 n3 nodes"));
     script.key(back).key(back);
     assert_eq!(script.typed(), "kill n3");
     script.keys(",");
@@ -127,12 +125,12 @@ fn tab_goes_through_the_candidates_and_back() {
     script.keys("\x1b:ki\t");
     assert_eq!(script.typed(), "kill ", "the only one is taken at once");
     script.keys("\x1b:xyz\t");
-    assert_eq!((script.typed().as_str(), script.state.overlay.is_some()), ("xyz", true), "nothing to choose from");
+    assert_eq!((script.typed(), script.state.overlay.is_some()), ("xyz", true), "nothing to choose from");
 }
 
 #[test]
 fn tab_knows_verbs_members_paths_scenarios_and_themes() {
-    let mut script = Script::new();
+    let mut script = Script::small();
     script.tree();
     for (typed, completed) in [
         (":rev\t", "revive "),
@@ -163,12 +161,12 @@ fn many_candidates_are_shown_around_the_chosen_one() {
 fn the_right_button_shows_what_can_be_done() {
     let mut screens = String::new();
     for (theme, (width, height)) in [(&UNICODE, (160, 45)), (&ASCII, (80, 24)), (&ASCII, (40, 12)), (&ASCII, (20, 5))] {
-        let mut script = Script::new();
+        let mut script = Script::small();
         let layout = arrange(Rect::new(0, 0, width, height), &script.state);
         match layout.place(Pane::Nodes) {
             Some(nodes) => {
                 let head = if nodes.is_framed { 2 } else { 0 };
-                script.press(true, width, height, nodes.area.x + 9, nodes.area.y + head + 2);
+                script.press(true, (width, height), nodes.area.x + 9, nodes.area.y + head + 2);
                 assert_eq!(script.state.selected(), Some(Member::Node(3)), "the item under the pointer is selected");
             }
             // Without a list to point at there is the key.
@@ -177,26 +175,26 @@ fn the_right_button_shows_what_can_be_done() {
             }
         }
         assert!(matches!(script.state.overlay, Some(Overlay::Menu(_))));
-        screens.push_str(&format!("{width}x{height}\n{}\n", script.screen(theme, width, height)));
+        screens.push_str(&format!("{width}x{height}\n{}\n", script.screen(theme, (width, height))));
     }
     insta::assert_snapshot!(screens);
 }
 
 #[test]
 fn menus_of_znodes_and_events_are_about_them() {
-    let mut script = Script::new();
+    let mut script = Script::small();
     script.tree();
     let (width, height) = (160, 45);
     let tree = arrange(Rect::new(0, 0, width, height), &script.state).place(Pane::Tree).unwrap().area;
-    script.press(true, width, height, tree.x + 6, tree.y + 3);
+    script.press(true, (width, height), tree.x + 6, tree.y + 3);
     assert_eq!(script.state.tree.selected(), "/config");
-    let shown = script.screen(&ASCII, width, height);
+    let shown = script.screen(&ASCII, (width, height));
     assert!(shown.contains("- /config ") && shown.contains("Delete the selected znode"), "{shown}");
     script.keys("\x1b");
     script.line("kill b1");
     let events = arrange(Rect::new(0, 0, width, height), &script.state).place(Pane::Events).unwrap().area;
     let last = u16::try_from(script.state.events.iter().len()).unwrap();
-    script.press(true, width, height, events.x + 6, events.y + last);
+    script.press(true, (width, height), events.x + 6, events.y + last);
     assert!(script.state.events.selected().is_some_and(|event| event.text == "kill b1"));
     script.tell(Msg::Note("another event".into()));
     assert!(script.state.events.selected().is_some_and(|event| event.text == "kill b1"), "it stays the chosen one");
@@ -208,9 +206,9 @@ fn menus_of_znodes_and_events_are_about_them() {
 fn a_click_runs_a_line_and_one_beside_it_closes() {
     let (width, height) = (80, 24);
     let open = || {
-        let mut script = Script::new();
+        let mut script = Script::small();
         let nodes = arrange(Rect::new(0, 0, width, height), &script.state).place(Pane::Nodes).unwrap().area;
-        script.press(true, width, height, nodes.x + 9, nodes.y + 3);
+        script.press(true, (width, height), nodes.x + 9, nodes.y + 3);
         script
     };
     let line = |script: &Script, id: Id| {
@@ -222,31 +220,31 @@ fn a_click_runs_a_line_and_one_beside_it_closes() {
     };
     let mut script = open();
     let (column, row, area) = line(&script, Id::Kill);
-    script.press(false, width, height, area.x, area.y);
+    script.press(false, (width, height), area.x, area.y);
     assert!(matches!(script.state.overlay, Some(Overlay::Menu(_))), "the frame is neither");
     script.tell(Msg::Wheel(Pane::Nodes, 3)).tell(Msg::Wheel(Pane::Events, -3));
     assert_eq!((script.effects.len(), script.state.selected()), (0, Some(Member::Node(2))), "the wheel does nothing");
-    script.press(false, width, height, column, row);
+    script.press(false, (width, height), column, row);
     assert_eq!(script.effects, [Effect::Supervise(Order::Kill(Member::Node(2)))]);
     assert_eq!(script.state.overlay, None);
     // Beside it: nothing but its end.
     let mut script = open();
-    script.press(false, width, height, 0, 0);
-    script.press(false, width, height, 3, 6);
+    script.press(false, (width, height), 0, 0);
+    script.press(false, (width, height), 3, 6);
     let mut script = open();
     script.tell(Msg::MenuClick(None));
     assert_eq!((script.effects.len(), script.state.overlay.clone(), script.state.node), (0, None, 1));
     // What cannot be done says why, and stays.
     let mut script = open();
     let (column, row, _) = line(&script, Id::Revive);
-    script.press(false, width, height, column, row);
+    script.press(false, (width, height), column, row);
     assert!(script.toast().contains("n2 runs") && script.effects.is_empty(), "{}", script.toast());
     assert!(matches!(script.state.overlay, Some(Overlay::Menu(_))));
 }
 
 #[test]
 fn the_keys_of_a_menu_are_those_of_its_actions() {
-    let mut script = Script::new();
+    let mut script = Script::small();
     script.keys("a");
     assert!(matches!(script.state.overlay, Some(Overlay::Menu(_))));
     script.keys("zw?:5");
@@ -256,11 +254,11 @@ fn the_keys_of_a_menu_are_those_of_its_actions() {
     script.keys("aP");
     assert_eq!(script.effects, [Effect::Supervise(Order::Pause(Member::Node(1)))]);
     // Opened twice and answered by accident, it only looks.
-    let mut script = Script::new();
+    let mut script = Script::small();
     script.keys("a\r");
     assert!(script.effects.is_empty() && matches!(script.state.overlay, Some(Overlay::Text { .. })));
     for pane in Pane::ALL {
-        let mut script = Script::new();
+        let mut script = Script::small();
         script.state.focus_on(pane);
         script.keys("a");
         let Some(Overlay::Menu(menu)) = &script.state.overlay else { continue };
@@ -278,11 +276,11 @@ fn no_size_breaks_a_menu_and_no_click_misses_it() {
         (1..170u16).step_by(7).flat_map(|width| (1..50u16).step_by(3).map(move |height| (width, height)))
     {
         for pane in [Pane::Nodes, Pane::Brokers, Pane::Events] {
-            let mut script = Script::new();
+            let mut script = Script::small();
             script.state.focus_on(pane);
             let pane_item = Msg::RightClick(pane, Some(0), (width - 1, height - 1));
             script.tell(pane_item).keys("jj");
-            script.buffer(&UNICODE, width, height);
+            script.buffer(&UNICODE, (width, height));
             let Some(Overlay::Menu(menu)) = &script.state.overlay else { panic!("{pane:?}") };
             let layout = arrange(Rect::new(0, 0, width, height), &script.state);
             let area = menu_area(layout.body, menu);
@@ -298,7 +296,7 @@ fn no_size_breaks_a_menu_and_no_click_misses_it() {
 
 #[test]
 fn the_events_are_exported_as_lines_of_json() {
-    let mut script = Script::new();
+    let mut script = Script::small();
     script.line("kill n3").line("export my events.jsonl");
     let [Effect::Export { file, text }] = &script.effects[..] else { panic!("{:?}", script.effects) };
     assert_eq!((file.as_str(), text.lines().count()), ("my events.jsonl", script.state.events.iter().len()));

@@ -163,7 +163,7 @@ fn a_word_that_is_pasted_as_keys_changes_nothing() {
     for pane in '1'..='8' {
         for word in ["restart", "restart\r", "kill n1\r", "please delete /goals y\r", "rm -rf /\ny\n"] {
             let mut script = Script::healthy(5, 3);
-            script.tree().keys(&pane.to_string());
+            script.goals().keys(&pane.to_string());
             let before = (script.state.nodes.clone(), script.state.faults.clone());
             script.keys(word);
             assert!(!acts(&script.effects), "{word:?} in pane {pane}: {:?}", script.effects);
@@ -183,7 +183,7 @@ fn a_word_that_is_pasted_as_keys_changes_nothing() {
 fn a_question_about_data_is_answered_by_nothing_but_its_answer() {
     let asked = |counted: u64| {
         let mut script = Script::healthy(3, 0);
-        script.tree().keys("D");
+        script.goals().keys("D");
         script.tell(Msg::Counted { node: 0, path: "/goals".into(), result: Ok(counted) });
         assert!(matches!(script.state.overlay, Some(Overlay::Delete(_))));
         script

@@ -2,11 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
-mod actor;
 mod sample;
 
-use actor::Script;
-use sample::script::UNICODE;
+use sample::script::{Script, UNICODE};
 use std::time::Duration;
 use zw_tui::action::table::{ACTIONS, enabled, hints};
 use zw_tui::member::Member;
@@ -21,9 +19,9 @@ use zw_tui::supervisor::{Asked, Change, Exit, Order};
 /// Check G5.
 #[test]
 fn the_help_has_every_action_with_its_key_and_its_line() {
-    let mut script = Script::new();
+    let mut script = Script::small();
     script.keys("?");
-    let screen = script.screen(&UNICODE, 200, 200);
+    let screen = script.screen(&UNICODE, (200, 200));
     for action in ACTIONS {
         let key = script.state.keymap.names(action).into_iter().next();
         let row = screen.lines().find(|row| row.contains(&action.sentence[..action.sentence.len().min(60)]));
@@ -42,17 +40,17 @@ fn three_letters_and_enter_run_an_action() {
         ("sto", Some(Effect::Supervise(Order::Stop(Member::Node(1))))),
         ("dum", Some(Effect::Dump)),
     ] {
-        let mut script = Script::new();
+        let mut script = Script::small();
         script.keys("?").keys(letters).keys("\r");
         assert_eq!(script.effects.first(), effect.as_ref(), "{letters}");
     }
-    let mut script = Script::new();
+    let mut script = Script::small();
     script.keys("?why\r");
     assert!(matches!(script.state.overlay, Some(Overlay::Text { page: TextPage::Why, .. })));
     script.keys("\x1b?cut\r");
     assert_eq!(script.state.faults.active().len(), 1);
     // Whatever is called by a word is the first that its letters find, or among the first.
-    let script = Script::new();
+    let script = Script::small();
     for action in ACTIONS.iter().filter(|action| action.command.len() >= 3) {
         let found = help_lines(&script.state, &action.command[..3]);
         let place = found.iter().position(|found| found.id == action.id).unwrap();
@@ -63,7 +61,7 @@ fn three_letters_and_enter_run_an_action() {
 /// Consoles in many states.
 fn situations() -> Vec<(&'static str, Script)> {
     let with = |name, change: &dyn Fn(&mut Script)| {
-        let mut script = Script::new();
+        let mut script = Script::small();
         change(&mut script);
         (name, script)
     };

@@ -124,9 +124,8 @@ fn it_gets_the_value_and_the_keys_and_only_the_form_writes_what_it_made() {
     assert_eq!(edited.value("/x").unwrap(), "first K q:quit", "without the end of line that it was not given");
     // From the tree: the data is in the form at once.
     edited.script("sed -i s/first/second/ \"$2\"");
-    edited.console.type_keys("4");
-    edited.console.wait_for("x ");
-    edited.console.type_keys("/x\r");
+    edited.console.wait_for("1 ch v");
+    edited.console.type_keys("4j");
     edited.console.wait_for("first K q:quit");
     edited.console.type_keys("E");
     edited.console.wait_for("second K q:quit");

@@ -5,29 +5,22 @@
 mod sample;
 
 use proptest::prelude::*;
-use ratatui::buffer::Buffer;
-use ratatui::layout::Rect;
+use sample::script::{ASCII, Script, UNICODE};
 use std::time::Duration;
-use zw_core::ids::{NodeId, Zxid};
-use zw_core::wire::admin::{NodeRole, Status, TraceBatch, TraceEvent, TraceKind};
-use zw_tui::key::Key;
+use zw_core::ids::{Epoch, NodeId, Zxid};
+use zw_core::wire::admin::{Status, TraceBatch, TraceEvent, TraceKind};
 use zw_tui::member::Member;
+use zw_tui::model::Pane;
 use zw_tui::model::collector::{Collector, ENDED_MAX, OPEN_MAX, Portion, RARE_MAX, RECENT_MAX, TRACKED_MAX, Told};
 use zw_tui::model::election::{ELECTIONS_MAX, Elections, Stage};
 use zw_tui::model::flow::{Hindrance, SHOW_TIME};
-use zw_tui::model::message::Msg;
+use zw_tui::model::message::{Msg, Written};
+use zw_tui::model::overlay::Overlay;
 use zw_tui::model::transaction::{MessageKind, Tally, Transaction};
-use zw_tui::model::update::update;
-use zw_tui::model::{Pane, State};
 use zw_tui::motion;
 use zw_tui::motion::Motion;
-use zw_tui::pane::draw;
-use zw_tui::supervisor::{Asked, Change, Exit, Report};
-use zw_tui::theme::Theme;
+use zw_tui::supervisor::{Asked, Change, Exit};
 
-const ASCII: Theme = Theme::basic(false, true);
-const UNICODE: Theme = Theme::basic(true, false);
-const SIZES: [(u16, u16); 4] = [(160, 45), (80, 24), (40, 12), (20, 5)];
 const SECOND: u64 = 1_000_000_000;
 /// Long after all that the fixture tells.
 const LATER: u64 = 60 * SECOND;
@@ -81,76 +74,42 @@ fn event(sequence: u64, kind: TraceKind, peer: u16, zxid: u64, number: u64, text
     TraceEvent { sequence, monotonic_ns, kind, peer: NodeId(peer), zxid: Zxid(zxid), number, text: text.into() }
 }
 
-/// A screen in a script.
-struct Script {
-    state: State,
-    now: Duration,
+/// What is told of traces and of the ensemble that they are from.
+trait Traced {
+    fn trace(&mut self, portion: Portion) -> &mut Script;
+    fn writes(&mut self, writes: Vec<Transaction>) -> &mut Script;
+    /// The screens of all sizes, in ASCII and Unicode.
+    fn pictures(&self) -> String;
 }
 
-impl Script {
-    fn new(nodes: u16) -> Script {
-        let addresses = (0..nodes).map(|i| format!("127.0.0.1:{}", 8080 + i)).collect();
-        let mut script = Script { state: State::new(addresses, Vec::new()), now: Duration::ZERO };
-        script.state.flow.motion = Motion::Reduced;
-        for node in 0..usize::from(nodes) {
-            script.report(node, Change::Spawned { pid: 41_201 + u32::try_from(node).unwrap() });
-            script.report(node, Change::Listening);
-            let role = if node == 0 { NodeRole::Leader } else { NodeRole::Follower };
-            script.status(node, role);
-        }
-        script
-    }
-
-    fn tell(&mut self, message: Msg) -> &mut Script {
-        update(&mut self.state, self.now, message);
-        self
-    }
-
-    fn report(&mut self, node: usize, change: Change) {
-        let member = Some(Member::Node(u8::try_from(node + 1).unwrap()));
-        self.tell(Msg::Supervisor(Report { member, change }));
-    }
-
-    fn status(&mut self, node: usize, role: NodeRole) {
-        let ordinary = sample::status(u16::try_from(node + 1).unwrap(), 1, Zxid::ZERO);
-        let status = Status { role, epoch: zw_core::ids::Epoch(7), ..ordinary };
-        self.tell(Msg::Status { node, status: Box::new(status), round_trip: Duration::ZERO });
-    }
-
+impl Traced for Script {
     fn trace(&mut self, portion: Portion) -> &mut Script {
         self.tell(Msg::Trace(Box::new(portion)))
     }
 
     fn writes(&mut self, writes: Vec<Transaction>) -> &mut Script {
         let nodes = self.state.nodes.len();
-        let portion = Portion { applied: vec![14; nodes], writes, ..Portion::default() };
-        self.trace(portion)
+        self.trace(Portion { applied: vec![14; nodes], writes, ..Portion::default() })
     }
 
-    fn keys(&mut self, keys: &str) -> &mut Script {
-        keys.chars().for_each(|key| {
-            self.tell(Msg::Key(Key::char(key)));
-        });
-        self
+    fn pictures(&self) -> String {
+        self.screens(&ASCII) + &self.screens(&UNICODE)
     }
+}
 
-    fn screen(&self, theme: &Theme, (width, height): (u16, u16)) -> String {
-        let mut buffer = Buffer::empty(Rect::new(0, 0, width, height));
-        draw(&self.state, theme, self.now, &mut buffer);
-        let row = |y: u16| (0..width).map(|x| buffer[(x, y)].symbol()).collect::<String>().trim_end().to_owned();
-        (0..height).map(row).collect::<Vec<_>>().join("\n")
+/// An ensemble that n1 leads; nothing travels on the screen.
+fn led_by_n1(nodes: u16) -> Script {
+    let mut script = Script::running(nodes, 0);
+    script.state.flow.motion = Motion::Reduced;
+    for node in 1..=nodes {
+        script.says(Status { epoch: Epoch(7), ..sample::status(node, 1, Zxid::ZERO) });
     }
-
-    fn screens(&self) -> String {
-        let sizes = SIZES.iter().flat_map(|size| [(ASCII, size), (UNICODE, size)]);
-        let screens = sizes.map(|(theme, size)| format!("{size:?}\n{}\n", self.screen(&theme, *size)));
-        screens.collect::<Vec<_>>().join("\n")
-    }
+    script
 }
 
 /// A console that was told all of the fixture.
 fn told_all() -> Script {
-    let mut script = Script::new(3);
+    let mut script = led_by_n1(3);
     let mut told = recorded();
     told.retain(|told| !told.event.kind.is_frequent());
     let now_ns = end_of(&told);
@@ -271,7 +230,7 @@ fn a_write_without_an_answer_is_shown_while_it_waits() {
 fn one_write_is_shown_at_a_time_and_for_long_enough() {
     let first = create(recorded());
     let other = |tag: u64| Transaction { tag, ..first.clone() };
-    let mut script = Script::new(3);
+    let mut script = led_by_n1(3);
     script.writes(vec![first.clone()]);
     assert_eq!(script.state.flow.shown.as_ref().unwrap().transaction.tag, first.tag);
     script.state.flow.motion = Motion::Reduced;
@@ -297,7 +256,7 @@ fn what_a_paused_follower_was_sent_is_held() {
         hops.remove(&paused);
     }
     write.applied.remove(&paused);
-    let mut script = Script::new(3);
+    let mut script = led_by_n1(3);
     script.state.node = paused;
     script.keys("P").writes(vec![write.clone()]);
     let shown = script.state.flow.shown.clone().unwrap();
@@ -306,7 +265,7 @@ fn what_a_paused_follower_was_sent_is_held() {
     assert_eq!((held.kind, shown.hindrance(held)), (MessageKind::Proposal, Some(Hindrance::Paused)));
     let screen = script.screen(&ASCII, (160, 45));
     assert!(screen.contains("held: paused") && screen.contains(&format!("no ack n{}", paused + 1)), "{screen}");
-    insta::assert_snapshot!("held", script.screens());
+    insta::assert_snapshot!("held", script.pictures());
     // It goes on: what was held arrives.
     write.proposals.get_mut(&paused).unwrap().received = Some(write.until());
     script.keys("P").writes(vec![write]);
@@ -322,7 +281,7 @@ fn what_is_cut_off_stops_at_the_cut() {
     for hops in [&mut write.acks, &mut write.commits] {
         hops.remove(&cut);
     }
-    let mut script = Script::new(3);
+    let mut script = led_by_n1(3);
     script.state.node = cut;
     script.keys("C").writes(vec![write]);
     let screen = script.screen(&ASCII, (160, 45));
@@ -331,17 +290,17 @@ fn what_is_cut_off_stops_at_the_cut() {
 
 #[test]
 fn the_flow_in_all_sizes() {
-    let mut script = Script::new(3);
-    insta::assert_snapshot!("no_write_yet", script.keys("3").screens());
+    let mut script = led_by_n1(3);
+    insta::assert_snapshot!("no_write_yet", script.keys("3").pictures());
     script.writes(vec![create(recorded())]);
-    insta::assert_snapshot!("a_write", script.screens());
+    insta::assert_snapshot!("a_write", script.pictures());
     script.keys("+");
-    insta::assert_snapshot!("a_write_zoomed", script.screens());
+    insta::assert_snapshot!("a_write_zoomed", script.pictures());
 }
 
 #[test]
 fn many_nodes_fold_into_fewer_lanes() {
-    let mut script = Script::new(9);
+    let mut script = led_by_n1(9);
     let mut write = create(recorded());
     let leader = write.leader.unwrap();
     let hops = |hops: &mut std::collections::BTreeMap<usize, _>| {
@@ -354,12 +313,12 @@ fn many_nodes_fold_into_fewer_lanes() {
     hops(&mut write.acks);
     hops(&mut write.commits);
     script.keys("3").writes(vec![write]);
-    insta::assert_snapshot!("nine_nodes", script.screens());
+    insta::assert_snapshot!("nine_nodes", script.pictures());
 }
 
 #[test]
 fn messages_travel_only_with_motion_and_only_while_they_do() {
-    let mut script = Script::new(3);
+    let mut script = led_by_n1(3);
     script.state.flow.motion = Motion::Full;
     script.writes(vec![create(recorded())]);
     let write = script.state.flow.shown.clone().unwrap().transaction;
@@ -405,16 +364,70 @@ fn the_election_of_the_fixture_has_all_ballots() {
 #[test]
 fn the_page_of_an_election_in_all_sizes() {
     let mut script = told_all();
+    // The end of the process is told a moment after the others noticed it.
+    script.after(5_000);
     let old = script.state.elections.back(0).unwrap().before.unwrap().0;
-    script.report(old, Change::Exited { exit: Exit::Signal(9), asked: Asked::Kill, words: None });
-    script.trace(Portion { now_ns: LATER / 60, applied: vec![0; 3], ..Portion::default() });
-    insta::assert_snapshot!("election", script.keys("e").screens());
+    script.change(
+        Member::Node(u8::try_from(old + 1).unwrap()),
+        Change::Exited { exit: Exit::Signal(9), asked: Asked::Kill, words: None },
+    );
+    let now_ns = end_of(&recorded());
+    script.trace(Portion { now_ns, applied: vec![0; 3], ..Portion::default() });
+    insta::assert_snapshot!("election", script.keys("e").pictures());
     script.keys("[");
-    insta::assert_snapshot!("first_election", script.screens());
+    insta::assert_snapshot!("first_election", script.pictures());
     script.keys("]");
     assert!(script.screen(&ASCII, (160, 45)).contains("killed by you"));
     script.keys("e");
     assert!(script.state.overlay.is_none());
+}
+
+#[test]
+fn who_was_down_at_an_election_is_shown_so_though_its_trace_knows_nothing() {
+    let mut script = led_by_n1(4);
+    let killed = Change::Exited { exit: Exit::Signal(9), asked: Asked::Kill, words: None };
+    script.after(1_000).change(Member::Node(4), killed).after(60_000);
+    let now_ns = end_of(&recorded());
+    script.trace(Portion { now_ns, rare: recorded(), applied: vec![0; 4], ..Portion::default() });
+    // It has come back since.
+    script.after(1_000).change(Member::Node(4), Change::Spawned { pid: 7 });
+    let screen = script.keys("e").screen(&ASCII, (160, 45));
+    let lane = screen.lines().find(|line| line.contains("n4") && line.contains('x')).unwrap();
+    assert!(lane.contains("xxxxxxxxxx") && lane.contains("DOWN"), "{screen}");
+    assert!(screen.contains("n4   no vote was seen: DOWN"), "{screen}");
+}
+
+#[test]
+fn enter_on_an_event_shows_its_write_or_its_election() {
+    let mut script = told_all();
+    let write = create(recorded());
+    let zxid = write.zxid.unwrap();
+    script.writes(vec![write.clone()]);
+    let written = |zxid| {
+        let (path, took) = ("/flow".to_owned(), Duration::from_millis(2));
+        let written = Written { created: true, version: 0, zxid, took, last: path.clone(), count: 1 };
+        Msg::Written { node: 1, path, result: Ok(written) }
+    };
+    script.tell(written(zxid));
+    for tag in 1..=5 {
+        script.after(5_000).writes(vec![Transaction { tag: 900 + tag, zxid: None, ..write.clone() }]);
+    }
+    let shown = |script: &Script| script.state.flow.shown.as_ref().unwrap().transaction.tag;
+    assert_eq!(shown(&script), 905, "it is long gone");
+    script.keys("7\r");
+    assert_eq!((shown(&script), script.state.focus()), (write.tag, Pane::Flow));
+    assert!(script.screen(&ASCII, (160, 45)).contains("chosen: Esc goes on"));
+    script.after(60_000).writes(vec![Transaction { tag: 906, zxid: None, ..write.clone() }]);
+    assert_eq!(shown(&script), write.tag, "it stays");
+    script.keys("\x1b").after(5_000).writes(Vec::new());
+    assert_eq!(shown(&script), 906);
+    for tag in 1..=100 {
+        script.writes(vec![Transaction { tag: 1_000 + tag, zxid: None, ..write.clone() }]);
+    }
+    script.keys("7\r");
+    assert!(script.toast().contains("are not kept") && shown(&script) != write.tag, "{}", script.toast());
+    script.says(sample::status(3, 3, Zxid::new(Epoch(2), 4))).keys("\x1b7G\r");
+    assert!(matches!(script.state.overlay, Some(Overlay::Election { back: 0, .. })), "{:?}", script.state.overlay);
 }
 
 #[test]
@@ -425,7 +438,7 @@ fn an_election_that_is_not_over_says_so() {
     elections.take(told.clone());
     let stood = elections.back(0).unwrap().established.unwrap().0;
     let won = elections.back(0).unwrap().won.unwrap().0;
-    let mut script = Script::new(3);
+    let mut script = led_by_n1(3);
     told.retain(|told| told.event.monotonic_ns < won.min(stood));
     script.trace(Portion { rare: told, applied: vec![0; 3], ..Portion::default() });
     assert!(script.state.toast.is_none(), "it is offered when it is over");
@@ -463,9 +476,9 @@ fn elections_are_remembered_up_to_a_bound() {
 
 #[test]
 fn no_size_breaks_the_flow_or_the_page() {
-    let mut flow = Script::new(5);
+    let mut flow = led_by_n1(5);
     flow.writes(vec![create(recorded())]).keys("3");
-    let mut zoomed = Script::new(2);
+    let mut zoomed = led_by_n1(2);
     zoomed.writes(vec![create(recorded())]).keys("3+");
     let mut page = told_all();
     page.keys("e");

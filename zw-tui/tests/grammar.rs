@@ -5,129 +5,39 @@
 
 mod sample;
 
-use bytes::Bytes;
-use ratatui::buffer::Buffer;
-use ratatui::layout::Rect;
-use sample::script::{ASCII, SIZES, UNICODE};
+use sample::script::{ASCII, SIZES, Script, UNICODE};
 use std::time::Duration;
 use zw_core::ids::{Epoch, Zxid};
-use zw_core::tree::command::Stat;
-use zw_core::wire::client::ChildrenPage;
 use zw_tui::key::{Code, Key};
 use zw_tui::member::Member;
-use zw_tui::model::State;
 use zw_tui::model::message::{DeleteFailure, Deleted, Effect, Msg, WriteFailure, Written};
-use zw_tui::model::update::update;
 use zw_tui::model::write::{Mode, WriteOrder};
-use zw_tui::pane::draw;
-use zw_tui::supervisor::{Change, Report};
 use zw_tui::theme::Theme;
 
-/// A console of three nodes and a broker that run, in a script of messages at times.
-struct Script {
-    state: State,
-    now: Duration,
-    /// What the newest message wanted done.
-    effects: Vec<Effect>,
+fn ready() -> Script {
+    let mut script = Script::running(3, 2);
+    script.after(1_000);
+    script
 }
 
-impl Script {
-    fn new() -> Script {
-        let addresses = |base: u16, count: u16| (0..count).map(|i| format!("127.0.0.1:{}", base + i)).collect();
-        let state = State::new(addresses(8080, 3), addresses(9090, 2));
-        let mut script = Script { state, now: Duration::ZERO, effects: Vec::new() };
-        let members: Vec<Member> = script.state.members().collect();
-        for (member, pid) in members.into_iter().zip(41_201..) {
-            for change in [Change::Spawned { pid }, Change::Listening] {
-                script.tell(Msg::Supervisor(Report { member: Some(member), change }));
-            }
-        }
-        script.after(1_000);
-        script
-    }
-
-    fn after(&mut self, millis: u64) -> &mut Script {
-        self.now += Duration::from_millis(millis);
-        self
-    }
-
-    fn tell(&mut self, message: Msg) -> &mut Script {
-        self.effects = update(&mut self.state, self.now, message);
-        self
-    }
-
-    fn key(&mut self, key: Key) -> &mut Script {
-        self.tell(Msg::Key(key))
-    }
-
-    fn keys(&mut self, keys: &str) -> &mut Script {
-        for key in keys.chars() {
-            self.key(match key {
-                '\r' => Key::plain(Code::Enter),
-                '\x1b' => Key::plain(Code::Esc),
-                '\t' => Key::plain(Code::Tab),
-                key => Key::char(key),
-            });
-        }
-        self
-    }
-
-    /// The children of a znode, each with so many of its own.
-    fn children(&mut self, path: &str, children: &[(&str, u32)]) -> &mut Script {
-        let stat = |children| Stat { num_children: children, version: 2, data_length: 5, ..Stat::default() };
-        let page = ChildrenPage {
-            names: children.iter().map(|(name, _)| (*name).to_owned()).collect(),
-            stats: children.iter().map(|(_, count)| stat(*count)).collect(),
-            stat: stat(u32::try_from(children.len()).unwrap()),
-            more: false,
-        };
-        self.tell(Msg::Children { node: 0, path: path.into(), after: String::new(), result: Ok(page) })
-    }
-
-    fn value(&mut self, path: &str, data: &'static [u8]) -> &mut Script {
-        let length = u32::try_from(data.len()).unwrap();
-        let stat = Stat { version: 3, data_length: length, mzxid: Zxid::new(Epoch(7), 1_041), ..Stat::default() };
-        let result = Ok((Bytes::from_static(data), stat));
-        self.tell(Msg::Value { node: 0, path: path.into(), result })
-    }
-
-    /// The tree's pane with a few znodes, the cursor on /goals.
-    fn tree(&mut self) -> &mut Script {
-        self.key(Key::ctrl('r'));
-        self.children("/", &[("brokers", 3), ("config", 0), ("goals", 7), ("zooweeper", 0)]);
-        self.keys("4jjj")
-    }
-
-    fn toast(&self) -> String {
-        self.state.toast.as_ref().map_or_else(String::new, |toast| toast.text.clone())
-    }
-
-    fn screen(&self, theme: &Theme, width: u16, height: u16) -> String {
-        let mut buffer = Buffer::empty(Rect::new(0, 0, width, height));
-        draw(&self.state, theme, self.now, &mut buffer);
-        let rows = buffer.content().chunks(usize::from(width));
-        rows.map(|row| row.iter().map(|cell| cell.symbol()).collect::<String>().trim_end().to_owned() + "\n").collect()
-    }
-
-    /// The box with this title, as it is at all sizes.
-    fn boxes(&self, theme: &Theme, title: &str) -> String {
-        let cut = |(width, height): &(u16, u16)| {
-            let screen = self.screen(theme, *width, *height);
-            let rows: Vec<Vec<char>> = screen.lines().map(|row| row.chars().collect()).collect();
-            let text = |row: &Vec<char>| row.iter().collect::<String>();
-            let top = rows.iter().position(|row| text(row).contains(title)).unwrap();
-            let before: String = text(&rows[top]).split(title).next().unwrap().to_owned();
-            let left = before.chars().count() - 3;
-            let corners = [('┐', '└'), ('+', '+')];
-            let (right_corner, low_corner) = corners[usize::from(theme.ascii)];
-            let right = left + 1 + rows[top][left + 1..].iter().position(|cell| *cell == right_corner).unwrap();
-            let height = 1 + rows[top + 1..].iter().position(|row| row[left] == low_corner).unwrap();
-            let lines = rows[top..=top + height].iter().map(|row| row.iter().take(right + 1).skip(left));
-            let lines: String = lines.map(|line| line.collect::<String>() + "\n").collect();
-            format!("{width}x{}\n{lines}", screen.lines().count())
-        };
-        SIZES.iter().map(cut).collect()
-    }
+/// The box with this title, as it is at all sizes.
+fn boxes(script: &Script, theme: &Theme, title: &str) -> String {
+    let cut = |(width, height): &(u16, u16)| {
+        let screen = script.screen(theme, (*width, *height));
+        let rows: Vec<Vec<char>> = screen.lines().map(|row| row.chars().collect()).collect();
+        let text = |row: &Vec<char>| row.iter().collect::<String>();
+        let top = rows.iter().position(|row| text(row).contains(title)).unwrap();
+        let before: String = text(&rows[top]).split(title).next().unwrap().to_owned();
+        let left = before.chars().count() - 3;
+        let corners = [('┐', '└'), ('+', '+')];
+        let (right_corner, low_corner) = corners[usize::from(theme.ascii)];
+        let right = left + 1 + rows[top][left + 1..].iter().position(|cell| *cell == right_corner).unwrap();
+        let height = 1 + rows[top + 1..].iter().position(|row| row[left] == low_corner).unwrap();
+        let lines = rows[top..=top + height].iter().map(|row| row.iter().take(right + 1).skip(left));
+        let lines: String = lines.map(|line| line.collect::<String>() + "\n").collect();
+        format!("{width}x{}\n{lines}", screen.lines().count())
+    };
+    SIZES.iter().map(cut).collect()
 }
 
 fn counted(script: &mut Script, below: u64) {
@@ -136,13 +46,13 @@ fn counted(script: &mut Script, below: u64) {
 
 #[test]
 fn a_deletion_counts_asks_and_only_then_deletes() {
-    let mut script = Script::new();
+    let mut script = ready();
     script.tree().keys("D");
     assert_eq!(script.effects, [Effect::Count { node: 0, path: "/goals".into() }]);
     script.after(400).keys("y");
     assert_eq!(script.effects, [], "it is not counted yet");
     counted(&mut script, 7);
-    insta::assert_snapshot!(script.boxes(&ASCII, "Delete /goals"));
+    insta::assert_snapshot!(boxes(&script, &ASCII, "Delete /goals"));
     script.after(400).keys("y");
     assert_eq!(script.effects, [Effect::Delete { node: 0, path: "/goals".into(), at_most: 8 }]);
     let deleted = Deleted { znodes: 8, zxid: Zxid::new(Epoch(7), 1_050), took: Duration::from_micros(2_300) };
@@ -154,7 +64,7 @@ fn a_deletion_counts_asks_and_only_then_deletes() {
 /// The count of another question answers nothing, and a question that has just changed takes no key.
 #[test]
 fn the_count_is_of_this_question_and_is_read_before_it_is_answered() {
-    let mut script = Script::new();
+    let mut script = ready();
     script.tree().keys("D").after(400);
     script.tell(Msg::Counted { node: 1, path: "/goals".into(), result: Ok(0) });
     script.keys("y");
@@ -170,7 +80,7 @@ fn the_count_is_of_this_question_and_is_read_before_it_is_answered() {
 fn nothing_but_a_deliberate_answer_deletes() {
     let answers = ["\r", "\x1b", "n", "q", "DDDDy", "DDDD\r", "Y", " ", "\t"];
     for answer in answers {
-        let mut script = Script::new();
+        let mut script = ready();
         script.tree().keys("D");
         counted(&mut script, 7);
         if !answer.starts_with('D') {
@@ -187,13 +97,13 @@ fn nothing_but_a_deliberate_answer_deletes() {
 
 #[test]
 fn a_large_deletion_wants_the_name() {
-    let mut script = Script::new();
+    let mut script = ready();
     script.tree().keys("D");
     counted(&mut script, 21);
     script.after(400).keys("y\r");
     assert_eq!(script.effects, [], "that is not the name");
     script.key(Key::plain(Code::Backspace)).keys("goal");
-    insta::assert_snapshot!(script.boxes(&UNICODE, "Delete /goals"));
+    insta::assert_snapshot!(boxes(&script, &UNICODE, "Delete /goals"));
     script.keys("s\r");
     assert_eq!(script.effects, [Effect::Delete { node: 0, path: "/goals".into(), at_most: 22 }]);
     let failure = DeleteFailure { znodes: 3, reason: "no answer".into(), may_be_done: true };
@@ -203,7 +113,7 @@ fn a_large_deletion_wants_the_name() {
 
 #[test]
 fn what_cannot_be_deleted_is_not_asked_about() {
-    let mut script = Script::new();
+    let mut script = ready();
     script.tree().keys("gD");
     assert_eq!(script.effects, []);
     assert!(script.toast().contains("the root"), "{}", script.toast());
@@ -218,18 +128,18 @@ fn what_cannot_be_deleted_is_not_asked_about() {
 
 #[test]
 fn the_composer_says_how_where_and_how_often() {
-    let mut script = Script::new();
+    let mut script = ready();
     script.keys("Wqueue/t\rone").key(Key::ctrl('j')).keys("two").keys("\t");
     // From create or set: create, set, sequence.
     script.key(Key::plain(Code::Right)).key(Key::plain(Code::Right)).keys(" \t").key(Key::plain(Code::Left));
     script.keys("\t").key(Key::plain(Code::Backspace)).keys("20");
-    insta::assert_snapshot!(script.boxes(&UNICODE, "Write "));
+    insta::assert_snapshot!(boxes(&script, &UNICODE, "Write "));
     script.keys("\r");
     let order = WriteOrder { mode: Mode::Sequence, count: 20, ..WriteOrder::put(2, "/queue/t", "one\ntwo") };
     assert_eq!(script.effects, [Effect::Write(order)]);
     let failure = WriteFailure { reason: "no quorum".into(), may_be_done: true, done: 3 };
     script.keys("x").tell(Msg::Written { node: 2, path: "/queue/t".into(), result: Err(failure) });
-    let screen = script.screen(&ASCII, 80, 24);
+    let screen = script.screen(&ASCII, (80, 24));
     assert!(screen.contains("no quorum (it may be done all the same); 3 writes before it were done"), "{screen}");
     assert!(screen.contains("one") && screen.contains("two"), "the text is kept\n{screen}");
     script.keys("\r");
@@ -242,7 +152,7 @@ fn the_composer_says_how_where_and_how_often() {
 
 #[test]
 fn the_composer_deletes_only_after_the_question() {
-    let mut script = Script::new();
+    let mut script = ready();
     script.tree().keys("W\t\t").key(Key::plain(Code::Left)).keys("\r");
     assert_eq!(script.effects, [Effect::Count { node: 0, path: "/goals".into() }]);
     counted(&mut script, 7);
@@ -252,25 +162,25 @@ fn the_composer_deletes_only_after_the_question() {
 
 #[test]
 fn a_large_paste_is_whole_and_no_key_in_it_acts() {
-    let mut script = Script::new();
+    let mut script = ready();
     script.keys("Wbig\r");
     let text = "K P T D y\r\n\x1b[2J".repeat(64 * 1_024 / 16);
     script.tell(Msg::Paste(text.clone()));
     assert_eq!(script.effects, []);
-    assert!(!script.screen(&UNICODE, 80, 24).contains('\x1b'));
+    assert!(!script.screen(&UNICODE, (80, 24)).contains('\x1b'));
     script.keys("\r");
     let [Effect::Write(order)] = &script.effects[..] else { panic!("{:?}", script.effects) };
     assert_eq!(order.data, text.replace("\r\n", "\n").into_bytes());
 }
 
 fn row_with(script: &Script, text: &str) -> String {
-    let screen = script.screen(&ASCII, 160, 45);
+    let screen = script.screen(&ASCII, (160, 45));
     screen.lines().find(|row| row.contains(text)).unwrap_or_else(|| panic!("no {text:?} on\n{screen}")).to_owned()
 }
 
 #[test]
 fn a_filter_of_the_tree_shows_what_matches_until_esc() {
-    let mut script = Script::new();
+    let mut script = ready();
     script.tree().keys("/O");
     let tree = |script: &Script| -> Vec<String> { script.state.tree.window(1, 9).map(|row| row.path).collect() };
     assert_eq!(tree(&script), ["/brokers", "/config", "/goals", "/zooweeper"]);
@@ -293,7 +203,7 @@ fn a_filter_of_the_tree_shows_what_matches_until_esc() {
 
 #[test]
 fn events_are_filtered_and_lead_to_their_member() {
-    let mut script = Script::new();
+    let mut script = ready();
     script.keys("jK").keys("2K").keys("7/n2\r");
     assert!(row_with(&script, "7 Events").contains("/n2  1 of 4"));
     assert!(row_with(&script, "kill n2").contains("you"));
@@ -314,7 +224,7 @@ fn events_are_filtered_and_lead_to_their_member() {
 /// What is typed after a `/` is meant for no action, also where there is nothing to look through.
 #[test]
 fn a_search_of_nothing_takes_its_letters_all_the_same() {
-    let mut script = Script::new();
+    let mut script = ready();
     script.keys("1/");
     assert!(script.toast().contains("nothing to look through"), "{}", script.toast());
     script.keys("Kafka\r");
@@ -329,7 +239,7 @@ fn acts_go_to_the_only_marked_member() {
     let troubles = |script: &Script| -> Vec<String> {
         script.state.faults.active().iter().map(|lease| lease.trouble.words()).collect()
     };
-    let mut script = Script::new();
+    let mut script = ready();
     script.keys("j kC");
     assert_eq!(troubles(&script), ["cut n2|n1,n3"], "{}", script.toast());
     script.keys("H").keys(":slow 80ms\r");
@@ -341,7 +251,7 @@ fn acts_go_to_the_only_marked_member() {
 
 #[test]
 fn acts_go_to_all_marked_members() {
-    let mut script = Script::new();
+    let mut script = ready();
     script.keys(" jj ");
     assert!(row_with(&script, "1 Nodes").contains("mark 2"));
     assert!(row_with(&script, "n1 ").contains("|>*n1") || row_with(&script, "n1 ").contains("| *n1"));
@@ -368,16 +278,16 @@ fn acts_go_to_all_marked_members() {
 
 #[test]
 fn a_first_key_waits_for_the_second() {
-    let mut script = Script::new();
+    let mut script = ready();
     script.tree().value("/goals", b"seven").keys("y");
     let strip = "y ...  v value   p path   z zxid   j JSON   c command";
-    assert!(!script.screen(&ASCII, 160, 45).contains(strip));
+    assert!(!script.screen(&ASCII, (160, 45)).contains(strip));
     assert_eq!(
         zw_tui::model::select::next_change(&script.state, script.now),
         Some(script.now + Duration::from_millis(300))
     );
     script.after(300);
-    assert!(script.screen(&ASCII, 160, 45).contains(strip));
+    assert!(script.screen(&ASCII, (160, 45)).contains(strip));
     for (keys, what, text) in [
         ("v", "the value of /goals", "seven"),
         ("yy", "the value of /goals", "seven"),
@@ -403,32 +313,32 @@ fn a_first_key_waits_for_the_second() {
     script.keys("sz").keys("sz");
     assert!(row_with(&script, "1 Nodes").contains("sort: zxid, turned"));
     script.keys(":sort id\r:sort colour\r");
-    assert!(script.screen(&ASCII, 160, 45).contains("sort takes no \"colour\", but id, role, zxid"));
+    assert!(script.screen(&ASCII, (160, 45)).contains("sort takes no \"colour\", but id, role, zxid"));
 }
 
 #[test]
 fn a_text_is_searched_and_what_is_found_is_set_off() {
-    let mut script = Script::new();
+    let mut script = ready();
     let line = |number: u64| format!("line {number} {}", if number % 10 == 3 { "Needle" } else { "hay" });
     script.keys("o");
     let lines = (0..100).map(line).collect();
     script.tell(Msg::Output { member: Member::Node(1), lines, total: 100 });
     script.keys("/needle");
-    assert!(script.screen(&ASCII, 80, 24).contains("line 3 Needle"), "around the end: from the newest line on");
+    assert!(script.screen(&ASCII, (80, 24)).contains("line 3 Needle"), "around the end: from the newest line on");
     script.keys("\rN");
-    let screen = script.screen(&ASCII, 80, 24);
+    let screen = script.screen(&ASCII, (80, 24));
     assert!(screen.contains("line 93 Needle") && !screen.contains("line 94"), "{screen}");
     script.keys("N");
-    assert!(!script.screen(&ASCII, 80, 24).contains("line 84"));
+    assert!(!script.screen(&ASCII, (80, 24)).contains("line 84"));
     script.keys("n");
-    assert!(script.screen(&ASCII, 80, 24).contains("line 93 Needle"));
+    assert!(script.screen(&ASCII, (80, 24)).contains("line 93 Needle"));
     script.keys("f");
-    assert!(script.screen(&ASCII, 80, 24).contains("line 99"));
+    assert!(script.screen(&ASCII, (80, 24)).contains("line 99"));
 }
 
 #[test]
 fn five_hundred_keys_move_five_hundred_lines() {
-    let mut script = Script::new();
+    let mut script = ready();
     script.key(Key::ctrl('r'));
     let names: Vec<String> = (0..1_000).map(|number| format!("z{number:04}")).collect();
     let children: Vec<(&str, u32)> = names.iter().map(|name| (name.as_str(), 0)).collect();

@@ -5,38 +5,21 @@
 mod sample;
 
 use bytes::Bytes;
-use ratatui::Terminal;
-use ratatui::backend::TestBackend;
 use ratatui::buffer::Buffer;
-use ratatui::layout::Rect;
+use sample::script::{ASCII, Script, UNICODE};
 use std::time::Duration;
 use zw_core::ids::{Epoch, SessionId, Zxid};
 use zw_core::tree::command::Stat;
 use zw_core::wire::admin::{NodeRole, SessionInfo, Status};
-use zw_tui::key::{Code, Key};
 use zw_tui::member::Member;
-use zw_tui::model::State;
 use zw_tui::model::broker::BrokerStatus;
 use zw_tui::model::diff::{DiffEnd, DiffReport, Difference, Side};
 use zw_tui::model::events::Level;
 use zw_tui::model::measured::Cost;
 use zw_tui::model::message::Msg;
 use zw_tui::model::replication::{Cell, strips};
-use zw_tui::model::update::update;
 use zw_tui::model::verdict::{Word, judge};
-use zw_tui::pane::draw;
-use zw_tui::supervisor::{Asked, Change, Exit, Report};
-use zw_tui::theme::Theme;
-
-const ASCII: Theme = Theme::basic(false, true);
-const UNICODE: Theme = Theme::basic(true, false);
-const SIZES: [(u16, u16); 4] = [(160, 45), (80, 24), (40, 12), (20, 5)];
-
-/// A console in a script: messages at times.
-struct Script {
-    state: State,
-    now: Duration,
-}
+use zw_tui::supervisor::{Asked, Change, Exit};
 
 fn zxid(epoch: u32, counter: u64) -> Zxid {
     Zxid::new(Epoch(epoch), counter)
@@ -48,95 +31,39 @@ fn status(node: u16, leader: u16, last: Zxid) -> Status {
     Status { epoch_ends, ..sample::status(node, leader, last) }
 }
 
-impl Script {
-    /// Five nodes and three brokers that run.
-    fn new() -> Script {
-        Script::of(5, 3)
-    }
+/// Five nodes and three brokers that run.
+fn running() -> Script {
+    Script::running(5, 3)
+}
 
-    fn of(nodes: u16, brokers: u16) -> Script {
-        let addresses = |base: u16, count: u16| (0..count).map(|i| format!("127.0.0.1:{}", base + i)).collect();
-        let state = State::new(addresses(8080, nodes), addresses(9090, brokers));
-        let mut script = Script { state, now: Duration::ZERO };
-        let members: Vec<Member> = script.state.members().collect();
-        for (member, pid) in members.into_iter().zip(41_201..) {
-            script.change(member, Change::Spawned { pid });
-            script.change(member, Change::Listening);
+/// A minute of load that rises and falls, with a stall of the ensemble in it; n3 is silent in the end.
+fn loaded() -> Script {
+    let mut script = running();
+    let mut counter = 1_000;
+    for step in 0..240_u64 {
+        script.after(250);
+        counter += [5, 10, 30, 60, 90, 60, 20, 5][usize::try_from(step / 30).unwrap()];
+        let (epoch, leader) = if step < 100 { (7, 5) } else { (8, 4) };
+        if (100..104).contains(&step) {
+            script.tell(Msg::Silent { node: 4, reason: "no answer".into() });
+            continue;
         }
-        script
-    }
-
-    fn tell(&mut self, message: Msg) -> &mut Script {
-        update(&mut self.state, self.now, message);
-        self
-    }
-
-    fn after(&mut self, millis: u64) -> &mut Script {
-        self.now += Duration::from_millis(millis);
-        self
-    }
-
-    fn change(&mut self, member: Member, change: Change) -> &mut Script {
-        self.tell(Msg::Supervisor(Report { member: Some(member), change }))
-    }
-
-    fn says(&mut self, status: Status) -> &mut Script {
-        let node = usize::from(status.node.0) - 1;
-        self.tell(Msg::Status { node, status: Box::new(status), round_trip: Duration::from_micros(12_400) })
-    }
-
-    fn keys(&mut self, keys: &str) -> &mut Script {
-        keys.chars().for_each(|key| {
-            self.tell(Msg::Key(Key::char(key)));
-        });
-        self
-    }
-
-    /// A minute of load that rises and falls, with a stall of the ensemble in it; n3 is silent in the end.
-    fn loaded() -> Script {
-        let mut script = Script::new();
-        let mut counter = 1_000;
-        for step in 0..240_u64 {
-            script.after(250);
-            counter += [5, 10, 30, 60, 90, 60, 20, 5][usize::try_from(step / 30).unwrap()];
-            let (epoch, leader) = if step < 100 { (7, 5) } else { (8, 4) };
-            if (100..104).contains(&step) {
-                script.tell(Msg::Silent { node: 4, reason: "no answer".into() });
+        for node in 1..=5 {
+            if node == 3 && step > 200 || node == 5 && step >= 100 {
                 continue;
             }
-            for node in 1..=5 {
-                if node == 3 && step > 200 || node == 5 && step >= 100 {
-                    continue;
-                }
-                let mut status = status(node, leader, zxid(epoch, counter));
-                (status.reads, status.queue) = (counter * 3, counter % 7);
-                status.write_p99_us = 1_500 + counter % 11 * 400;
-                script.says(status);
-            }
+            let mut status = status(node, leader, zxid(epoch, counter));
+            (status.reads, status.queue) = (counter * 3, counter % 7);
+            status.write_p99_us = 1_500 + counter % 11 * 400;
+            script.says(status);
         }
-        script.tell(Msg::Cost(Cost {
-            bytes_per_second: 1_130,
-            frame: Duration::from_micros(1_430),
-            cpu_permille: Some(6),
-        }));
-        script
     }
-
-    fn buffer(&self, theme: &Theme, width: u16, height: u16) -> Buffer {
-        let mut buffer = Buffer::empty(Rect::new(0, 0, width, height));
-        draw(&self.state, theme, self.now, &mut buffer);
-        buffer
-    }
-
-    fn screens(&self, theme: &Theme) -> String {
-        let mut screens = String::new();
-        for (width, height) in SIZES {
-            let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
-            terminal.draw(|frame| draw(&self.state, theme, self.now, frame.buffer_mut())).unwrap();
-            screens.push_str(&format!("{width}x{height}\n{}\n", terminal.backend()));
-        }
-        screens
-    }
+    script.tell(Msg::Cost(Cost {
+        bytes_per_second: 1_130,
+        frame: Duration::from_micros(1_430),
+        cpu_permille: Some(6),
+    }));
+    script
 }
 
 fn text(buffer: &Buffer) -> String {
@@ -145,7 +72,7 @@ fn text(buffer: &Buffer) -> String {
 
 /// n1 follows n5; n2 has not committed the last two; n3 is behind; n4 led an epoch that nobody followed.
 fn unlike_logs() -> Script {
-    let mut script = Script::new();
+    let mut script = running();
     script.after(500).says(status(5, 5, zxid(7, 20))).says(status(1, 5, zxid(7, 20)));
     script.says(Status {
         committed_zxid: zxid(7, 18),
@@ -167,7 +94,7 @@ fn unlike_logs() -> Script {
 
 #[test]
 fn the_metrics_of_a_loaded_ensemble() {
-    let mut script = Script::loaded();
+    let mut script = loaded();
     script.keys("5");
     let unicode = script.screens(&UNICODE);
     script.keys("t");
@@ -176,10 +103,10 @@ fn the_metrics_of_a_loaded_ensemble() {
 
 #[test]
 fn the_metrics_as_charts() {
-    let mut script = Script::loaded();
-    script.keys("5").tell(Msg::Key(Key::plain(Code::Enter)));
+    let mut script = loaded();
+    script.keys("5").keys("\r");
     insta::assert_snapshot!(format!("{}\n{}", script.screens(&UNICODE), script.screens(&ASCII)));
-    script.tell(Msg::Key(Key::plain(Code::Enter)));
+    script.keys("\r");
     assert!(!script.state.zoomed);
 }
 
@@ -226,7 +153,7 @@ fn a_forked_log_is_in_the_verdict_and_in_the_events_until_it_is_dropped() {
 
 #[test]
 fn unlike_trees_at_one_zxid_are_diverged_until_the_node_begins_anew() {
-    let mut script = Script::new();
+    let mut script = running();
     script.after(500);
     for node in 1..=5 {
         script.says(status(node, 5, zxid(7, 20))).after(10);
@@ -245,7 +172,7 @@ fn unlike_trees_at_one_zxid_are_diverged_until_the_node_begins_anew() {
     assert_eq!((event.level, event.text.as_str()), (Level::Bad, "DIVERGED: at 7:22 its tree is not that of n1"));
     script.keys("6");
     for (width, height) in [(160, 45), (80, 24), (40, 12)] {
-        let screen = text(&script.buffer(&ASCII, width, height));
+        let screen = text(&script.buffer(&ASCII, (width, height)));
         assert!(screen.contains("DIVERGED from n"), "{width}x{height}: {screen}");
         assert!(screen.contains("#!"), "{width}x{height}: {screen}");
     }
@@ -261,7 +188,7 @@ fn unlike_trees_at_one_zxid_are_diverged_until_the_node_begins_anew() {
 
 #[test]
 fn a_quiet_ensemble_changes_nothing_on_the_screen() {
-    let mut script = Script::new();
+    let mut script = running();
     for step in 0..400 {
         script.after(250);
         for node in 1..=5 {
@@ -282,7 +209,7 @@ fn a_quiet_ensemble_changes_nothing_on_the_screen() {
             for node in 1..=5 {
                 script.says(status(node, 5, zxid(7, 20)));
             }
-            script.buffer(&UNICODE, 160, 45)
+            script.buffer(&UNICODE, (160, 45))
         })
         .collect();
     for pair in screens[20..].windows(2) {
@@ -304,7 +231,7 @@ fn broker(node: u16, events: u64, checksum: &str) -> BrokerStatus {
 
 /// b1 and b2 agree, b3 is out of touch with the ensemble.
 fn with_brokers() -> Script {
-    let mut script = Script::new();
+    let mut script = running();
     script.after(500);
     for node in 1..=5 {
         script.says(status(node, 5, zxid(7, 20)));
@@ -329,13 +256,13 @@ fn brokers_tell_of_their_events_and_their_order() {
     script.keys("d");
     insta::assert_snapshot!(format!("{fine}\n{differs}\n{}", script.screens(&ASCII)));
     script.after(3_100);
-    assert!(!text(&script.buffer(&ASCII, 160, 45)).contains("4127   DIFFERS"), "an old answer says nothing of now");
+    assert!(!text(&script.buffer(&ASCII, (160, 45))).contains("4127   DIFFERS"), "an old answer says nothing of now");
 }
 
 #[test]
 fn a_diff_says_what_differs_and_where_it_was_read() {
     let mut script = with_brokers();
-    script.keys(":diff n2 n5").tell(Msg::Key(Key::plain(Code::Enter)));
+    script.command("diff n2 n5");
     let number = script.state.diff.as_ref().unwrap().number;
     let begun = script.screens(&ASCII);
     let side = |data: &'static str, version| {
@@ -356,7 +283,7 @@ fn a_diff_says_what_differs_and_where_it_was_read() {
     insta::assert_snapshot!(format!("{begun}\n{}\n{}", script.screens(&ASCII), script.screens(&UNICODE)));
     report.read_at[0] = report.read_at[1];
     script.tell(Msg::Diff { number, report: Box::new(report) });
-    assert!(text(&script.buffer(&ASCII, 160, 45)).contains("the nodes have DIVERGED"));
+    assert!(text(&script.buffer(&ASCII, (160, 45))).contains("the nodes have DIVERGED"));
 }
 
 #[test]
@@ -365,7 +292,7 @@ fn the_key_compares_with_the_leader_or_with_whom_it_differs() {
     let nodes = |script: &mut Script| {
         script.keys("=");
         let nodes = script.state.diff.as_ref().unwrap().nodes;
-        script.tell(Msg::Key(Key::plain(Code::Esc)));
+        script.keys("\x1b");
         nodes
     };
     assert_eq!(nodes(&mut script), [0, 4]);
@@ -379,7 +306,7 @@ fn the_key_compares_with_the_leader_or_with_whom_it_differs() {
 #[test]
 fn sessions_and_watches() {
     let mut script = with_brokers();
-    script.keys(":sessions").tell(Msg::Key(Key::plain(Code::Enter)));
+    script.command("sessions");
     let sessions = (1..=600).map(|number| SessionInfo {
         session: SessionId(0x70 + number),
         timeout_ms: 4_000,
@@ -394,7 +321,7 @@ fn sessions_and_watches() {
 
 #[test]
 fn many_nodes_and_brokers_scroll_with_the_selection() {
-    let mut script = Script::of(15, 9);
+    let mut script = Script::running(15, 9);
     script.after(500);
     for node in 1..=15 {
         script.says(status(node, 15, zxid(7, 20)));
@@ -402,12 +329,12 @@ fn many_nodes_and_brokers_scroll_with_the_selection() {
     for (width, height) in [(160, 45), (100, 30), (80, 24)] {
         for (keys, shown, hidden) in [("1g", "n1  f", "n15 L"), ("1G", "n15 L", "n1  f")] {
             script.keys(keys).keys("6");
-            let screen = text(&script.buffer(&ASCII, width, height));
+            let screen = text(&script.buffer(&ASCII, (width, height)));
             assert!(screen.contains(&format!("{shown} ###")), "{width}x{height}: {screen}");
             assert!(!screen.contains(&format!("{hidden} ###")), "{width}x{height}: {screen}");
         }
         script.keys("2G");
-        let screen = text(&script.buffer(&ASCII, width, height));
+        let screen = text(&script.buffer(&ASCII, (width, height)));
         assert!(screen.contains("> b9") || screen.contains(">b9"), "{width}x{height}: {screen}");
     }
 }
@@ -416,13 +343,13 @@ fn many_nodes_and_brokers_scroll_with_the_selection() {
 fn no_size_breaks_them() {
     let mut diverged = unlike_logs();
     diverged.says(Status { digest: 9, ..status(1, 5, zxid(7, 20)) });
-    for mut script in [Script::new(), Script::loaded(), unlike_logs(), diverged, with_brokers()] {
+    for mut script in [running(), loaded(), unlike_logs(), diverged, with_brokers()] {
         for keys in ["5", "+", "_6", "+", "_2", "+", "_1="] {
             script.keys(keys);
             for width in (1..=220).step_by(17).chain([1, 2, 18, 34, 64, 100, 140]) {
                 for height in (1..=70).step_by(8).chain([1, 2, 4, 9, 16, 28, 38]) {
-                    assert!(text(&script.buffer(&ASCII, width, height)).is_ascii(), "{width}x{height}");
-                    script.buffer(&UNICODE, width, height);
+                    assert!(text(&script.buffer(&ASCII, (width, height))).is_ascii(), "{width}x{height}");
+                    script.buffer(&UNICODE, (width, height));
                 }
             }
         }

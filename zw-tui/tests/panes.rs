@@ -5,126 +5,18 @@
 mod sample;
 
 use bytes::Bytes;
-use ratatui::Terminal;
-use ratatui::backend::TestBackend;
 use ratatui::buffer::Buffer;
-use ratatui::layout::Rect;
 use ratatui::style::{Color, Modifier};
+use sample::script::{ASCII, Script, UNICODE};
 use std::time::Duration;
-use zw_core::ids::{Epoch, NodeId, SessionId, Zxid};
+use zw_core::ids::{Epoch, NodeId, Zxid};
 use zw_core::tree::command::Stat;
 use zw_core::wire::admin::{NodeRole, PeerStatus, Status};
 use zw_core::wire::client::ChildrenPage;
-use zw_tui::key::{Code, Key};
 use zw_tui::member::Member;
+use zw_tui::model::Pane;
 use zw_tui::model::message::{Msg, Written};
-use zw_tui::model::update::update;
-use zw_tui::model::{Pane, State};
-use zw_tui::pane::draw;
-use zw_tui::supervisor::{Asked, Change, Exit, Report};
-use zw_tui::theme::Theme;
-
-const ASCII: Theme = Theme::basic(false, true);
-const UNICODE: Theme = Theme::basic(true, false);
-const SIZES: [(u16, u16); 4] = [(160, 45), (80, 24), (40, 12), (20, 5)];
-
-/// A console in a script: messages at times.
-struct Script {
-    state: State,
-    now: Duration,
-}
-
-impl Script {
-    fn new(nodes: u16, brokers: u16) -> Script {
-        let addresses = |base: u16, count: u16| (0..count).map(|i| format!("127.0.0.1:{}", base + i)).collect();
-        Script { state: State::new(addresses(8080, nodes), addresses(9090, brokers)), now: Duration::ZERO }
-    }
-
-    fn after(&mut self, millis: u64) -> &mut Script {
-        self.now += Duration::from_millis(millis);
-        self
-    }
-
-    fn tell(&mut self, message: Msg) -> &mut Script {
-        update(&mut self.state, self.now, message);
-        self
-    }
-
-    fn change(&mut self, member: Member, change: Change) -> &mut Script {
-        self.tell(Msg::Supervisor(Report { member: Some(member), change }))
-    }
-
-    fn keys(&mut self, keys: &str) -> &mut Script {
-        keys.chars().for_each(|key| {
-            self.tell(Msg::Key(Key::char(key)));
-        });
-        self
-    }
-
-    fn key(&mut self, code: Code) -> &mut Script {
-        self.tell(Msg::Key(Key::plain(code)))
-    }
-
-    /// All processes run and listen.
-    fn started(&mut self) -> &mut Script {
-        let members: Vec<Member> = self.state.members().collect();
-        for (member, pid) in members.into_iter().zip(41_201..) {
-            self.change(member, Change::Spawned { pid });
-            self.change(member, Change::Listening);
-        }
-        self
-    }
-
-    fn status(&mut self, node: usize, role: NodeRole, leader: u16, applied: u64) -> &mut Script {
-        let status = Box::new(status(node, role, leader, applied));
-        self.tell(Msg::Status { node, status, round_trip: Duration::from_millis(1) })
-    }
-
-    /// n5 leads, all follow.
-    fn serving(&mut self) -> &mut Script {
-        for node in 0..4 {
-            self.status(node, NodeRole::Follower, 5, 1_042);
-        }
-        self.status(4, NodeRole::Leader, 5, 1_042)
-    }
-
-    fn tree(&mut self) -> &mut Script {
-        let stat = |children| Stat { num_children: children, version: 2, data_length: 5, ..Stat::default() };
-        let page = |names: &[&str], children: &[u32]| ChildrenPage {
-            names: names.iter().map(|name| (*name).to_owned()).collect(),
-            stats: children.iter().map(|count| stat(*count)).collect(),
-            stat: stat(names.len() as u32),
-            more: false,
-        };
-        let root = page(&["brokers", "config", "goals", "zooweeper"], &[3, 0, 2, 0]);
-        self.tell(Msg::Children { node: 0, path: "/".into(), after: String::new(), result: Ok(root) });
-        self.keys("4jjjl");
-        let mut goals = page(&["0000000005", "0000000006"], &[0, 0]);
-        goals.stats[1].ephemeral_owner = SessionId(7);
-        self.tell(Msg::Children { node: 0, path: "/goals".into(), after: String::new(), result: Ok(goals) });
-        let data = Bytes::from_static(b"{\"Minute\":58,\"Player\":\"Son\",\"Club\":\"TOT\"}\x1b[2J");
-        let value = Stat { version: 3, data_length: 45, mzxid: Zxid::new(Epoch(7), 1_041), ..Stat::default() };
-        self.tell(Msg::Value { node: 0, path: "/goals".into(), result: Ok((data, value)) });
-        self.keys("1")
-    }
-
-    fn buffer(&self, theme: &Theme, width: u16, height: u16) -> Buffer {
-        let mut buffer = Buffer::empty(Rect::new(0, 0, width, height));
-        draw(&self.state, theme, self.now, &mut buffer);
-        buffer
-    }
-
-    /// The screens of all sizes, as text.
-    fn screens(&self, theme: &Theme) -> String {
-        let mut text = String::new();
-        for (width, height) in SIZES {
-            let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
-            terminal.draw(|frame| draw(&self.state, theme, self.now, frame.buffer_mut())).unwrap();
-            text.push_str(&format!("{width}x{height}\n{}\n", terminal.backend()));
-        }
-        text
-    }
-}
+use zw_tui::supervisor::{Asked, Change, Exit};
 
 /// n3 is out of sight, n4 has another list.
 fn peer(other: usize) -> PeerStatus {
@@ -144,9 +36,17 @@ fn status(node: usize, role: NodeRole, leader: u16, applied: u64) -> Status {
     Status { role, peers, reads: 200, digest: 1, ..sample::status(number, leader, Zxid::new(Epoch(7), applied)) }
 }
 
+/// n5 leads, all follow.
+fn serving(script: &mut Script) -> &mut Script {
+    for node in 0..4 {
+        script.says(status(node, NodeRole::Follower, 5, 1_042));
+    }
+    script.says(status(4, NodeRole::Leader, 5, 1_042))
+}
+
 fn healthy() -> Script {
-    let mut script = Script::new(5, 3);
-    script.started().after(900).serving().tree().after(250).serving();
+    let mut script = Script::running(5, 3);
+    serving(serving(script.after(900)).goals().keys("1").after(250));
     script
 }
 
@@ -160,9 +60,9 @@ fn degraded() -> Script {
     script.change(Member::Broker(3), Change::Exited { exit: Exit::Code(101), asked: Asked::Nothing, words: None });
     script.after(8_000);
     for node in [0, 1] {
-        script.status(node, NodeRole::Follower, 5, 1_058);
+        script.says(status(node, NodeRole::Follower, 5, 1_058));
     }
-    script.status(4, NodeRole::Leader, 5, 1_060);
+    script.says(status(4, NodeRole::Leader, 5, 1_060));
     script
 }
 
@@ -212,10 +112,10 @@ fn why() {
 #[test]
 fn faults_are_labelled_at_both_ends_and_listed() {
     let mut script = healthy();
-    script.keys(":cut n1,n2|n3,n4,n5 20s").key(Code::Enter);
-    script.keys(":slow n5 80ms 0").key(Code::Enter).after(3_000).serving();
+    script.command("cut n1,n2|n3,n4,n5 20s");
+    serving(script.command("slow n5 80ms 0").after(3_000));
     let nodes = script.screens(&UNICODE);
-    script.keys("U:faults").key(Code::Enter);
+    script.keys("U").command("faults");
     insta::assert_snapshot!(format!("{nodes}\n{}", script.screens(&ASCII)));
 }
 
@@ -224,7 +124,7 @@ fn the_page_of_a_node_and_of_a_broker() {
     let mut script = degraded();
     script.keys("kkd");
     let paused = script.screens(&UNICODE);
-    script.key(Code::Esc).keys("2Gd");
+    script.keys("\x1b").keys("2Gd");
     insta::assert_snapshot!(format!("{paused}\n{}", script.screens(&ASCII)));
 }
 
@@ -255,7 +155,7 @@ const DAMAGED: &str = "/var/lib/zooweeper/data/n2/0000000000000001.wal: the bloc
 fn why_with_a_node_that_failed() {
     let mut script = healthy();
     let exited = Change::Exited { exit: Exit::Code(1), asked: Asked::Nothing, words: Some(DAMAGED.into()) };
-    script.change(Member::Node(2), exited).after(200).serving();
+    serving(script.change(Member::Node(2), exited).after(200));
     let nodes = script.screens(&ASCII);
     script.keys("!");
     insta::assert_snapshot!(format!("{nodes}\n{}", script.screens(&ASCII)));
@@ -269,13 +169,13 @@ fn a_long_explanation_scrolls() {
         script.change(Member::Node(node), exited);
     }
     script.keys("!");
-    assert!(!text(&script.buffer(&ASCII, 80, 24)).contains("n4 failed"));
+    assert!(!text(&script.buffer(&ASCII, (80, 24))).contains("n4 failed"));
     script.keys("jjjjjjjj");
-    assert!(text(&script.buffer(&ASCII, 80, 24)).contains("n4 failed"));
+    assert!(text(&script.buffer(&ASCII, (80, 24))).contains("n4 failed"));
     script.keys("kkkkkkkk");
-    assert!(text(&script.buffer(&ASCII, 80, 24)).contains("n1 failed"));
-    script.key(Code::Esc);
-    assert!(!text(&script.buffer(&ASCII, 80, 24)).contains("Why"));
+    assert!(text(&script.buffer(&ASCII, (80, 24))).contains("n1 failed"));
+    script.keys("\x1b");
+    assert!(!text(&script.buffer(&ASCII, (80, 24))).contains("Why"));
 }
 
 /// The words on a screen, wherever its lines are broken.
@@ -288,7 +188,7 @@ fn words(buffer: &Buffer) -> String {
 #[test]
 fn a_message_is_whole_at_any_width() {
     let mut command = healthy();
-    command.keys(":write goals 3").key(Code::Enter);
+    command.command("write goals 3");
     let mut toast = healthy();
     let failure = zw_tui::model::message::WriteFailure {
         reason: "no such znode: /missing; write that one first".into(),
@@ -297,9 +197,9 @@ fn a_message_is_whole_at_any_width() {
     };
     toast.tell(Msg::Written { node: 0, path: "/missing/a".into(), result: Err(failure) });
     for (width, height) in [(160, 45), (80, 24), (64, 16), (50, 20), (40, 12), (34, 9), (20, 8)] {
-        let screen = words(&command.buffer(&ASCII, width, height));
+        let screen = words(&command.buffer(&ASCII, (width, height)));
         assert!(screen.contains("a path begins with /: write /goals 3"), "{width}x{height}: {screen}");
-        let screen = words(&toast.buffer(&ASCII, width, height));
+        let screen = words(&toast.buffer(&ASCII, (width, height)));
         assert!(screen.contains("no such znode: /missing; write that one first"), "{width}x{height}: {screen}");
     }
 }
@@ -307,7 +207,7 @@ fn a_message_is_whole_at_any_width() {
 #[test]
 fn write_form_and_its_failure() {
     let mut script = healthy();
-    script.keys("W").keys("goals/7").key(Code::Enter).keys("58 Son").key(Code::Enter);
+    script.keys("W").keys("goals/7\r").keys("58 Son\r");
     let failure = zw_tui::model::message::WriteFailure { reason: "no quorum".into(), may_be_done: false, done: 0 };
     script.tell(Msg::Written { node: 0, path: "/goals/7".into(), result: Err(failure) });
     insta::assert_snapshot!(script.screens(&ASCII));
@@ -326,7 +226,7 @@ fn command_line_and_toast() {
     };
     script.tell(Msg::Written { node: 1, path: "/a".into(), result: Ok(written) });
     let toast = script.screens(&ASCII);
-    script.keys(":kil n3").key(Code::Enter);
+    script.command("kil n3");
     insta::assert_snapshot!(format!("{toast}\n{}", script.screens(&ASCII)));
 }
 
@@ -364,9 +264,9 @@ fn styles(buffer: &Buffer) -> String {
 #[test]
 fn styles_with_and_without_colour() {
     let script = degraded();
-    let plain = styles(&script.buffer(&ASCII, 80, 24));
+    let plain = styles(&script.buffer(&ASCII, (80, 24)));
     assert!(!plain.contains(|letter: char| letter.is_uppercase() && letter != 'R'), "a colour without colours");
-    insta::assert_snapshot!(format!("{}\n{plain}", styles(&script.buffer(&UNICODE, 80, 24))));
+    insta::assert_snapshot!(format!("{}\n{plain}", styles(&script.buffer(&UNICODE, (80, 24)))));
 }
 
 fn text(buffer: &Buffer) -> String {
@@ -386,7 +286,7 @@ fn no_size_breaks_a_screen_and_the_verdict_is_always_there() {
     for script in &scripts {
         for width in (1..=220).step_by(7).chain([1, 2, 10, 17, 18, 33, 34, 63, 64, 99, 100]) {
             for height in (1..=70).step_by(3).chain([1, 2, 3, 8, 9, 15, 16, 25, 26]) {
-                let text = text(&script.buffer(&ASCII, width, height));
+                let text = text(&script.buffer(&ASCII, (width, height)));
                 assert!(width < 20 || text.contains("DEGRADED"), "{width}x{height} has no verdict");
                 assert!(text.is_ascii(), "{width}x{height}");
             }
@@ -396,7 +296,7 @@ fn no_size_breaks_a_screen_and_the_verdict_is_always_there() {
 
 #[test]
 fn the_smallest_screens_show_every_node() {
-    let text = text(&degraded().buffer(&ASCII, 20, 5));
+    let text = text(&degraded().buffer(&ASCII, (20, 5)));
     for shown in ["DEGRADED", "q3/5", "n1f", "n2f", "n3=", "n4x", "n5L"] {
         assert!(text.contains(shown), "{shown} is missing: {text}");
     }
@@ -410,7 +310,7 @@ fn the_tree_of_a_node_that_is_down_says_so_and_no_raw_error() {
     script.tell(Msg::Children { node: 0, path: "/".into(), after: String::new(), result: Err(raw()) });
     script.tell(Msg::Value { node: 0, path: "/goals".into(), result: Err(raw()) });
     for (width, height) in [(160, 45), (80, 24)] {
-        let shown = text(&script.buffer(&ASCII, width, height));
+        let shown = text(&script.buffer(&ASCII, (width, height)));
         assert!(shown.contains(" n1 is down ") && !shown.contains("os error"), "{width}x{height} {shown}");
     }
 }
@@ -419,14 +319,14 @@ fn the_tree_of_a_node_that_is_down_says_so_and_no_raw_error() {
 fn the_mark_is_where_the_acts_go() {
     for brokers in [3, 20] {
         let mut script = Script::new(5, brokers);
-        script.started().serving();
+        serving(script.started());
         for size in [(160, 45), (80, 24), (40, 12)] {
-            let shown = text(&script.buffer(&ASCII, size.0, size.1));
+            let shown = text(&script.buffer(&ASCII, size));
             assert!(shown.contains("> n1") && !shown.contains(">b1") && !shown.contains("> b1"), "{size:?} {shown}");
         }
         script.keys("2").keys(&"j".repeat(usize::from(brokers) - 1));
         for size in [(160, 45), (80, 24), (40, 12)] {
-            let shown = text(&script.buffer(&ASCII, size.0, size.1));
+            let shown = text(&script.buffer(&ASCII, size));
             let marked = [format!("> b{brokers}"), format!(">b{brokers}")];
             assert!(marked.iter().any(|mark| shown.contains(mark)), "{size:?} {shown}");
             assert!(!shown.contains("> n1"), "{size:?}: K does not act on n1: {shown}");
@@ -451,7 +351,7 @@ fn what_comes_from_outside_never_steers_the_terminal() {
     script.tell(Msg::Silent { node: 0, reason: evil.into() });
     script.tell(Msg::Note(evil.into()));
     for (width, height) in [(160, 45), (80, 24), (40, 12)] {
-        let text = text(&script.buffer(&UNICODE, width, height));
+        let text = text(&script.buffer(&UNICODE, (width, height)));
         assert!(!text.chars().any(|c| c.is_control() || c == '\u{202e}'), "{width}x{height}: {text:?}");
     }
     assert_eq!(script.state.focus(), Pane::Tree);

@@ -201,6 +201,25 @@ fn hosts_that_do_not_answer_are_labelled_and_the_others_serve() {
 }
 
 #[test]
+fn the_timeline_of_an_attached_console_has_epochs_and_elections() {
+    let mut script = Script::attached(&[1, 2, 3], LOOKS).serving();
+    let timeline = |script: &Script| {
+        let text = text(&script.buffer(&ASCII, 160, 45));
+        text.split("8 Timeline").nth(1).unwrap().to_owned()
+    };
+    assert_eq!(script.after(Duration::from_secs(3)).state.marks.iter().len(), 0, "nothing happened");
+    script.tell(Msg::Silent { node: 2, reason: "connection reset".into() });
+    assert!(timeline(&script).contains(".777E>"), "{}", timeline(&script));
+    script.after(Duration::from_secs(5));
+    for node in [1, 2] {
+        let leads = sample::status(node, 2, Zxid::new(Epoch(8), 1));
+        let status = Box::new(Status { address: address(node), ensemble: status(node, 3).ensemble, ..leads });
+        script.tell(Msg::Status { node: usize::from(node) - 1, status, round_trip: Duration::ZERO });
+    }
+    assert_eq!(script.state.marks.epoch_at(script.now), Some(Epoch(8)));
+}
+
+#[test]
 fn an_attached_console_changes_nothing_by_default_and_says_why() {
     for permission in [LOOKS, Permission::READ_ONLY] {
         let mut script = Script::attached(&[1, 2, 3], LOOKS).serving();

@@ -166,7 +166,7 @@ macro_rules! views {
 
 views! {
     dashboard: [
-        "healthy" Part::Whole, with(healthy(), |script| { script.tree().keys("1"); });
+        "healthy" Part::Whole, with(healthy(), |script| { script.goals().keys("1"); });
         "degraded" Part::Whole, degraded();
         "no quorum" Part::Whole, no_quorum();
         "nobody answers" Part::Whole, unseen();
@@ -198,9 +198,9 @@ views! {
     ]
     tree: [
         "reading" Part::Pane(Pane::Tree), with(healthy(), |script| { script.keys("4"); });
-        "a value" Part::Pane(Pane::Tree), with(healthy(), |script| { script.tree(); });
-        "a filter" Part::Pane(Pane::Tree), with(healthy(), |script| { script.tree().keys("/go\r"); });
-        "a filter without a match" Part::Pane(Pane::Tree), with(healthy(), |script| { script.tree().keys("/zz\r"); });
+        "a value" Part::Pane(Pane::Tree), with(healthy(), |script| { script.goals(); });
+        "a filter" Part::Pane(Pane::Tree), with(healthy(), |script| { script.goals().keys("/go\r"); });
+        "a filter without a match" Part::Pane(Pane::Tree), with(healthy(), |script| { script.goals().keys("/zz\r"); });
         "no answer" Part::Pane(Pane::Tree), with(healthy(), |script| {
             script.keys("4").tell(Msg::Key(Key::ctrl('r')));
             let (path, result) = ("/".into(), Err("no answer within 5 s".into()));
@@ -209,14 +209,14 @@ views! {
         "the node is down" Part::Pane(Pane::Tree), with(degraded(), |script| { script.keys("1j4"); });
     ]
     znode_page: [
-        "a text" Part::Over, with(healthy(), |script| { script.tree().keys("d"); });
+        "a text" Part::Over, with(healthy(), |script| { script.goals().keys("d"); });
         "bytes" Part::Over, with(healthy(), |script| {
-            script.tree();
+            script.goals();
             let stat = Stat { data_length: 40, mzxid: newest(), ..Stat::default() };
             let result = Ok((Bytes::from((0..40_u8).map(|byte| byte.wrapping_mul(37)).collect::<Vec<_>>()), stat));
             script.tell(Msg::Value { node: 0, path: "/goals".into(), result }).keys("d");
         });
-        "not read yet" Part::Over, with(healthy(), |script| { script.tree().keys("jd"); });
+        "not read yet" Part::Over, with(healthy(), |script| { script.goals().keys("jd"); });
     ]
     diff: [
         "asked" Part::Over, with(healthy(), |script| { script.keys("="); });
@@ -279,7 +279,7 @@ views! {
         "attached" Part::Over, with(attached(), |script| { script.keys(":info\r"); });
     ]
     composer: [
-        "fresh" Part::Over, with(healthy(), |script| { script.tree().keys("W"); });
+        "fresh" Part::Over, with(healthy(), |script| { script.goals().keys("W"); });
         "refused by nobody's answer" Part::Over, with(no_quorum(), |script| {
             script.keys("Wgoals\rthe value\r");
             let failure = WriteFailure { reason: "no quorum within 5 s".into(), may_be_done: true, done: 0 };
@@ -287,16 +287,16 @@ views! {
         });
     ]
     deletion: [
-        "counting" Part::Over, with(healthy(), |script| { script.tree().keys("D"); });
+        "counting" Part::Over, with(healthy(), |script| { script.goals().keys("D"); });
         "asks" Part::Over, with(healthy(), |script| {
-            script.tree().keys("D").tell(Msg::Counted { node: 0, path: "/goals".into(), result: Ok(2) });
+            script.goals().keys("D").tell(Msg::Counted { node: 0, path: "/goals".into(), result: Ok(2) });
         });
         "wants the name" Part::Over, with(healthy(), |script| {
-            script.tree().keys("D").tell(Msg::Counted { node: 0, path: "/goals".into(), result: Ok(4_211) });
+            script.goals().keys("D").tell(Msg::Counted { node: 0, path: "/goals".into(), result: Ok(4_211) });
         });
         "cannot be counted" Part::Over, with(healthy(), |script| {
             let result = Err("no such znode: /goals".into());
-            script.tree().keys("D").tell(Msg::Counted { node: 0, path: "/goals".into(), result });
+            script.goals().keys("D").tell(Msg::Counted { node: 0, path: "/goals".into(), result });
         });
     ]
     command_line: [

@@ -9,7 +9,7 @@ use crate::member::Member;
 use crate::model::acts::{self, Act, say};
 use crate::model::chord::Chord;
 use crate::model::composer::{self, Composer};
-use crate::model::events::Event;
+use crate::model::events::{Event, Story};
 use crate::model::faults::LEASE_TIME;
 use crate::model::message::Effect;
 use crate::model::overlay::{Input, Overlay, Printed, Question};
@@ -17,7 +17,7 @@ use crate::model::permission::{consequence, need_of, only_begins};
 use crate::model::text::TextPage;
 use crate::model::time::{RecordOrder, Seen, Travel};
 use crate::model::verdict::judge;
-use crate::model::{Pane, State, deletion, faults, load, menu, pause, search, sessions, time, yank};
+use crate::model::{Pane, State, deletion, faults, flow, load, menu, pause, search, sessions, time, yank};
 use crate::motion::Motion;
 use crate::supervisor::Order;
 use crate::theme;
@@ -224,7 +224,8 @@ fn back(state: &mut State) -> Vec<Effect> {
     if let Some(effects) = search::clear(state) {
         return effects;
     }
-    if state.marked.clear() || had_toast || !state.time.is_past() {
+    let was_pinned = state.focus() == Pane::Flow && state.flow.let_go();
+    if was_pinned || state.marked.clear() || had_toast || !state.time.is_past() {
         return Vec::new();
     }
     // At the top lies the past.
@@ -241,8 +242,30 @@ fn mark(state: &mut State, is_range: bool) {
     }
 }
 
-/// Goes to the member of the selected event.
+/// Shows what the traces know of the selected event, or goes to the member that it is about.
 fn open_event(state: &mut State, now: Duration) -> Vec<Effect> {
+    match state.events.selected().and_then(|event| event.story) {
+        Some(Story::Write(zxid)) => {
+            if flow::pin(state, now, zxid) {
+                state.focus_on(Pane::Flow);
+            } else {
+                say(
+                    state,
+                    now,
+                    format!("the messages of {zxid} are not kept: Flow keeps those of the newest writes"),
+                    true,
+                );
+            }
+            return Vec::new();
+        }
+        Some(Story::Election(epoch)) => {
+            if let Some(back) = state.elections.iter().rev().position(|election| election.epoch() == Some(epoch)) {
+                state.overlay = Some(Overlay::Election { back, top: 0 });
+                return Vec::new();
+            }
+        }
+        None => {}
+    }
     match state.events.selected().and_then(Event::member).filter(|member| state.process(*member).is_some()) {
         Some(member @ Member::Node(_)) => {
             state.focus_on(Pane::Nodes);

@@ -339,7 +339,13 @@ pub const ACTIONS: &[Action] = &[
     ),
     in_pane(
         Pane::Events,
-        look(Id::OpenEvent, &[named(Code::Enter)], "go to", "Go to the member of the event", "gotomember"),
+        look(
+            Id::OpenEvent,
+            &[named(Code::Enter)],
+            "open",
+            "Show the messages of the event's write or election, or go to its member",
+            "openevent",
+        ),
     ),
     look(
         Id::Filter,

@@ -1,27 +1,27 @@
 //! Asks one broker for its status over HTTP, again and again.
 
-use super::READ_TIMEOUT;
-use crate::model::broker::{BROKER_POLL_INTERVAL, BrokerStatus};
+use super::{Pace, READ_TIMEOUT};
+use crate::model::broker::{BROKER_POLL_INTERVAL, BROKER_POLL_INTERVAL_CALM, BrokerStatus};
 use crate::model::message::Msg;
 use serde_json::Value;
 use std::io;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc::Sender;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 /// A status with very many senders; a longer answer is none.
 const ANSWER_BYTES_MAX: u64 = 4 << 20;
 
 /// Ends when the console does.
-pub(super) async fn poll(broker: usize, address: String, messages: Sender<Msg>) {
+pub(super) async fn poll(broker: usize, address: String, mut pace: Pace, messages: Sender<Msg>) {
     loop {
         let answer = timeout(READ_TIMEOUT, ask(&address)).await;
         let status = answer.ok().and_then(Result::ok).and_then(|answer| parse(&answer));
         if messages.send(Msg::Broker { broker, status }).await.is_err() {
             return;
         }
-        sleep(BROKER_POLL_INTERVAL).await;
+        pace.wait(BROKER_POLL_INTERVAL, BROKER_POLL_INTERVAL_CALM).await;
     }
 }
 

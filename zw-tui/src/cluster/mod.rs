@@ -23,7 +23,7 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc::{Sender, channel, error::TrySendError};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 use trace::Traces;
 
 /// How long a node may take for a greeting, a status or a read.
@@ -41,8 +41,8 @@ pub struct Cluster {
     /// Present if traces are read.
     traces: Option<Traces>,
     messages: Sender<Msg>,
-    /// From when the moments are counted at which all nodes are asked.
-    began: Instant,
+    pace: Pace,
+    is_calm: watch::Sender<bool>,
     nodes: Vec<String>,
     brokers: Vec<String>,
     /// Ends the load that runs.
@@ -57,8 +57,10 @@ impl Cluster {
     /// Starts the tasks on the current runtime, where those that come later run too; what they learn goes to `messages`.
     #[must_use]
     pub fn start(addresses: &[String], brokers: &[String], messages: Sender<Msg>) -> Cluster {
+        let (is_calm, calm) = watch::channel(false);
+        let pace = Pace { began: Instant::now(), is_calm: calm };
         for (broker, address) in brokers.iter().enumerate() {
-            tokio::spawn(brokers::poll(broker, address.clone(), messages.clone()));
+            tokio::spawn(brokers::poll(broker, address.clone(), pace.clone(), messages.clone()));
         }
         let (wants_frequent, _) = watch::channel(false);
         let (readers, writers, faults) = (Vec::new(), Vec::new(), Vec::new());
@@ -69,7 +71,8 @@ impl Cluster {
             wants_frequent,
             traces: None,
             messages,
-            began: Instant::now(),
+            pace,
+            is_calm,
             nodes: Vec::new(),
             brokers: brokers.to_vec(),
             load: Mutex::new(watch::Sender::new(true)),
@@ -94,7 +97,7 @@ impl Cluster {
     fn dial(&mut self, address: &str) {
         self.nodes.push(address.to_owned());
         let (node, address, messages) = (self.readers.len(), address.to_owned(), &self.messages);
-        self.runtime.spawn(poll::poll(node, address.clone(), self.began, messages.clone()));
+        self.runtime.spawn(poll::poll(node, address.clone(), self.pace.clone(), messages.clone()));
         let (reader, questions) = channel(QUESTIONS_MAX);
         self.runtime.spawn(ask::read(node, address.clone(), questions, messages.clone()));
         self.readers.push(reader);
@@ -112,6 +115,11 @@ impl Cluster {
     /// Whether the frequent events of the nodes' traces are wanted from now on.
     pub fn want_messages(&self, are_wanted: bool) {
         self.wants_frequent.send_if_modified(|wanted| std::mem::replace(wanted, are_wanted) != are_wanted);
+    }
+
+    /// Whether nobody waits for news: who has none is asked less often.
+    pub fn set_calm(&self, is_calm: bool) {
+        self.is_calm.send_if_modified(|calm| std::mem::replace(calm, is_calm) != is_calm);
     }
 
     /// Carries a question or a write out. Never waits.
@@ -188,5 +196,55 @@ impl Cluster {
         let [Some(left), Some(right)] = nodes.map(|node| self.nodes.get(node).cloned()) else { return };
         let task = self.runtime.spawn(diff::compare(number, [left, right], self.messages.clone()));
         self.diff = Some(task.abort_handle());
+    }
+}
+
+/// When nodes and brokers are asked: all at the same moments, for one wake of the processor for all costs less than one for
+/// each.
+#[derive(Clone, Debug)]
+struct Pace {
+    /// From when the moments are counted.
+    began: Instant,
+    is_calm: watch::Receiver<bool>,
+}
+
+impl Pace {
+    /// Waits for the next moment of this interval, or of the longer one while it is calm; not beyond the end of the calm.
+    async fn wait(&mut self, interval: Duration, calm: Duration) {
+        let is_calm = *self.is_calm.borrow_and_update();
+        let interval = if is_calm { calm } else { interval };
+        let passed = self.began.elapsed().as_nanos() / interval.as_nanos();
+        let next = self.began + interval * u32::try_from(passed + 1).unwrap_or(u32::MAX);
+        tokio::select! {
+            () = sleep_until(next) => {}
+            _ = self.is_calm.wait_for(|is_calm| !is_calm), if is_calm => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The test ends long before, or not at all.
+    const LONG: Duration = Duration::from_secs(3_600);
+    const SHORT: Duration = Duration::from_millis(20);
+
+    #[tokio::test]
+    async fn all_are_asked_at_the_same_moments_and_the_end_of_the_calm_is_not_slept_over() {
+        let (calm, is_calm) = watch::channel(false);
+        let mut pace = Pace { began: Instant::now(), is_calm };
+        pace.wait(SHORT, LONG).await;
+        let passed = pace.began.elapsed();
+        assert!(passed >= SHORT, "{passed:?}");
+        calm.send_replace(true);
+        let mut other = pace.clone();
+        let waits = tokio::spawn(async move { other.wait(SHORT, LONG).await });
+        // Longer than the short interval: it keeps the long one.
+        pace.wait(LONG, SHORT).await;
+        pace.wait(LONG, SHORT).await;
+        assert!(!waits.is_finished());
+        calm.send_replace(false);
+        waits.await.unwrap();
     }
 }

@@ -1,17 +1,16 @@
 //! Asks one node for its status, again and again.
 
-use super::READ_TIMEOUT;
+use super::{Pace, READ_TIMEOUT};
 use crate::model::message::Msg;
-use crate::model::{POLL_INTERVAL, POLL_INTERVAL_QUIET};
-use std::time::Duration;
+use crate::model::{POLL_INTERVAL, POLL_INTERVAL_CALM, POLL_INTERVAL_QUIET};
 use tokio::sync::mpsc::Sender;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep};
 use zw_core::client::{ClientError, Connection};
 
 /// Ends when the console does.
-pub(super) async fn poll(node: usize, address: String, began: Instant, messages: Sender<Msg>) {
+pub(super) async fn poll(node: usize, address: String, mut pace: Pace, messages: Sender<Msg>) {
     loop {
-        let Err(error) = conversation(node, &address, began, &messages).await else { return };
+        let Err(error) = conversation(node, &address, &mut pace, &messages).await else { return };
         if messages.send(Msg::Silent { node, reason: reason(&error) }).await.is_err() {
             return;
         }
@@ -20,7 +19,7 @@ pub(super) async fn poll(node: usize, address: String, began: Instant, messages:
 }
 
 /// Until the connection breaks; `Ok` when nobody listens to us any more.
-async fn conversation(node: usize, address: &str, began: Instant, messages: &Sender<Msg>) -> Result<(), ClientError> {
+async fn conversation(node: usize, address: &str, pace: &mut Pace, messages: &Sender<Msg>) -> Result<(), ClientError> {
     let mut connection = Connection::open(address, READ_TIMEOUT).await?;
     let mut last = None;
     loop {
@@ -31,14 +30,9 @@ async fn conversation(node: usize, address: &str, began: Instant, messages: &Sen
         if messages.send(Msg::Status { node, status, round_trip: asked.elapsed() }).await.is_err() {
             return Ok(());
         }
-        sleep_until(next(began, if is_quiet { POLL_INTERVAL_QUIET } else { POLL_INTERVAL })).await;
+        let calm = if is_quiet { POLL_INTERVAL_CALM } else { POLL_INTERVAL };
+        pace.wait(if is_quiet { POLL_INTERVAL_QUIET } else { POLL_INTERVAL }, calm).await;
     }
-}
-
-/// All nodes are asked at the same moments: one wake of the processor for all of them costs less than one for each.
-fn next(began: Instant, interval: Duration) -> Instant {
-    let passed = began.elapsed().as_nanos() / interval.as_nanos();
-    began + interval * u32::try_from(passed + 1).unwrap_or(u32::MAX)
 }
 
 /// Why a node is silent, short enough for its line.

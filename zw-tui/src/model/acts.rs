@@ -128,8 +128,7 @@ fn act_on(state: &mut State, now: Duration, act: Act, member: Member) -> Result<
     let (lasts, zero) = if act == Act::Pause { (" until resumed", " 0") } else { ("", "") };
     let text = format!("{} {member}", act.verb());
     state.begin_job(now, format!(":{text}{zero}"), Of::Process(act, member));
-    let text = format!("{text}{lasts}");
-    state.events.push(Event { at: now, source: Source::You, level: Level::Info, text });
+    state.events.push(Event::new(now, Source::You, Level::Info, format!("{text}{lasts}")));
     if matches!(act, Act::Kill | Act::Stop | Act::Pause) {
         state.remember(Undo::Act(member, act));
     }

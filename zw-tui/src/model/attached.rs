@@ -219,5 +219,5 @@ fn foreign(number: u8) -> Node {
 }
 
 fn note(state: &mut State, at: Duration, text: String) {
-    state.events.push(Event { at, source: Source::Console, level: Level::Warning, text });
+    state.events.push(Event::new(at, Source::Console, Level::Warning, text));
 }

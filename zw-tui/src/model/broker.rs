@@ -7,6 +7,8 @@ use std::time::Duration;
 
 /// Between two questions for a broker's status.
 pub const BROKER_POLL_INTERVAL: Duration = Duration::from_secs(1);
+/// The same while the display is frozen.
+pub const BROKER_POLL_INTERVAL_CALM: Duration = Duration::from_secs(2);
 /// A broker's answer that is older than this is as good as none.
 pub const BROKER_STALE_AFTER: Duration = Duration::from_secs(3);
 

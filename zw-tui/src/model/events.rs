@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::fmt;
 use std::time::Duration;
+use zw_core::ids::{Epoch, Zxid};
 
 /// Events that are kept.
 pub const EVENTS_MAX: usize = 2_000;
@@ -53,6 +54,18 @@ pub struct Event {
     pub level: Level,
     /// What.
     pub text: String,
+    /// What the traces may know of it.
+    #[serde(default)]
+    pub story: Option<Story>,
+}
+
+/// What a view can show of an event, message by message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Story {
+    /// The way of a write, by its entry.
+    Write(Zxid),
+    /// How an epoch got its leader.
+    Election(Epoch),
 }
 
 /// The feed and where it is read.
@@ -80,6 +93,12 @@ impl Default for Events {
 }
 
 impl Event {
+    /// One without a story.
+    #[must_use]
+    pub fn new(at: Duration, source: Source, level: Level, text: String) -> Event {
+        Event { at, source, level, text, story: None }
+    }
+
     /// Whether a filter wants it: a member's name means that member, anything else the text.
     #[must_use]
     pub fn is_match(&self, matcher: &Matcher) -> bool {
@@ -227,7 +246,7 @@ mod tests {
     use super::*;
 
     fn event(number: usize) -> Event {
-        Event { at: Duration::ZERO, source: Source::You, level: Level::Info, text: number.to_string() }
+        Event::new(Duration::ZERO, Source::You, Level::Info, number.to_string())
     }
 
     fn texts(events: &Events) -> Vec<&str> {
@@ -267,7 +286,7 @@ mod tests {
     fn a_filter_knows_members_from_texts() {
         let mut events = Events::default();
         let mut push = |source, text: &str| {
-            events.push(Event { at: Duration::ZERO, source, level: Level::Info, text: text.into() });
+            events.push(Event::new(Duration::ZERO, source, Level::Info, text.into()));
         };
         push(Source::Member(Member::Node(1)), "LEADING epoch 7");
         push(Source::Member(Member::Node(11)), "FOLLOWING n1 epoch 7");

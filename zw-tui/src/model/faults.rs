@@ -94,7 +94,7 @@ impl Trouble {
         match self {
             Trouble::Cut(links) => format!("cut {}", links.words()),
             Trouble::Slow(links, delay) => format!("slow {} {}ms", links.words(), delay.as_millis()),
-            Trouble::Lossy(links, delay, loss) => format!("slow {} {}", links.words(), poor(*delay, *loss, "")),
+            Trouble::Lossy(links, delay, loss) => format!("slow {} {}", links.words(), poor(*delay, *loss)),
             Trouble::SlowDisk(nodes, delay) => format!("slowdisk {} {}ms", names(nodes), delay.as_millis()),
             Trouble::Pause(member) => format!("pause {member}"),
         }
@@ -119,7 +119,7 @@ impl Trouble {
                 others(links).map(|others| format!("{}ms late{left}: {others}", delay.as_millis()))
             }
             Trouble::Lossy(links, delay, loss) => {
-                others(links).map(|others| format!("{} lost{left}: {others}", poor(*delay, *loss, " late")))
+                others(links).map(|others| format!("{} lost{left}: {others}", poor(*delay, *loss)))
             }
             Trouble::SlowDisk(nodes, delay) => {
                 nodes.contains(&node).then(|| format!("disk +{}ms{left}", delay.as_millis()))
@@ -375,18 +375,13 @@ pub(super) fn begin_life(state: &State, now: Duration, node: usize) -> Option<Ef
 pub fn on_set(state: &mut State, now: Duration, node: usize, refused: Option<&str>) {
     let Some(Node { member, process, .. }) = state.nodes.get(node) else { return };
     let (Some(reason), true) = (refused, process.can_work()) else { return };
-    let event = Event {
-        at: now,
-        source: Source::Member(*member),
-        level: Level::Warning,
-        text: format!("takes no faults now, it is asked again: {reason}"),
-    };
-    state.events.push(event);
+    let text = format!("takes no faults now, it is asked again: {reason}");
+    state.events.push(Event::new(now, Source::Member(*member), Level::Warning, text));
     state.version += 1;
 }
 
 fn note(state: &mut State, at: Duration, source: Source, text: String) {
-    state.events.push(Event { at, source, level: Level::Info, text });
+    state.events.push(Event::new(at, source, Level::Info, text));
     state.version += 1;
 }
 
@@ -395,8 +390,8 @@ fn names(nodes: &[usize]) -> String {
 }
 
 /// A delay, if there is one, and a loss.
-fn poor(delay: Duration, loss: u32, late: &str) -> String {
-    let delay = if delay.is_zero() { String::new() } else { format!("{}ms{late} ", delay.as_millis()) };
+fn poor(delay: Duration, loss: u32) -> String {
+    let delay = if delay.is_zero() { String::new() } else { format!("{}ms ", delay.as_millis()) };
     let tenths = if loss.is_multiple_of(10) { String::new() } else { format!(".{}", loss % 10) };
     format!("{delay}{}{tenths}%", loss / 10)
 }
@@ -475,7 +470,7 @@ mod tests {
         assert_eq!(both.words(), "slow n2|n5 80ms 0.5%");
         let effects = begin(&mut state, SECOND, both, Some(SECOND));
         assert_eq!(asked(&effects, 4), [(FaultKind::DelayLink, 2, 1_000), (FaultKind::LoseLink, 2, 1_000)]);
-        assert_eq!(state.faults.words_of(4, SECOND).as_deref(), Some("80ms late 0.5% lost 1s: n2 (you)"));
+        assert_eq!(state.faults.words_of(4, SECOND).as_deref(), Some("80ms 0.5% lost 1s: n2 (you)"));
     }
 
     #[test]

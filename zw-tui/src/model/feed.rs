@@ -139,7 +139,7 @@ pub(super) fn on_report(state: &mut State, now: Duration, run: u32, report: Feed
 }
 
 fn note(state: &mut State, at: Duration, source: Source, level: Level, text: String) {
-    state.events.push(Event { at, source, level, text });
+    state.events.push(Event::new(at, source, level, text));
     state.version += 1;
 }
 

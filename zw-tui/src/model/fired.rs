@@ -36,10 +36,12 @@ impl Fired {
         is_new
     }
 
-    /// Whether a znode is marked.
+    /// Whether a znode is marked: its watches fired, or if it is closed those of one below it, which has no line.
     #[must_use]
-    pub fn is_marked(&self, path: &str, now: Duration) -> bool {
-        self.0.iter().any(|(marked, until)| marked == path && *until > now)
+    pub fn is_marked(&self, path: &str, is_open: bool, now: Duration) -> bool {
+        let is_below = |marked: &str| marked.strip_prefix(path).is_some_and(|rest| rest.starts_with('/'));
+        let is_it = |marked: &str| marked == path || (!is_open && is_below(marked));
+        self.0.iter().any(|(marked, until)| is_it(marked) && *until > now)
     }
 
     /// When marks end.
@@ -62,14 +64,24 @@ mod tests {
     fn a_mark_stays_for_a_second_from_when_it_happened() {
         let mut fired = Fired::default();
         assert!(fired.take(SECOND, Motion::Full, one("/a", SECOND / 4)));
-        assert!(fired.is_marked("/a", SECOND) && !fired.is_marked("/b", SECOND));
+        assert!(fired.is_marked("/a", true, SECOND) && !fired.is_marked("/b", true, SECOND));
         assert_eq!(fired.ends().min(), Some(SECOND + SECOND * 3 / 4));
-        assert!(!fired.is_marked("/a", SECOND + SECOND * 3 / 4));
+        assert!(!fired.is_marked("/a", true, SECOND + SECOND * 3 / 4));
         assert!(!fired.take(SECOND, Motion::Full, one("/b", SECOND)), "that was long ago");
         assert!(fired.take(SECOND * 3 / 2, Motion::Reduced, one("/a", Duration::ZERO)), "again: it stays longer");
-        assert!(fired.is_marked("/a", 2 * SECOND) && fired.ends().count() == 1);
+        assert!(fired.is_marked("/a", true, 2 * SECOND) && fired.ends().count() == 1);
         assert!(!fired.take(9 * SECOND, Motion::Off, one("/c", Duration::ZERO)));
         assert_eq!(fired, Fired::default());
+    }
+
+    #[test]
+    fn a_closed_znode_is_marked_for_those_below_it() {
+        let mut fired = Fired::default();
+        fired.take(SECOND, Motion::Full, one("/a/b/c", Duration::ZERO));
+        let marked = |path: &str, is_open: bool| fired.is_marked(path, is_open, SECOND);
+        assert!(marked("/a", false) && marked("/a/b", false) && marked("/a/b/c", true));
+        assert!(!marked("/a", true) && !marked("/a/b/c/d", false) && !marked("/a/b/cd", false) && !marked("/", true));
+        assert!(!marked("/a/bb", false) && !marked("/aa", false));
     }
 
     #[test]
@@ -78,6 +90,10 @@ mod tests {
         for number in 0..1_000 {
             fired.take(SECOND, Motion::Full, one(&format!("/{number}"), Duration::ZERO));
         }
-        assert!(fired.ends().count() == MARKS_MAX && fired.is_marked("/999", SECOND) && !fired.is_marked("/0", SECOND));
+        assert!(
+            fired.ends().count() == MARKS_MAX
+                && fired.is_marked("/999", true, SECOND)
+                && !fired.is_marked("/0", true, SECOND)
+        );
     }
 }

@@ -5,12 +5,14 @@
 //! - Nothing is said of a message but what the nodes told of it and what we know of its receiver.
 
 use super::collector::Portion;
+use super::select::Face;
 use super::transaction::{Lane, Row, Transaction};
 use super::{Desired, State};
 use crate::motion::Motion;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
+use zw_core::ids::Zxid;
 
 /// A write stays for at least so long, whatever comes.
 pub const SHOW_TIME: Duration = Duration::from_millis(1_200);
@@ -26,6 +28,8 @@ const LENS_AT_START: usize = 4;
 const SAMPLES_MAX: usize = 200;
 /// Shown writes that are remembered: more than are followed at a time.
 const SEEN_MAX: usize = 2 * super::collector::TRACKED_MAX;
+/// Writes that can be gone back to.
+const KEPT_MAX: usize = 32;
 /// With fewer of them there is no percentile.
 const SAMPLES_MIN: usize = 20;
 
@@ -36,7 +40,13 @@ pub struct Flow {
     pub motion: Motion,
     /// The write that is shown.
     pub shown: Option<Shown>,
+    /// Whether it stays until the person lets it go.
+    #[serde(default)]
+    pub is_pinned: bool,
     next: Option<Transaction>,
+    /// The newest that were told of, the oldest first.
+    #[serde(default)]
+    kept: VecDeque<Transaction>,
     /// Origin, tag and time of those that were shown: none is shown again for being better known.
     seen: VecDeque<(usize, u64, u64)>,
     lens: usize,
@@ -80,7 +90,9 @@ impl Default for Flow {
         Flow {
             motion: Motion::default(),
             shown: None,
+            is_pinned: false,
             next: None,
+            kept: VecDeque::new(),
             seen: VecDeque::new(),
             lens: LENS_AT_START,
             entries: 0,
@@ -149,10 +161,27 @@ impl Flow {
     /// When the next write takes the place of the shown one, if one waits.
     #[must_use]
     pub fn change_at(&self) -> Option<Duration> {
-        let shown = self.shown.as_ref().filter(|_| self.next.is_some())?;
+        let shown = self.shown.as_ref().filter(|_| self.next.is_some() && !self.is_pinned)?;
         let whole = self.play_time(shown.transaction.until() - shown.transaction.began);
         let whole = if self.motion == Motion::Full { whole } else { Duration::ZERO };
         Some(shown.since + whole.max(SHOW_TIME))
+    }
+
+    /// Lets the write go that is pinned; whether there was one.
+    pub fn let_go(&mut self) -> bool {
+        std::mem::take(&mut self.is_pinned)
+    }
+
+    /// Keeps what is told of a write, in the place of what was told of it before.
+    fn keep(&mut self, transaction: &Transaction) {
+        if let Some(kept) = self.kept.iter_mut().rfind(|kept| is_same(kept, transaction)) {
+            kept.clone_from(transaction);
+            return;
+        }
+        if self.kept.len() == KEPT_MAX {
+            self.kept.pop_front();
+        }
+        self.kept.push_back(transaction.clone());
     }
 
     /// The 99th percentile of the times from commit to apply, if enough are known.
@@ -209,6 +238,7 @@ pub fn take(state: &mut State, now: Duration, portion: Portion) {
     // An attached console may hear of members before it knows them.
     let is_known = |write: &Transaction| write.origin < nodes && write.leader.is_none_or(|leader| leader < nodes);
     for transaction in portion.writes.into_iter().filter(is_known) {
+        flow.keep(&transaction);
         if let Some(shown) = flow.shown.as_mut().filter(|shown| is_same(&shown.transaction, &transaction)) {
             shown.transaction = transaction;
             is_changed = true;
@@ -229,6 +259,28 @@ pub fn take(state: &mut State, now: Duration, portion: Portion) {
     if is_changed {
         state.version += 1;
     }
+}
+
+/// Shows the write that made an entry, from its beginning, until it is let go; whether it is still kept.
+pub fn pin(state: &mut State, now: Duration, zxid: Zxid) -> bool {
+    let flow = &state.flow;
+    let made_it = |write: &Transaction| write.zxid == Some(zxid);
+    let shown = flow.shown.clone().filter(|shown| made_it(&shown.transaction));
+    let kept = || {
+        let transaction = flow.kept.iter().find(|write| made_it(write))?.clone();
+        let at = state.causes.console_time(transaction.began)?;
+        let hindrance = |node| match state.marks.absence(node, at)? {
+            Face::Paused => Some((node, Hindrance::Paused)),
+            _ => Some((node, Hindrance::Down)),
+        };
+        let hindered = (0..state.nodes.len()).filter_map(hindrance).collect();
+        // It is no news: what is counted of the others goes on.
+        Some(Shown { transaction, since: now, among: 1, hindered })
+    };
+    let Some(shown) = shown.or_else(kept) else { return false };
+    state.flow.shown = Some(Shown { since: now, ..shown });
+    state.flow.is_pinned = true;
+    true
 }
 
 /// Whether the next write waits and its time has come.
@@ -252,7 +304,8 @@ pub fn advance(state: &mut State, now: Duration) -> bool {
 /// noted stays, though it may be healed by now: the message was hindered then.
 fn hinder(state: &mut State) -> bool {
     let nodes = state.nodes.len();
-    let Some(shown) = &state.flow.shown else { return false };
+    // What holds a message up now did not hold up those of long ago.
+    let Some(shown) = state.flow.shown.as_ref().filter(|_| !state.flow.is_pinned) else { return false };
     let rows = shown.transaction.rows(nodes);
     let mut found = Vec::new();
     for row in rows.iter().filter(|row| row.received.is_none()) {

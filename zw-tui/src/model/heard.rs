@@ -2,7 +2,7 @@
 
 use super::acts::say;
 use super::broker::BrokerSight;
-use super::events::{Level, Source};
+use super::events::{Event, Level, Source, Story};
 use super::message::{Effect, Msg};
 use super::overlay::Overlay;
 use super::select::printable;
@@ -188,7 +188,9 @@ fn on_status(state: &mut State, now: Duration, index: usize, status: Box<Status>
     }
     for turn in turns {
         if let Some((level, text)) = words(&turn, state) {
-            note(state, now, Source::Member(member), level, text);
+            let event = Event::new(now, Source::Member(member), level, text);
+            state.events.push(Event { story: story(&turn), ..event });
+            state.version += 1;
         }
     }
     measured::compare(state, now, index);
@@ -205,6 +207,13 @@ fn output_again(state: &State) -> Option<Effect> {
             let known = printed.lines.as_ref().map(|_| printed.total);
             Some(Effect::Output { member: printed.member, known })
         }
+        _ => None,
+    }
+}
+
+fn story(turn: &Turn) -> Option<Story> {
+    match turn {
+        Turn::Role(NodeRole::Leader | NodeRole::Follower, _, epoch) => Some(Story::Election(*epoch)),
         _ => None,
     }
 }

@@ -328,12 +328,12 @@ fn end_words(report: &LoadReport) -> (String, Level) {
 }
 
 fn note(state: &mut State, at: Duration, level: Level, text: String) {
-    state.events.push(Event { at, source: Source::You, level, text });
+    state.events.push(Event::new(at, Source::You, level, text));
     state.version += 1;
 }
 
 fn event(state: &mut State, at: Duration, level: Level, text: String) {
-    state.events.push(Event { at, source: Source::Console, level, text });
+    state.events.push(Event::new(at, Source::Console, level, text));
 }
 
 /// The page of the load.

@@ -4,6 +4,7 @@
 //! Both lists are bounded; the oldest goes.
 
 use super::faults::Trouble;
+use super::select::Face;
 use super::{Desired, Node, Observed, Process, State};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
@@ -15,6 +16,8 @@ use zw_core::wire::admin::NodeRole;
 pub const MARKS_MAX: usize = 1_000;
 /// Changes of the epoch that are kept.
 const EPOCHS_MAX: usize = 1_000;
+/// Ends, pauses and starts of processes that are kept.
+const LIVES_MAX: usize = 1_000;
 
 /// What happened, the gravest last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -65,6 +68,8 @@ pub struct Mark {
 pub struct Marks {
     marks: VecDeque<Mark>,
     epochs: VecDeque<(Duration, Epoch)>,
+    /// When the process of which member (nodes before brokers, counted from 0) became what.
+    lives: VecDeque<(Duration, usize, Life)>,
     last: Glance,
 }
 
@@ -99,8 +104,13 @@ impl Life {
 impl Glance {
     fn of(state: &State) -> Glance {
         let processes = state.members().filter_map(|member| state.process(member));
+        // Of a process that is not ours only its silence tells that it is gone.
+        let is_there = |node: &Node| match node.process.observed {
+            Observed::Foreign => node.sight.silence.is_none(),
+            _ => node.process.pid().is_some(),
+        };
         let led = |node: &Node| match node.sight.status.as_deref() {
-            Some(status) if status.role == NodeRole::Leader && node.process.pid().is_some() => Some(status.epoch),
+            Some(status) if status.role == NodeRole::Leader && is_there(node) => Some(status.epoch),
             _ => None,
         };
         let epoch = state.nodes.iter().filter_map(led).max();
@@ -153,6 +163,14 @@ pub(super) fn notice(state: &mut State, now: Duration) {
         }
         marks.marks.push_back(Mark { at: now, kind });
     }
+    for (member, life) in glance.lives.iter().enumerate() {
+        if marks.last.lives.get(member) != Some(life) {
+            if marks.lives.len() == LIVES_MAX {
+                marks.lives.pop_front();
+            }
+            marks.lives.push_back((now, member, *life));
+        }
+    }
     if let Some(epoch) = glance.epoch.filter(|_| glance.epoch != marks.last.epoch) {
         if marks.epochs.len() == EPOCHS_MAX {
             marks.epochs.pop_front();
@@ -185,6 +203,17 @@ impl Marks {
     #[must_use]
     pub fn epoch_at(&self, at: Duration) -> Option<Epoch> {
         self.epochs.iter().rfind(|(since, _)| *since <= at).map(|(_, epoch)| *epoch)
+    }
+
+    /// What the process of a node (counted from 0) was at a time, if it could not work then, as far as was seen by then.
+    #[must_use]
+    pub fn absence(&self, node: usize, at: Duration) -> Option<Face> {
+        let (_, _, life) = self.lives.iter().rfind(|(since, member, _)| *since <= at && *member == node)?;
+        match life {
+            Life::Gone => Some(Face::Down),
+            Life::Paused => Some(Face::Paused),
+            Life::Unborn | Life::Runs => None,
+        }
     }
 
     /// The gravest of the marks from a time to another, without that one.

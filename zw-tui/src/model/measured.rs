@@ -129,6 +129,6 @@ fn node_id(index: usize) -> NodeId {
 
 fn note(state: &mut State, at: Duration, index: usize, level: Level, text: String) {
     let source = u8::try_from(index + 1).map_or(Source::Console, |number| Source::Member(Member::Node(number)));
-    state.events.push(Event { at, source, level, text });
+    state.events.push(Event::new(at, source, level, text));
     state.version += 1;
 }

@@ -103,6 +103,8 @@ use tree::TreeView;
 pub const POLL_INTERVAL: Duration = Duration::from_millis(250);
 /// The same while a node has nothing new to tell.
 pub const POLL_INTERVAL_QUIET: Duration = Duration::from_millis(500);
+/// The same while the display is frozen besides: what it is shown with later is at most so old.
+pub const POLL_INTERVAL_CALM: Duration = Duration::from_secs(1);
 /// A value older than this is late: drawn dim.
 pub const LATE_AFTER: Duration = Duration::from_millis(800);
 /// A value older than this is stale: drawn with its age, and the node counts as not answering.

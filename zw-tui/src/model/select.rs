@@ -3,7 +3,9 @@
 use super::history::{End, Measure, Range};
 use super::sight::Freshness;
 use super::verdict::Verdict;
-use super::{Desired, Failure, LATE_AFTER, Node, Observed, Process, STALE_AFTER, State, broker, faults, scenario};
+use super::{
+    Desired, Failure, LATE_AFTER, Node, Observed, Process, STALE_AFTER, State, broker, faults, scenario, timeline,
+};
 use crate::member::Member;
 use crate::supervisor::{Asked, Exit};
 use serde::{Deserialize, Serialize};
@@ -335,7 +337,8 @@ pub fn next_change(state: &State, now: Duration) -> Option<Duration> {
     let flow = state.flow.change_at();
     let faults = faults::next_change(state, now);
     let chord = state.chord.map(|chord| chord.since + super::chord::STRIP_AFTER);
-    let minute = Duration::from_secs((now.as_secs() / 60 + 1) * 60);
+    // It divides the minutes in which the time since the start is told.
+    let growth = timeline::next_growth(now);
     let step = scenario::step_since(state).map(tick);
     let brokers = broker::next_changes(state);
     let fired = state.fired.ends();
@@ -350,8 +353,8 @@ pub fn next_change(state: &State, now: Duration) -> Option<Duration> {
         .chain(chord)
         .filter(|at| *at > now)
         .min()
-        .or(Some(minute))
-        .map(|at| at.min(minute))
+        .or(Some(growth))
+        .map(|at| at.min(growth))
 }
 
 /// A value, or a dash if it is not known.

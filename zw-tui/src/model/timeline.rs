@@ -62,13 +62,24 @@ impl Scale {
     }
 }
 
-/// The times that the timeline shows. Its end moves with what happens and with the minutes, not with the seconds: a
-/// quiet screen is not painted for it.
+/// How long the end of the timeline stands still while nothing happens: a quiet screen is not painted each second for it.
+const GROWTH_INTERVAL: Duration = Duration::from_secs(10);
+
+/// When the timeline grows next though nothing happens.
+#[must_use]
+pub fn next_growth(now: Duration) -> Duration {
+    last_growth(now) + GROWTH_INTERVAL
+}
+
+fn last_growth(now: Duration) -> Duration {
+    GROWTH_INTERVAL * u32::try_from(now.as_secs() / GROWTH_INTERVAL.as_secs()).unwrap_or(u32::MAX)
+}
+
+/// The times that the timeline shows. Its end moves with what happens, and now and then.
 #[must_use]
 pub fn scale(state: &State, now: Duration, width: u16) -> Scale {
     let newest = state.marks.iter().next_back().map_or(Duration::ZERO, |mark| mark.at);
-    let minute = Duration::from_secs(now.as_secs() / 60 * 60);
-    let end = if state.time.is_past() { state.time.newest.max(now) } else { newest.max(minute).min(now) };
+    let end = if state.time.is_past() { state.time.newest.max(now) } else { newest.max(last_growth(now)).min(now) };
     Scale::new(state.time.oldest.min(end), end, width)
 }
 
@@ -81,4 +92,22 @@ pub fn cells(state: &State, scale: &Scale) -> Vec<Cell> {
         Cell { epoch: state.marks.epoch_at(last), mark: state.marks.gravest(from, to) }
     };
     (0..scale.cells()).map(cell).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_grows_though_nothing_happens_and_says_when() {
+        let state = State::new(vec!["localhost:8080".into()], Vec::new());
+        let mut now = Duration::ZERO;
+        for step in 1..30 {
+            now = next_growth(now);
+            assert_eq!(now, GROWTH_INTERVAL * step);
+            for at in [now, now + Duration::from_secs(9)] {
+                assert_eq!((scale(&state, at, 500).end, next_growth(at)), (now, GROWTH_INTERVAL * (step + 1)));
+            }
+        }
+    }
 }

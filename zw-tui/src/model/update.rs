@@ -118,7 +118,7 @@ fn on_recording(state: &mut State, now: Duration, recording: Recording) {
 }
 
 pub(super) fn note(state: &mut State, at: Duration, source: Source, level: Level, text: String) {
-    state.events.push(Event { at, source, level, text });
+    state.events.push(Event::new(at, source, level, text));
     state.version += 1;
 }
 

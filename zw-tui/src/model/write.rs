@@ -2,7 +2,7 @@
 
 use super::State;
 use super::acts::say;
-use super::events::{Level, Source};
+use super::events::{Event, Level, Source, Story};
 use super::jobs::{Of, Outcome};
 use super::message::{Effect, WriteFailure, Written};
 use super::overlay::Overlay;
@@ -224,7 +224,8 @@ pub fn on_written(
             let took = micros(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
             let times = if count > 1 { format!("{count} writes, the last: ") } else { String::new() };
             let text = format!("{times}{verb} {last}  v{version}  {zxid} via {via}  {took}");
-            note(state, now, Source::You, Level::Info, text.clone());
+            let event = Event::new(now, Source::You, Level::Info, text.clone());
+            state.events.push(Event { story: Some(Story::Write(zxid)), ..event });
             state.end_job(now, &about, Outcome::Done(format!("{verb} {last}  v{version}  {zxid}")));
             if waits {
                 state.overlay = None;

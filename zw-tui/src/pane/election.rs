@@ -153,10 +153,14 @@ fn lanes(state: &State, theme: &Theme, election: &Election, width: usize) -> Vec
     lines
 }
 
-/// What a node was at a time. One that served when the election began, and did not tell of its loss, was gone from then
+/// What a node was at a time. Of a process that did not run then the traces know nothing; one that served when the election began, and did not tell of its loss, was gone from then
 /// on, until it is heard again.
 fn face_at(state: &State, election: &Election, node: usize, at: u64) -> Face {
     let stage = |at: u64| election.stage_at(node, at);
+    let absence = state.causes.console_time(at).and_then(|at| state.marks.absence(node, at));
+    if let Some(face) = absence {
+        return face;
+    }
     let served = matches!(stage(election.began), Some(Stage::Leading | Stage::Following));
     let has_told = election.losses.iter().any(|loss| loss.node == node);
     let heard =
@@ -179,7 +183,10 @@ fn ballots(state: &State, theme: &Theme, election: &Election) -> Vec<Text> {
     for node in 0..state.nodes.len() {
         let all: Vec<&Ballot> = election.ballots.iter().filter(|ballot| ballot.node == node).collect();
         if all.is_empty() {
-            lines.push(Text::of(format!("  n{:<3} no vote was seen", node + 1), Role::Dim));
+            let began = state.causes.console_time(election.began);
+            let absence = began.and_then(|began| state.marks.absence(node, began));
+            let why = absence.map_or_else(String::new, |face| format!(": {}", face.word()));
+            lines.push(Text::of(format!("  n{:<3} no vote was seen{why}", node + 1), Role::Dim));
         }
         let skipped = all.len().saturating_sub(BALLOTS_MAX);
         if skipped > 0 {

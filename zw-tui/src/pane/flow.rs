@@ -102,7 +102,11 @@ fn title(state: &State) -> Text {
         };
         title.add(lens, Role::Dim);
     }
-    title.add(format!(" 1 of {} shown ", short(shown.among)), Role::Dim);
+    if state.flow.is_pinned {
+        title.add(" chosen: Esc goes on ", Role::Key);
+    } else {
+        title.add(format!(" 1 of {} shown ", short(shown.among)), Role::Dim);
+    }
     title.add(clocks(state), Role::Dim);
     if state.flow.dropped > 0 {
         title.add(format!(" {} events missed ", short(state.flow.dropped)), Role::Warning);

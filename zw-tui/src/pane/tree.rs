@@ -32,7 +32,10 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, state: &State, now: Duration, place:
     let first = first_shown(tree.cursor(), tree.count(), usize::from(list.height));
     for (row, (index, line)) in (0..list.height).zip((first..).zip(tree.window(first, usize::from(list.height)))) {
         let is_selected = index == tree.cursor();
-        let is_fired = matches!(line.kind, RowKind::Znode { .. }) && state.fired.is_marked(&line.path, now);
+        let is_fired = match line.kind {
+            RowKind::Znode { is_open, .. } => state.fired.is_marked(&line.path, is_open, now),
+            RowKind::Unread { .. } => false,
+        };
         let text = row_text(canvas, &line, (is_selected, is_fired), list.width, &unread);
         canvas.line(list, row, &text);
         if is_selected && is_focused {

@@ -10,10 +10,13 @@ use zw_core::tree::command::Stat;
 use zw_core::wire::admin::{PeerStatus, Status};
 use zw_core::wire::client::ChildrenPage;
 use zw_tui::key::{Code, Key};
+use zw_tui::layout::{arrange, hit, menu_hit};
 use zw_tui::member::Member;
 use zw_tui::model::State;
 use zw_tui::model::broker::BrokerStatus;
 use zw_tui::model::message::{Effect, Msg};
+use zw_tui::model::overlay::Overlay;
+use zw_tui::model::text::TextPage;
 use zw_tui::model::update::update;
 use zw_tui::pane::draw;
 use zw_tui::supervisor::{Change, Report};
@@ -28,6 +31,7 @@ pub(crate) const SIZES: [(u16, u16); 4] = [(160, 45), (80, 24), (40, 12), (20, 5
 pub(crate) fn newest() -> Zxid {
     Zxid::new(Epoch(7), 1_042)
 }
+
 /// The console.
 pub(crate) struct Script {
     pub(crate) state: State,
@@ -44,10 +48,24 @@ impl Script {
         Script { state, now: Duration::ZERO, effects: Vec::new() }
     }
 
+    /// Of children that run and have said nothing yet.
+    pub(crate) fn running(nodes: u16, brokers: u16) -> Script {
+        let mut script = Script::new(nodes, brokers);
+        script.started();
+        script
+    }
+
     /// Of an ensemble that serves; its last node leads.
     pub(crate) fn healthy(nodes: u16, brokers: u16) -> Script {
-        let mut script = Script::new(nodes, brokers);
-        script.started().after(900).serve().after(250).serve();
+        let mut script = Script::running(nodes, brokers);
+        script.after(900).serve().after(250).serve();
+        script
+    }
+
+    /// Of three nodes and two brokers that serve; n2 leads.
+    pub(crate) fn small() -> Script {
+        let mut script = Script::running(3, 2);
+        script.serve_under(2, newest()).after(1_000);
         script
     }
 
@@ -79,6 +97,36 @@ impl Script {
         }
         self.effects = effects;
         self
+    }
+
+    pub(crate) fn key(&mut self, key: Key) -> &mut Script {
+        self.tell(Msg::Key(key))
+    }
+
+    /// What a console without a screen is told.
+    pub(crate) fn line(&mut self, line: &str) -> &mut Script {
+        self.tell(Msg::Line(line.to_owned()))
+    }
+
+    /// Types a command and Enter; `effects` has what it wanted.
+    pub(crate) fn command(&mut self, line: &str) -> &mut Script {
+        self.keys(&format!(":{line}\r"))
+    }
+
+    /// Presses a button on what is drawn there, as the console does.
+    pub(crate) fn press(&mut self, is_right: bool, (width, height): (u16, u16), column: u16, row: u16) -> &mut Script {
+        let layout = arrange(Rect::new(0, 0, width, height), &self.state);
+        if let Some(Overlay::Menu(menu)) = &self.state.overlay
+            && !is_right
+        {
+            let hit = menu_hit(layout.body, menu, column, row);
+            return match hit {
+                Some(item) => self.tell(Msg::MenuClick(item)),
+                None => self,
+            };
+        }
+        let Some((pane, item)) = hit(&layout, &self.state, self.now, column, row) else { return self };
+        self.tell(if is_right { Msg::RightClick(pane, item, (column, row)) } else { Msg::Click(pane, item) })
     }
 
     /// All processes run and listen.
@@ -145,18 +193,38 @@ impl Script {
         self.tell(Msg::Children { node: 0, path: path.into(), after: String::new(), result: Ok(page) })
     }
 
-    /// The tree's pane, with /goals unfolded and under the cursor.
+    /// The tree's pane with a few znodes, the cursor on /goals.
     pub(crate) fn tree(&mut self) -> &mut Script {
-        self.tell(Msg::Key(Key::ctrl('r')));
-        self.children("/", &[("brokers", 3), ("config", 0), ("goals", 2), ("zooweeper", 0)]).keys("4gjjjl");
-        self.children("/goals", &[("0000000005", 0), ("0000000006", 0)]);
-        let data = Bytes::from_static(b"{\"Minute\":58,\"Player\":\"Son\",\"Club\":\"TOT\"}\x1b[2J");
-        let stat = Stat { version: 3, data_length: 45, mzxid: Zxid::new(Epoch(7), 1_041), ..Stat::default() };
-        self.tell(Msg::Value { node: 0, path: "/goals".into(), result: Ok((data, stat)) })
+        self.key(Key::ctrl('r'));
+        self.children("/", &[("brokers", 3), ("config", 0), ("goals", 2), ("zooweeper", 0)]).keys("4gjjj")
+    }
+
+    /// The same with /goals unfolded and its value.
+    pub(crate) fn goals(&mut self) -> &mut Script {
+        self.tree().keys("l").children("/goals", &[("0000000005", 0), ("0000000006", 0)]);
+        self.value("/goals", b"{\"Minute\":58,\"Player\":\"Son\",\"Club\":\"TOT\"}\x1b[2J")
+    }
+
+    pub(crate) fn value(&mut self, path: &str, data: &'static [u8]) -> &mut Script {
+        let length = u32::try_from(data.len()).unwrap();
+        let stat = Stat { version: 3, data_length: length, mzxid: Zxid::new(Epoch(7), 1_041), ..Stat::default() };
+        self.tell(Msg::Value { node: 0, path: path.into(), result: Ok((Bytes::from_static(data), stat)) })
     }
 
     pub(crate) fn toast(&self) -> &str {
         self.state.toast.as_ref().map_or("", |toast| toast.text.as_str())
+    }
+
+    /// What is typed in the command line.
+    pub(crate) fn typed(&self) -> &str {
+        match &self.state.overlay {
+            Some(Overlay::Command { input, .. }) => input.text(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub(crate) fn jobs(&self) -> Vec<String> {
+        TextPage::Jobs.lines(&self.state, self.now).into_iter().map(|(line, _)| line).collect()
     }
 
     pub(crate) fn buffer(&self, theme: &Theme, (width, height): (u16, u16)) -> Buffer {
@@ -183,5 +251,10 @@ impl Script {
             text.push('\n');
         }
         text
+    }
+
+    /// The screens of all sizes.
+    pub(crate) fn screens(&self, theme: &Theme) -> String {
+        SIZES.map(|size| format!("{}x{}\n{}\n", size.0, size.1, self.screen(theme, size))).concat()
     }
 }

@@ -158,6 +158,12 @@ fn election(
 }
 
 fn note_lane(made: &mut Election, told: &Told, began: u64) {
+    // Who was away long before does not tell so itself; its leader does.
+    let is_early = told.event.kind == TraceKind::Link && told.event.monotonic_ns.saturating_add(BURST_NS) < began;
+    if is_early && told.event.text == "disconnected" && made.before.is_some_and(|(leader, _)| leader == told.node) {
+        let lane = index_of(told.event.peer).and_then(|away| made.lanes.get_mut(away));
+        return lane.into_iter().for_each(Vec::clear);
+    }
     let (Some(span), Some(lane)) = (span_of(told), made.lanes.get_mut(told.node)) else { return };
     // Only what it was when the election began, and what it became.
     if span.from <= began {
@@ -235,5 +241,29 @@ mod tests {
         let elections = assemble(3, &Base::default(), &events);
         let spans: Vec<_> = elections.iter().map(|made| (made.before, made.began, made.established)).collect();
         assert_eq!(spans, [(Some((1, Epoch(3))), 10, Some((20, Epoch(4))))]);
+    }
+
+    /// n1 was lost to its leader long before that was lost: what n1 was then, nobody knows.
+    #[test]
+    fn who_was_away_before_is_not_said_to_follow() {
+        let late = 2 * BURST_NS;
+        let mut events = vec![
+            told(0, 1, TraceKind::Role, 2, 3, "follower"),
+            told(2, 2, TraceKind::Role, 2, 3, "follower"),
+            told(1, 3, TraceKind::Link, 1, 3, "disconnected"),
+            told(2, late, TraceKind::Lost, 2, 3, "silent"),
+            told(3, late, TraceKind::Lost, 2, 3, "silent"),
+            told(3, late + 9, TraceKind::Role, 4, 4, "leader"),
+        ];
+        let stages = |events: &[Told]| {
+            let elections = assemble(4, &Base::default(), events);
+            let last = elections.last().unwrap();
+            [0, 2].map(|node| last.stage_at(node, last.began - 1))
+        };
+        assert_eq!(stages(&events), [None, Some(Stage::Following)]);
+        // One that is lost with it did follow until then.
+        events[2].event.monotonic_ns = late - 1;
+        events.sort_by_key(|told| told.event.monotonic_ns);
+        assert_eq!(stages(&events), [Some(Stage::Following); 2]);
     }
 }

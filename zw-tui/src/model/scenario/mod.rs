@@ -194,7 +194,7 @@ fn end(state: &mut State, now: Duration, outcome: Outcome) {
 }
 
 fn event(state: &mut State, at: Duration, level: Level, text: String) {
-    state.events.push(Event { at, source: Source::Console, level, text });
+    state.events.push(Event::new(at, Source::Console, level, text));
     state.version += 1;
 }
 
