@@ -76,18 +76,9 @@ fn unasked(state: &mut State, now: Duration, id: Id) -> Vec<Effect> {
         Id::Kill => on_targets(state, now, Act::Kill),
         Id::Stop => on_targets(state, now, Act::Stop),
         Id::Revive => on_targets(state, now, Act::Revive),
-        Id::Pause => match pause_or_resume(state) {
-            Act::Pause => pause::begin(state, now, &state.targets(), LEASE_TIME),
-            act => on_targets(state, now, act),
-        },
+        Id::Pause => pause_targets(state, now),
         Id::Output => show_output(state),
-        Id::Diff => match command::diff("", state, now) {
-            Ok(nodes) => compare(state, nodes),
-            Err(reason) => {
-                say(state, now, reason, true);
-                Vec::new()
-            }
-        },
+        Id::Diff => compare_selected(state, now),
         Id::Sessions => sessions::open(state, now),
         Id::Delete => {
             let (node, path) = (state.tree.node, state.tree.selected());
@@ -148,6 +139,25 @@ fn unasked(state: &mut State, now: Duration, id: Id) -> Vec<Effect> {
             }
             look(state, id);
             moves(state, id)
+        }
+    }
+}
+
+/// Pauses for a while, or lets go on what is paused.
+fn pause_targets(state: &mut State, now: Duration) -> Vec<Effect> {
+    match pause_or_resume(state) {
+        Act::Pause => pause::begin(state, now, &state.targets(), LEASE_TIME),
+        act => on_targets(state, now, act),
+    }
+}
+
+/// Compares the selected node's tree with the leader's.
+fn compare_selected(state: &mut State, now: Duration) -> Vec<Effect> {
+    match command::diff("", state, now) {
+        Ok(nodes) => compare(state, nodes),
+        Err(reason) => {
+            say(state, now, reason, true);
+            Vec::new()
         }
     }
 }
