@@ -308,4 +308,36 @@ mod tests {
         assert!(form.paste("goals\n"));
         assert_eq!(form.path.text(), "/goals");
     }
+
+    #[test]
+    fn what_the_editor_has_takes_no_keys_and_only_its_success_changes_it() {
+        let now = Duration::from_secs(1);
+        let mut state = State::new(vec!["h:1".into()], Vec::new());
+        let form = Composer { value: Input::with("old"), ..Composer::of(0, "/a") };
+        assert_eq!(in_form(&mut state, now, EDITOR_KEY, Box::new(form)), [Effect::Edit("old".into())]);
+        let held = |state: &State| match &state.overlay {
+            Some(Overlay::Write(form)) => form.clone(),
+            other => panic!("{other:?}"),
+        };
+        let form = held(&state);
+        assert!(form.is_edited && form.field == Field::Value);
+        state.overlay = None;
+        for key in [Key::char('x'), Key::plain(Code::Enter), EDITOR_KEY] {
+            assert_eq!(in_form(&mut state, now, key, form.clone()), []);
+            assert_eq!(state.overlay.take(), Some(Overlay::Write(form.clone())), "{key}");
+        }
+        for (result, value, error) in
+            [(Ok("new".to_owned()), "new", None), (Err("it failed".to_owned()), "old", Some("it failed".to_owned()))]
+        {
+            state.overlay = Some(Overlay::Write(form.clone()));
+            on_edited(&mut state, result);
+            let form = held(&state);
+            assert_eq!((form.is_edited, form.value.text(), form.error), (false, value, error));
+        }
+        // A form that no editor has is left alone, and in the past no editor is started.
+        on_edited(&mut state, Ok("late".into()));
+        assert_eq!(held(&state).value.text(), "old");
+        state.time.seen = super::super::time::Seen::Frozen;
+        assert_eq!(in_form(&mut state, now, EDITOR_KEY, form), []);
+    }
 }
