@@ -152,8 +152,6 @@ impl Composer {
 pub(super) fn in_form(state: &mut State, now: Duration, key: Key, mut form: Box<Composer>) -> Vec<Effect> {
     let mut effects = Vec::new();
     match key {
-        // Typed before the editor had the keys.
-        _ if form.is_edited => {}
         Key { code: Code::Tab, .. } => form.step_field(1),
         Key { code: Code::BackTab, .. } => form.step_field(Field::ALL.len() - 1),
         Key { code: Code::Down, .. } if form.field != Field::Value || !form.value.line_down() => form.step_field(1),
@@ -321,10 +319,9 @@ mod tests {
         };
         let form = held(&state);
         assert!(form.is_edited && form.field == Field::Value);
-        state.overlay = None;
-        for key in [Key::char('x'), Key::plain(Code::Enter), EDITOR_KEY] {
-            assert_eq!(in_form(&mut state, now, key, form.clone()), []);
-            assert_eq!(state.overlay.take(), Some(Overlay::Write(form.clone())), "{key}");
+        for key in [Key::char('x'), Key::plain(Code::Enter), Key::plain(Code::Esc), EDITOR_KEY] {
+            assert_eq!(super::super::update::update(&mut state, now, super::super::message::Msg::Key(key)), []);
+            assert_eq!(held(&state), form, "{key}: it was typed before the editor had the keys");
         }
         for (result, value, error) in
             [(Ok("new".to_owned()), "new", None), (Err("it failed".to_owned()), "old", Some("it failed".to_owned()))]

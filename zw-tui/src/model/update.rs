@@ -146,6 +146,11 @@ fn on_key(state: &mut State, now: Duration, key: Key) -> Vec<Effect> {
         },
         (Some(Overlay::Delete(asked)), None) => deletion::in_confirm(state, now, key, asked),
         (Some(Overlay::Confirm(question)), None) => in_question(state, now, key, question),
+        // Without its form what the editor makes would be lost.
+        (Some(Overlay::Write(form)), None) if form.is_edited => {
+            state.overlay = Some(Overlay::Write(form));
+            Vec::new()
+        }
         (Some(_), None) if key == Key::plain(Code::Esc) => Vec::new(),
         (Some(Overlay::Help { filter, cursor }), None) => in_help(state, now, key, filter, cursor),
         (Some(Overlay::Command { input, recalled, choice, .. }), None) => {
