@@ -35,6 +35,7 @@ E13 pty          it_can_be_suspended_and_comes_back
 E15 checks_pty   full_disks_are_told_of_and_survived
 E16 supervisor   a_child_that_ignores_the_signal_is_killed_after_its_grace
 E17 supervisor   the_ordered_stop_takes_paused_stubborn_and_forked_processes
+E18 editor_pty   an_editor_that_is_killed_or_fails_leaves_the_screen_intact_and_the_value_unchanged
 F1  pty          a_node_that_is_stopped_from_outside_does_not_answer_and_is_not_called_paused
 F2  checks       who_is_paused_here_is_shown_so_at_once
 F4  flow         the_election_of_the_fixture_has_all_ballots
@@ -77,7 +78,6 @@ G10 mouse_off
 H8 late_answers'
 # id: why nothing checks it.
 none='E14 not built: leaving stops the nodes; an ensemble that is to stay is started with scripts/deployment.sh and attached to
-E18 not built: a value is typed or pasted into the form; no editor is started
 G7 a matter for people: docs/tour.md has them try it'
 measured=$(sed -n 's/^ *\(check(\)\{0,1\}"\([A-Z][0-9]*\)",.*/\2/p' "$root/zw-tui/benches/console_checks/main.rs")
 failed=0

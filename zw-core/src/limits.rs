@@ -110,6 +110,8 @@ pub const PEER_OUTBOX_BYTES_MAX: usize = 32 * MIB;
 pub const SNAPSHOT_TRANSFERS_MAX: usize = 2;
 /// Fault leases that a node holds.
 pub const FAULT_LEASES_MAX: usize = 64;
+/// How late a frame is that a lossy link loses at first: the least time after which TCP on Linux sends again.
+pub const LOSS_DELAY: Duration = Duration::from_millis(200);
 /// Nodes that are no members and greet as such, of which a node remembers why it refused them.
 pub const STRANGERS_MAX: usize = 16;
 /// Commands or barriers that one frame between peers refuses, asks for or answers.

@@ -9,6 +9,7 @@ use crate::settings::Settings;
 use crate::term::capabilities::Environment;
 use crate::term::guard;
 use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The facts of this start.
 #[must_use]
@@ -43,6 +44,7 @@ pub fn gather(
         .into(),
         complaints: settings.complaints.clone(),
         size: guard::size(),
+        began: SystemTime::now().duration_since(UNIX_EPOCH).ok(),
     }
 }
 

@@ -24,7 +24,7 @@ use crate::settings::Settings;
 use crate::supervisor::{RunFile, RunFileError, Supervisor};
 use crate::term::capabilities::Environment;
 use crate::term::signals::{Signal, Signals};
-use crate::term::{guard, hangup, panic};
+use crate::term::{editor, guard, hangup, panic};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -318,6 +318,10 @@ pub(crate) fn watch_signals(workers: &Runtime, on_leave: impl Fn(u8) + Send + 's
     workers.spawn(async move {
         loop {
             let signal = signals.next().await;
+            // Who interrupts an editor means the editor.
+            if matches!(signal, Signal::Leave(2 | 3)) && guard::is_lent() {
+                continue;
+            }
             if let Signal::Leave(number) = signal {
                 tracing::info!(number, "a signal asks to leave");
                 on_leave(number);
@@ -333,7 +337,11 @@ pub(crate) fn watch_signals(workers: &Runtime, on_leave: impl Fn(u8) + Send + 's
 fn with_screen(look: Look, parts: Parts) -> Result<u8, String> {
     let Parts { state, supervisor, cluster, messages, recorder, signals, ending, children, workers } = parts;
     let on_hangup = ending.clone();
-    hangup::watch(move || on_hangup.hung_up()).map_err(|error| format!("cannot watch the terminal: {error}"))?;
+    let gone = move || {
+        editor::forget();
+        on_hangup.hung_up();
+    };
+    hangup::watch(gone).map_err(|error| format!("cannot watch the terminal: {error}"))?;
     let world = Some(World { supervisor, cluster, ending: ending.clone() });
     let session = Session::new(state);
     let arrivals = Arrivals::start(workers.handle(), messages);

@@ -2,10 +2,10 @@
 //! with a prompt that takes the commands of the command line. No cursor is moved and nothing is drawn twice, so that
 //! screen readers, logs and the dumbest terminal can follow.
 
-use crate::action::manual;
 use crate::cluster::Cluster;
 use crate::console::ERROR_CODE;
 use crate::ending::Ending;
+use crate::linear;
 use crate::model::message::{Effect, Msg};
 use crate::model::overlay::Overlay;
 use crate::model::select::{clock, node_line, printable, process_words};
@@ -26,6 +26,10 @@ const LINES_MAX: usize = 16;
 const OUTPUT_LINES: usize = 20;
 /// How much of a line that somebody else wrote is printed.
 const LINE_BYTES_MAX: usize = 1_024;
+/// How long commands that are piped in wait for a leader.
+const READY_PATIENCE: Duration = Duration::from_secs(15);
+/// How long each of them waits for the end of the one before.
+const WORK_PATIENCE: Duration = Duration::from_secs(30);
 const PROMPT: &str = "zw> ";
 
 /// What carries the model's wishes out.
@@ -69,10 +73,14 @@ pub async fn run(
 ) -> io::Result<()> {
     let began = Instant::now();
     let prompt = Prompt { is_wanted: lines.is_some() && io::stdin().is_terminal(), is_open: false };
-    let mut console = Plain { state, hands, is_linear: lines.is_some(), prompt, verdict: None, question: Vec::new() };
+    let is_linear = lines.is_some();
+    let piped = (is_linear && !prompt.is_wanted).then_some(Piped { is_ready: false, until: READY_PATIENCE });
+    let mut console = Plain { state, hands, is_linear, prompt, piped, verdict: None, question: Vec::new() };
     console.begin();
     while console.state.stopped.is_none() {
-        let change_at = select::next_change(&console.state, began.elapsed());
+        let takes_lines = console.takes_lines(began.elapsed());
+        let patience = console.piped.as_ref().filter(|_| !takes_lines).map(|piped| piped.until);
+        let change_at = select::next_change(&console.state, began.elapsed()).into_iter().chain(patience).min();
         let timer = async {
             match change_at {
                 Some(at) => tokio::time::sleep_until((began + at).into()).await,
@@ -81,8 +89,8 @@ pub async fn run(
         };
         let typed = async {
             match &mut lines {
-                Some(lines) => lines.recv().await,
-                None => std::future::pending().await,
+                Some(lines) if takes_lines => lines.recv().await,
+                _ => std::future::pending().await,
             }
         };
         let message = tokio::select! {
@@ -122,11 +130,21 @@ struct Prompt {
     is_open: bool,
 }
 
+/// Commands that nobody types: they come all at once, and each waits until it can be carried out.
+struct Piped {
+    /// Whether somebody led, or it was waited for that for long enough.
+    is_ready: bool,
+    /// How long the next one waits at most.
+    until: Duration,
+}
+
 struct Plain {
     state: State,
     hands: Hands,
     is_linear: bool,
     prompt: Prompt,
+    /// None if somebody types.
+    piped: Option<Piped>,
     /// The newest verdict that was printed.
     verdict: Option<String>,
     /// The question that is open, as it was printed.
@@ -142,7 +160,32 @@ impl Plain {
         }
     }
 
+    /// Whether the next command can be taken: one that is piped in comes when its time has come.
+    fn takes_lines(&mut self, now: Duration) -> bool {
+        let Some(piped) = self.piped.as_mut().filter(|_| self.state.leaving.is_none()) else { return true };
+        let is_late = now >= piped.until;
+        if !piped.is_ready {
+            piped.is_ready = is_late || judge(&self.state, now).leader.is_some();
+            let is_ready = piped.is_ready;
+            if is_late {
+                let patience = READY_PATIENCE.as_secs();
+                self.print(&format!("nobody leads after {patience} s; commands are carried out all the same"));
+            }
+            return is_ready;
+        }
+        let is_awaited = match &self.state.overlay {
+            Some(Overlay::Text { page, .. }) => self.is_awaited(*page),
+            Some(Overlay::Output(printed)) => printed.lines.is_none(),
+            Some(Overlay::Question(asked)) => asked.waits.is_some() && asked.words.is_empty(),
+            _ => false,
+        };
+        is_late || !(is_awaited || self.state.jobs.is_busy())
+    }
+
     fn take(&mut self, now: Duration, message: Option<Msg>) {
+        if let (Some(Msg::Line(_)), Some(piped)) = (&message, &mut self.piped) {
+            piped.until = now + WORK_PATIENCE;
+        }
         match message {
             Some(Msg::Line(line)) if line.trim().is_empty() && self.state.overlay.is_none() => {}
             Some(Msg::Line(line)) if self.shows(line.trim().trim_start_matches(':'), now) => {}
@@ -194,8 +237,8 @@ impl Plain {
                 let result = Err("there is no screen, and with it no clipboard".to_owned());
                 self.apply(now, Msg::Copied { what, result });
             }
-            Effect::Dump => self.print("there is no screen to write to a file"),
-            Effect::Travel(_) | Effect::Record(_) => self.print("the past is kept by the console with a screen only"),
+            // Their commands have been answered already.
+            Effect::Edit(_) | Effect::Dump | Effect::Travel(_) | Effect::Record(_) => {}
             Effect::Suspend => signals::stop_self(),
             Effect::SetMouse(_) | Effect::SetTheme(_) | Effect::Repaint | Effect::Break(_) => {}
             Effect::Dial { .. } => self.hands.cluster.perform(effect),
@@ -219,7 +262,7 @@ impl Plain {
                 return;
             }
             Some(Overlay::Text { page, .. }) => self.print_page(page, now),
-            Some(Overlay::Help { .. }) => manual::text(&self.state.keymap).lines().for_each(|line| self.print(line)),
+            Some(Overlay::Help { .. }) => linear::help().lines().for_each(|line| self.print(line)),
             Some(Overlay::Output(printed)) => match &printed.lines {
                 Some(lines) => {
                     let first = lines.len().saturating_sub(OUTPUT_LINES);
@@ -242,9 +285,7 @@ impl Plain {
                 let lines: Vec<String> = listed.map(|(name, what, _)| format!("scenario {name}  {what}")).collect();
                 lines.iter().for_each(|line| self.print(line));
             }
-            Some(Overlay::Menu(_)) => self.print("there is no menu without a screen; help shows all commands"),
-            Some(Overlay::Election { .. }) => self.print("elections are shown on a screen only"),
-            Some(Overlay::Command { .. } | Overlay::Write(_)) | None => {}
+            Some(Overlay::Command { .. } | Overlay::Write(_) | Overlay::Menu(_) | Overlay::Election { .. }) | None => {}
         }
         self.question.clear();
     }
@@ -293,7 +334,10 @@ impl Plain {
             }
             "tree" => self.state.tree.window(0, self.state.tree.count()).map(|row| row.path).collect(),
             "events" => self.state.events.iter().map(of_event).collect(),
-            _ => return false,
+            line => match linear::instead(line, &self.state, now) {
+                Some(words) => vec![words.to_owned()],
+                None => return false,
+            },
         };
         lines.iter().for_each(|line| self.print(&printable(line.as_bytes(), LINE_BYTES_MAX)));
         true
@@ -329,6 +373,7 @@ impl Plain {
     fn print(&mut self, line: &str) {
         let mut stdout = io::stdout().lock();
         let start = if std::mem::take(&mut self.prompt.is_open) { "\n" } else { "" };
+        let line = linear::without_keys(line);
         let _ = writeln!(stdout, "{start}{line}");
         let _ = stdout.flush();
     }

@@ -115,7 +115,7 @@ fn plan(
 }
 
 /// The console's own program. Not by its path: that may have been built anew since we started.
-fn own_program() -> PathBuf {
+pub(crate) fn own_program() -> PathBuf {
     let running = PathBuf::from("/proc/self/exe");
     if running.exists() { running } else { std::env::current_exe().unwrap_or(running) }
 }

@@ -24,6 +24,7 @@ pub mod key;
 pub mod launch;
 pub mod layout;
 pub mod limiter;
+pub mod linear;
 pub mod load;
 pub mod log_file;
 pub mod member;

@@ -15,6 +15,7 @@ use zw_tui::console::{self, Ensemble, USAGE_CODE};
 use zw_tui::headless_run::complaint;
 use zw_tui::options::{Child, CommandLine, ConfigTask};
 use zw_tui::paths::Paths;
+use zw_tui::term::editor;
 
 fn main() -> ExitCode {
     let CommandLine { child, options } = match CommandLine::try_parse() {
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
         Some(Child::Info(common)) => print(&about::text(&common)),
         Some(Child::Replay { file, look }) => ExitCode::from(zw_tui::replay::run(&file, &look)),
         Some(Child::Node(node)) => as_child("zw-node", || server::run(node), ServerError::exit_code),
+        Some(Child::Editor { console, line }) => ExitCode::from(editor::become_editor(console, &line)),
         Some(Child::Broker(options)) => as_child("zw-broker", || broker::run(options), BrokerError::exit_code),
     }
 }

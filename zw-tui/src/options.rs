@@ -5,6 +5,7 @@ use crate::motion::Motion;
 use crate::term::capabilities::ColorChoice;
 use crate::theme;
 use clap::{Args, Parser, Subcommand};
+use std::ffi::OsString;
 use std::path::PathBuf;
 use zw_core::ensemble::Address;
 use zw_core::limits::MEMBERS_MAX;
@@ -163,6 +164,16 @@ pub enum Child {
     /// A broker
     #[command(hide = true)]
     Broker(BrokerOptions),
+    /// A person's editor, which goes when the console goes
+    #[command(hide = true)]
+    Editor {
+        /// The console's pid
+        #[arg(long)]
+        console: u32,
+        /// Program and arguments
+        #[arg(last = true, required = true)]
+        line: Vec<OsString>,
+    },
 }
 
 /// What is done with the file of settings.

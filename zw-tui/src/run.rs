@@ -4,13 +4,16 @@
 //! - The loop waits for nothing but its own queues and timers; every conversation is a task elsewhere.
 //! - There is no interval. Between two messages the only timer is the next time at which the screen would look different
 //!   (an age that ticks over, a message that goes); when nothing visible changes, no byte is written.
+//! - While an editor has the terminal nothing is read or painted, and all the rest goes on.
 //! - While the past is shown, what the tasks tell wakes it at most once a second: it is only recorded.
+
+mod editing;
 
 use crate::arrivals::Arrivals;
 use crate::cluster::Cluster;
 use crate::ending::Ending;
 use crate::input::decoder::{Decoder, Input};
-use crate::input::reader;
+use crate::input::reader::{self, Gate, Keys};
 use crate::layout::{self, MenuHit};
 use crate::limiter::Limiter;
 use crate::meter::Meter;
@@ -18,18 +21,20 @@ use crate::model::Pane;
 use crate::model::message::{Breakage, Effect, Msg};
 use crate::model::overlay::Overlay;
 use crate::model::session::{self, Session};
-use crate::motion;
+use crate::motion::{self, Motion};
 use crate::pane;
 use crate::paths::{self, Paths};
 use crate::recording::Recorder;
 use crate::supervisor::{Order, Supervisor};
 use crate::term::clipboard::Clipboard;
+use crate::term::editor::Editing;
 use crate::term::screen::Screen;
 use crate::term::signals::{self, Signal};
 use crate::term::{guard, panic};
 use crate::theme::Theme;
 use ratatui::buffer::Buffer;
 use std::io;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::mpsc::Receiver;
 
@@ -78,6 +83,10 @@ struct Loop {
     screen: Screen,
     limiter: Limiter,
     decoder: Decoder,
+    /// Holds back whoever reads the keys.
+    gate: Arc<Gate>,
+    /// The editor that has the terminal.
+    editing: Option<Editing>,
     painted: session::Version,
     painted_at: Duration,
     /// When the screen changes by itself.
@@ -97,7 +106,7 @@ impl Console {
     pub async fn run(self) -> io::Result<()> {
         let (width, height) = guard::size().unwrap_or(SIZE_UNKNOWN);
         let is_remote = self.is_remote;
-        let mut typed = reader::start()?;
+        let Keys { mut typed, gate } = reader::start()?;
         let clipboard = Clipboard::of_process(self.paths.state.clone());
         let mut main = Loop {
             clipboard,
@@ -106,6 +115,8 @@ impl Console {
             screen: Screen::new(width, height),
             limiter: Limiter::new(is_remote),
             decoder: Decoder::new(is_remote),
+            gate,
+            editing: None,
             painted: (0, 0),
             painted_at: Duration::ZERO,
             change_at: None,
@@ -161,6 +172,7 @@ impl Loop {
             biased;
             () = panic::notice() => Err(io::Error::other("a task panicked")),
             Some(signal) = self.console.signals.recv() => self.on_signal(signal),
+            status = editing::ended(&mut self.editing) => self.on_edited(status),
             bytes = typed.recv() => self.on_bytes(&bytes.ok_or(io::ErrorKind::UnexpectedEof)?),
             () = self.console.arrivals.wait() => Ok(()),
             () = timer => Ok(()),
@@ -168,7 +180,7 @@ impl Loop {
     }
 
     fn wake_at(&self) -> Option<Duration> {
-        let is_due = self.is_dirty || self.console.session.version() != self.painted;
+        let is_due = self.editing.is_none() && (self.is_dirty || self.console.session.version() != self.painted);
         let paint = if is_due { Some(self.limiter.allowed_at()) } else { self.change_at };
         paint.into_iter().chain(self.decoder.deadline()).min()
     }
@@ -304,6 +316,9 @@ impl Loop {
                 self.screen.invalidate();
                 self.is_dirty = true;
             }
+            Effect::Edit(text) => self.begin_editing(text)?,
+            // An editor that stopped itself and us comes back by itself.
+            Effect::Suspend if self.editing.is_some() => signals::stop_self(),
             Effect::Suspend => {
                 guard::restore_all();
                 signals::stop_self();
@@ -371,8 +386,12 @@ impl Loop {
     fn on_signal(&mut self, signal: Signal) -> io::Result<()> {
         match signal {
             Signal::Leave(_) if self.console.session.live().leaving.is_some() => Ok(()),
-            Signal::Leave(_) => self.on_message(Msg::Leave),
+            Signal::Leave(_) => {
+                self.editing.iter().for_each(Editing::hang_up);
+                self.on_message(Msg::Leave)
+            }
             Signal::Suspend => self.perform(Effect::Suspend),
+            Signal::Continue if self.editing.is_some() => Ok(()),
             Signal::Continue => self.come_back(),
             Signal::Resize => {
                 if let Some((width, height)) = guard::size() {
@@ -407,10 +426,11 @@ impl Loop {
         let layout = layout::arrange(self.screen.area(), session.shown());
         let is_flow_visible = layout.place(Pane::Flow).is_some();
         let stands = session.shown().time.is_past() || !is_flow_visible;
-        let frame =
-            motion::next_frame(session.shown(), self.painted_at, now, self.console.is_remote).filter(|_| !stands);
+        let frame = motion::next_frame(session.shown(), self.painted_at, now, self.console.is_remote)
+            .filter(|_| !stands && self.editing.is_none());
         self.change_at = session.next_change(now).into_iter().chain(frame).min();
-        if !(self.is_dirty || session.version() != self.painted) || self.limiter.allowed_at() > now {
+        let is_due = self.is_dirty || session.version() != self.painted;
+        if !is_due || self.editing.is_some() || self.limiter.allowed_at() > now {
             return Ok(());
         }
         let mut buffer = Buffer::empty(self.screen.area());
@@ -421,7 +441,8 @@ impl Loop {
         self.painted_at = now;
         self.is_dirty = false;
         if let Some(world) = &self.console.world {
-            world.cluster.want_messages(is_flow_visible);
+            let marks_fires = layout.place(Pane::Tree).is_some() && session.shown().flow.motion != Motion::Off;
+            world.cluster.want_messages(is_flow_visible || marks_fires);
         }
         let frame = self.screen.frame(buffer)?;
         if !frame.is_empty() {

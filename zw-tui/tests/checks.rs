@@ -37,10 +37,15 @@ fn who_is_paused_here_is_shown_so_at_once() {
     let mut script = Script::healthy(5, 3);
     script.keys("P");
     let first = script.screen(&ASCII, (160, 45));
-    assert!(row(&first, "> n1").contains("PAUSED") && first.contains("paused +0s (you)"), "{first}");
+    assert!(row(&first, "> n1").contains("PAUSED") && first.contains("paused -30s (you)"), "{first}");
     assert!(first.contains("DEGRADED  quorum 4/5"), "{first}");
     // Its old numbers do not make it serve.
     script.after(7_000).serve();
+    assert!(script.screen(&ASCII, (160, 45)).contains("paused -23s (you)"));
+    script.keys("P").serve();
+    assert!(script.screen(&ASCII, (160, 45)).contains("HEALTHY  quorum 5/5"));
+    // Without a time it says since when.
+    script.keys(":pause n1 0").tell(Msg::Key(Key::plain(Code::Enter))).after(7_000).serve();
     assert!(script.screen(&ASCII, (160, 45)).contains("paused +7s (you)"));
     script.keys("P").serve();
     assert!(script.screen(&ASCII, (160, 45)).contains("HEALTHY  quorum 5/5"));

@@ -424,6 +424,7 @@ fn the_page_about_the_console() {
         ],
         size: Some((160, 45)),
         complaints: vec!["/home/me/.config/zw/tui.toml, line 3: there is no setting them; did you mean theme?".into()],
+        began: None,
     };
     script.state.theme = Name::Tritanopia;
     let (keymap, _) = Keymap::new(&[Wish { id: Id::Kill, keys: vec![Key::char('A')], line: 1 }]);

@@ -107,10 +107,24 @@ fn lines_take_commands_and_move_no_cursor() {
     console.wait_for("made /a");
     console.type_keys("kil n1\r");
     console.wait_for("did you mean kill?");
+    for (line, said) in [
+        ("flow", "the flow of messages is shown on a screen only; events"),
+        ("metrics", "shown on a screen only; nodes has"),
+        ("at 0:01", "the past is kept by the console with a screen only"),
+        ("zoom", "that is about a screen, and here is none"),
+        ("edit", "an editor needs a screen"),
+        ("describe n1", "n1:"),
+        ("log n1", "INFO serving leader=1"),
+        ("help", "Members are named: kill n3"),
+    ] {
+        console.type_keys(&format!("{line}\r"));
+        console.wait_for(said);
+    }
     console.type_keys("kill n1\r");
+    console.wait_for("kill n1  (revive starts it again, so does undo)");
     console.wait_for("exit 137 (you)");
     console.type_keys("why\r");
-    console.wait_for("n1 is down (exit 137)");
+    console.wait_for("n1 is down (exit 137): revive starts it again");
     console.type_keys("quit\r");
     assert_eq!(console.exit_code(), 0);
     console.assert_nothing_left();
@@ -125,9 +139,14 @@ fn lines_that_are_piped_in_are_carried_out_and_their_end_is_the_end() {
     let data = data.to_str().unwrap();
     let base = free_ports(1).to_string();
     let arguments = ["--linear", "--nodes", "1", "--brokers", "0", "--base-port", &base, "--data", data];
-    let output = run(directory.path(), &arguments, "info\nnodes\n");
+    // Before there is a leader nothing could be written; each line waits for the one before, and the end for all.
+    let lines = "info\nnodes\nwrite --count 50 /a first\nwrite /b x\ndelete /b\ny\nset /a last\n";
+    let output = run(directory.path(), &arguments, lines);
     assert_eq!(output.status.code(), Some(0));
     let text = words(&output.stdout);
+    for done in ["50 writes, the last: set /a", "made /b", "Delete /b", "set /a  v50"] {
+        assert!(text.contains(done), "{done} is missing in {text}");
+    }
     assert!(text.contains("The console:") && text.contains(data) && text.contains("n1  "), "{text}");
     assert!(!text.contains('\x1b') && !text.contains("zw> "), "{text}");
     assert_eq!(living_with(data), Vec::<i32>::new());

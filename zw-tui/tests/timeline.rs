@@ -314,7 +314,10 @@ fn a_time_is_gone_to_by_its_name() {
     script.command("at -2s");
     assert_eq!(script.session.shown_at(script.now), SECOND * 10);
     script.command("at 1:00:00");
-    assert!(!script.session.shown().time.is_past(), "what is to come is not known");
+    assert!(script.text(160, 45).contains("1:00:00 since the start is yet to come: it is 00:12.0"));
+    script.key(Code::Esc);
+    script.command("at now");
+    assert!(!script.session.shown().time.is_past());
     script.command("at soon");
     assert!(script.text(160, 45).contains("at 12:41"));
     script.key(Code::Esc);

@@ -211,7 +211,7 @@ pub enum TraceKind {
     SessionClosed,
     /// A session expired.
     SessionExpired,
-    /// Watches fired; `number` of them.
+    /// Watches on the znode `text` fired; `number` of them. A sample: not every one is told.
     Watch,
     /// An fdatasync ended; `number` is its microseconds.
     Fsync,
@@ -284,7 +284,7 @@ pub struct Fault {
     pub kind: FaultKind,
     /// For the link faults: the peer; 0 for all.
     pub peer: NodeId,
-    /// For the delays: how long.
+    /// For the delays: how long. For the loss: of how many frames in a thousand.
     pub delay_ms: u32,
     /// When it ends; 0 clears the fault.
     pub ttl_ms: u32,
@@ -305,6 +305,9 @@ pub enum FaultKind {
     DelayLink,
     /// Each fdatasync takes `delay_ms` longer.
     SlowDisk,
+    /// Of what goes out, `delay_ms` frames in a thousand are lost at first: each comes late by
+    /// [`LOSS_DELAY`](crate::limits::LOSS_DELAY), as over TCP, and what follows waits behind it.
+    LoseLink,
 }
 
 numbered!(NodeRole { 1 => Leader, 2 => Follower, 3 => Observer, 4 => Looking, 5 => Syncing });
@@ -315,4 +318,4 @@ numbered!(TraceKind {
     21 => CommitSent, 22 => CommitReceived, 23 => Write, 24 => Written, 25 => Proposed, 26 => Durable,
     27 => ForwardReceived, 28 => Lost
 });
-numbered!(FaultKind { 1 => CutLink, 2 => CutOut, 3 => CutIn, 4 => DelayLink, 5 => SlowDisk });
+numbered!(FaultKind { 1 => CutLink, 2 => CutOut, 3 => CutIn, 4 => DelayLink, 5 => SlowDisk, 6 => LoseLink });

@@ -80,6 +80,13 @@ fn operations() -> Vec<Operation> {
             ttl_ms: 1000,
             with_connection: true,
         }),
+        Operation::Fault(Fault {
+            kind: FaultKind::LoseLink,
+            peer: NodeId(3),
+            delay_ms: 50,
+            ttl_ms: 1000,
+            with_connection: false,
+        }),
         Operation::Snapshot(Ping),
         Operation::DigestAt(Zxid::ZERO),
         Operation::Sessions(Ping),

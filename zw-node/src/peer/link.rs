@@ -90,7 +90,7 @@ impl Link {
             bytes.clear();
             return;
         }
-        let delay = faults.delay(self.peer);
+        let delay = faults.delay(self.peer, frames);
         let must_wait = outbox.writing || !outbox.chunks.is_empty() || !delay.is_zero() || faults.blocks_out(self.peer);
         let sent = if must_wait { 0 } else { self.socket.try_write(bytes).unwrap_or(0) };
         if sent == bytes.len() {
@@ -226,6 +226,8 @@ pub(crate) fn split_frame(input: &mut BytesMut, frame_bytes_max: usize) -> io::R
 #[cfg(test)]
 mod tests {
     use super::*;
+    use zw_core::ids::ConnectionId;
+    use zw_core::wire::admin::{Fault, FaultKind};
 
     #[test]
     fn frames_are_split_and_bounded() {
@@ -233,6 +235,28 @@ mod tests {
         assert_eq!(split_frame(&mut input, 10).unwrap().unwrap(), [7, 8][..]);
         assert!(split_frame(&mut input, 10).unwrap().is_none());
         assert!(split_frame(&mut BytesMut::from(&[0, 0, 0, 11][..]), 10).is_err());
+    }
+
+    #[tokio::test]
+    async fn a_lossy_link_is_late_and_keeps_the_order() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let near = tokio::net::TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (_far, _) = listener.accept().await.unwrap();
+        let (_reader, writer) = near.into_split();
+        let link = Link::new(NodeId(2), LinkId(1), writer, 0);
+        link.socket.writable().await.unwrap();
+        let faults = Faults::default();
+        let (kind, peer, ttl_ms) = (FaultKind::LoseLink, NodeId(2), 60_000);
+        faults.set(Fault { kind, peer, delay_ms: 300, ttl_ms, with_connection: false }, ConnectionId(1));
+        for number in 0..100 {
+            link.send(&mut vec![number], 1, &faults);
+        }
+        let outbox = lock(&link.outbox);
+        let waiting: Vec<u8> = outbox.chunks.iter().flat_map(|chunk| chunk.bytes.clone()).collect();
+        let first = *waiting.first().expect("some are lost");
+        assert_eq!(waiting, (first..100).collect::<Vec<u8>>(), "all behind the first that is lost wait, in order");
+        let late = outbox.chunks.iter().filter(|chunk| chunk.due.is_some()).count();
+        assert!((10..60).contains(&late), "{late} of 100 at 30 %");
     }
 
     #[tokio::test]

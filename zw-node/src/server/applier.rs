@@ -9,7 +9,7 @@ use super::core::{BUSY, BUSY_ENTRIES, Bound, Core};
 use super::inbox::Waiter;
 use super::locks::{lock, write};
 use super::node::Node;
-use super::trace::Facts;
+use super::trace::{Facts, WATCHES_TOLD_MAX};
 use crate::connection::mailbox::{Mail, Mailbox, Outcome};
 use std::sync::Arc;
 use zw_core::ids::{SessionId, Zxid};
@@ -155,10 +155,13 @@ fn fire(node: &Node, events: Vec<TreeEvent>, to_wake: &mut Vec<Arc<Mailbox>>) {
     if watches.is_empty() {
         return;
     }
-    let mut fired = 0;
+    let (mut fired, mut told) = (0, Vec::new());
     for event in events {
         let ids = watches.fire(&event);
         fired += ids.len() as u64;
+        if !ids.is_empty() && told.len() < WATCHES_TOLD_MAX && node.trace.is_watched() {
+            told.push((event.path.clone(), ids.len() as u64));
+        }
         node.clients.with_each(&ids, |mailbox| {
             if mailbox.post(Mail::Event(event.clone())) {
                 to_wake.push(mailbox.clone());
@@ -167,7 +170,7 @@ fn fire(node: &Node, events: Vec<TreeEvent>, to_wake: &mut Vec<Arc<Mailbox>>) {
     }
     if fired > 0 {
         node.metrics.watches_fired.add(fired);
-        node.trace.record_if_watched(TraceKind::Watch, || Facts { number: fired, ..Facts::default() });
+        node.trace.watches_fired(&told);
     }
 }
 

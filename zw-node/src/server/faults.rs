@@ -4,6 +4,8 @@
 //! - Without a lease a fault costs one atomic load where it would act.
 //! - A lease ends by its time, by a request with no time, or with the connection that asked for it.
 //! - A cut link loses nothing: like a network that drops packets, it holds bytes back until it heals.
+//! - Nor does a lossy one: what is lost at first comes late, as TCP sends it again. Which frames those are follows from
+//!   the lease alone, so the same lease hits the same ones.
 
 use super::locks::lock;
 use std::sync::Mutex;
@@ -11,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 use zw_core::ids::{ConnectionId, NodeId};
-use zw_core::limits::FAULT_LEASES_MAX;
+use zw_core::limits::{FAULT_LEASES_MAX, LOSS_DELAY};
 use zw_core::wire::admin::{Fault, FaultKind};
 
 /// The leases of a node.
@@ -26,9 +28,18 @@ struct Lease {
     fault: Fault,
     until: Instant,
     connection: Option<ConnectionId>,
+    /// Chooses the frames that are lost.
+    random: u64,
 }
 
 impl Lease {
+    /// Whether any of so many frames is lost.
+    fn loses_any(&mut self, frames: usize) -> bool {
+        // Each has its own chance, also after one that was lost.
+        (0..frames)
+            .fold(false, |is_lost, _| (next_random(&mut self.random) % 1_000 < self.fault.delay_ms.into()) | is_lost)
+    }
+
     fn is_about(&self, kind: FaultKind, peer: NodeId) -> bool {
         self.fault.kind == kind && (self.fault.peer == peer || self.fault.peer == NodeId(0))
     }
@@ -43,7 +54,9 @@ impl Faults {
         if fits && fault.ttl_ms > 0 {
             let until = Instant::now() + Duration::from_millis(fault.ttl_ms.into());
             let connection = fault.with_connection.then_some(connection);
-            leases.push(Lease { fault, until, connection });
+            // Another beginning for each peer, or all links would lose the same frames.
+            let random = u64::from(fault.peer.0);
+            leases.push(Lease { fault, until, connection, random });
         }
         self.update(&leases);
         fits
@@ -112,9 +125,16 @@ impl Faults {
         self.blocks_out(peer) || self.blocks_in(peer)
     }
 
-    /// How late bytes to `peer` are.
-    pub(crate) fn delay(&self, peer: NodeId) -> Duration {
-        self.find(|lease| lease.is_about(FaultKind::DelayLink, peer)).unwrap_or_default()
+    /// How late so many frames to `peer` are: they go out together, so one that is lost at first holds up all.
+    pub(crate) fn delay(&self, peer: NodeId, frames: usize) -> Duration {
+        if !self.any.load(Ordering::Acquire) {
+            return Duration::ZERO;
+        }
+        let mut leases = lock(&self.leases);
+        let late = leases.iter().find(|lease| lease.is_about(FaultKind::DelayLink, peer));
+        let late = late.map_or(Duration::ZERO, |lease| Duration::from_millis(lease.fault.delay_ms.into()));
+        let lossy = leases.iter_mut().find(|lease| lease.is_about(FaultKind::LoseLink, peer));
+        if lossy.is_some_and(|lease| lease.loses_any(frames)) { late + LOSS_DELAY } else { late }
     }
 
     /// How much longer the disk takes.
@@ -153,9 +173,22 @@ impl Lease {
             FaultKind::CutIn => format!("nothing comes from {whom}"),
             FaultKind::DelayLink => format!("{delay_ms} ms late to {whom}"),
             FaultKind::SlowDisk => format!("disk {delay_ms} ms slower"),
+            FaultKind::LoseLink => {
+                let (percent, tenth) = (delay_ms / 10, delay_ms % 10);
+                format!("{percent}.{tenth} % of the frames {} ms late to {whom}", LOSS_DELAY.as_millis())
+            }
         };
         format!("{what} for {:.1} s", self.until.saturating_duration_since(now).as_secs_f64())
     }
+}
+
+/// The next number of a generator that is good enough here (splitmix64).
+fn next_random(state: &mut u64) -> u64 {
+    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mut mixed = *state;
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
 }
 
 #[cfg(test)]
@@ -179,6 +212,33 @@ mod tests {
         assert_eq!(faults.slow_disk(), Duration::ZERO);
         assert!(faults.set(fault(FaultKind::CutOut, 2, 0), ConnectionId(9)));
         assert!(!faults.blocks_out(NodeId(2)) && faults.words().is_empty());
+    }
+
+    fn late(faults: &Faults, peer: u16) -> Vec<bool> {
+        (0..10_000).map(|_| faults.delay(NodeId(peer), 1) == LOSS_DELAY).collect()
+    }
+
+    #[test]
+    fn a_lossy_link_is_late_now_and_then_and_the_same_lease_the_same_way() {
+        let faults = Faults::default();
+        let lossy = |peer, thousandths| Fault { delay_ms: thousandths, ..fault(FaultKind::LoseLink, peer, 60_000) };
+        assert!(faults.set(lossy(2, 50), ConnectionId(1)));
+        let first = late(&faults, 2);
+        let lost = first.iter().filter(|is_late| **is_late).count();
+        assert!((400..600).contains(&lost), "{lost} of 10,000 at 5 %");
+        assert!(!late(&faults, 3).contains(&true), "another link loses nothing");
+        assert!(faults.set(lossy(2, 50), ConnectionId(1)));
+        assert_eq!(late(&faults, 2), first);
+        assert!(faults.set(lossy(3, 50), ConnectionId(1)));
+        assert_ne!(late(&faults, 3), first);
+        assert!(faults.words()[0].starts_with("5.0 % of the frames 200 ms late to node 2"), "{:?}", faults.words());
+        // With a delay the two add up, and with all lost every frame is late.
+        assert!(faults.set(fault(FaultKind::DelayLink, 2, 60_000), ConnectionId(1)));
+        assert!(faults.set(lossy(2, 1_000), ConnectionId(1)));
+        assert!((0..100).all(|_| faults.delay(NodeId(2), 1) == LOSS_DELAY + Duration::from_millis(7)));
+        assert!(faults.set(lossy(2, 5), ConnectionId(1)));
+        let together = (0..100).filter(|_| faults.delay(NodeId(2), 1_000) > LOSS_DELAY).count();
+        assert!(together > 90, "of many frames that go together, one is lost at most times: {together}");
     }
 
     #[test]

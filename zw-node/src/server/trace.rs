@@ -5,6 +5,7 @@
 //! - Frequent events (proposals, acks, commits, applies) are only recorded while somebody subscribes to them, so that the
 //!   trace costs nothing when nobody looks.
 //! - Who subscribes reads, and changes nothing; at most [`TRACE_SUBSCRIBERS_MAX`] do at a time.
+//! - Of watches that fired a sample is told: at most [`WATCHES_TOLD_MAX`] in [`WATCH_INTERVAL_NS`].
 //! - Of clients' writes a sample is told, at most one in [`WRITE_INTERVAL_NS`]; of each of those also how it ended.
 
 use super::clock::monotonic_ns;
@@ -19,6 +20,12 @@ use zw_core::wire::admin::{TraceBatch, TraceEvent, TraceKind, TraceStart};
 
 /// Between two writes that are told of.
 const WRITE_INTERVAL_NS: u64 = 1_000_000;
+/// Between two times at which watches that fired are told of.
+const WATCH_INTERVAL_NS: u64 = 20_000_000;
+/// Watches that are told of at such a time.
+pub(crate) const WATCHES_TOLD_MAX: usize = 8;
+/// A longer path is not told.
+const WATCH_PATH_BYTES_MAX: usize = 1_024;
 /// Writes that were told of and have no answer yet.
 const SAMPLED_MAX: usize = 256;
 /// Of a path, in the words of a write.
@@ -36,6 +43,8 @@ pub(crate) struct Trace {
     sampled: Mutex<VecDeque<u64>>,
     /// When the latest of them came.
     sampled_at: AtomicU64,
+    /// When watches that fired were told of.
+    fired_at: AtomicU64,
 }
 
 /// A subscription: where it stands and what it leaves out.
@@ -100,10 +109,7 @@ impl Trace {
         if !self.is_watched() {
             return;
         }
-        let (now, last) = (monotonic_ns(), self.sampled_at.load(Ordering::Relaxed));
-        let is_taken = now.saturating_sub(last) >= WRITE_INTERVAL_NS
-            && self.sampled_at.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed).is_ok();
-        if is_taken {
+        if is_time(&self.sampled_at, WRITE_INTERVAL_NS) {
             let mut sampled = lock(&self.sampled);
             if sampled.len() == SAMPLED_MAX {
                 sampled.pop_front();
@@ -111,6 +117,17 @@ impl Trace {
             sampled.push_back(tag);
             drop(sampled);
             self.record(TraceKind::Write, Facts { number: tag, text: words(), ..Facts::default() });
+        }
+    }
+
+    /// Tells of watches that fired, with how many did for each path, if somebody watches: a sample.
+    pub(crate) fn watches_fired(&self, fired: &[(String, u64)]) {
+        if fired.is_empty() || !self.is_watched() || !is_time(&self.fired_at, WATCH_INTERVAL_NS) {
+            return;
+        }
+        for (path, number) in fired.iter().filter(|(path, _)| path.len() <= WATCH_PATH_BYTES_MAX).take(WATCHES_TOLD_MAX)
+        {
+            self.record(TraceKind::Watch, Facts { number: *number, text: path.clone(), ..Facts::default() });
         }
     }
 
@@ -183,6 +200,13 @@ impl Trace {
     }
 }
 
+/// Whether the interval since `last` is over; then it begins anew.
+fn is_time(last: &AtomicU64, interval_ns: u64) -> bool {
+    let (now, before) = (monotonic_ns(), last.load(Ordering::Relaxed));
+    now.saturating_sub(before) >= interval_ns
+        && last.compare_exchange(before, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+}
+
 /// What a command does, short enough for a line.
 pub(crate) fn words(command: &Command) -> String {
     let path = |verb: &str, path: &str| {
@@ -245,6 +269,22 @@ mod tests {
         let events = trace.batch(&mut all).unwrap().events;
         let told: Vec<_> = events.iter().map(|event| (event.kind, event.number, event.zxid.0)).collect();
         assert_eq!(told, [(TraceKind::Write, 7, 0), (TraceKind::Written, 7, 5)]);
+    }
+
+    #[test]
+    fn of_watches_that_fired_so_many_are_told_and_only_to_who_looks() {
+        let trace = Trace::default();
+        let many: Vec<(String, u64)> = (0..100).map(|number| (format!("/{number}"), 2)).collect();
+        trace.watches_fired(&many);
+        let mut all = trace.subscribe(all_from(0)).unwrap();
+        trace.watches_fired(&[("/".repeat(WATCH_PATH_BYTES_MAX + 1), 1), ("/a".to_owned(), 3)]);
+        trace.watches_fired(&many);
+        let events = trace.batch(&mut all).unwrap().events;
+        let told: Vec<_> = events.iter().map(|event| (event.kind, event.number, event.text.as_str())).collect();
+        assert_eq!(told, [(TraceKind::Watch, 3, "/a")], "the next ones came too soon");
+        trace.fired_at.store(0, Ordering::Relaxed);
+        trace.watches_fired(&many);
+        assert_eq!(trace.batch(&mut all).unwrap().events.len(), WATCHES_TOLD_MAX);
     }
 
     #[test]

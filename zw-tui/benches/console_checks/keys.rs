@@ -24,7 +24,7 @@ pub(crate) fn latency_idle() -> Measured {
 
 pub(crate) fn latency_busy() -> Measured {
     let mut bench = Bench::serving(5, 3);
-    bench.console.type_keys(":pause n2\r:kill n3\r");
+    bench.console.type_keys(":pause n2 0\r:kill n3\r");
     bench.console.wait_for("quorum 3/5");
     let _load = Load::start(&bench.servers, 1_000);
     std::thread::sleep(Duration::from_secs(2));

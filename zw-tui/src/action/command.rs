@@ -65,6 +65,8 @@ pub enum Command {
     Election(Option<Epoch>),
     /// An action of the table.
     Action(Id),
+    /// An action on a member, which is selected for it.
+    On(Id, Member),
     /// All events, as JSON, to this file.
     Export(String),
     /// Other colours.
@@ -76,7 +78,7 @@ pub enum Command {
 }
 
 const ACTS: [Act; 5] = [Act::Kill, Act::Stop, Act::Pause, Act::Resume, Act::Revive];
-const ALIASES: [(&str, &str); 7] = [
+const ALIASES: [(&str, &str); 8] = [
     ("q", "quit"),
     ("q!", "quit"),
     ("exit", "quit"),
@@ -84,6 +86,7 @@ const ALIASES: [(&str, &str); 7] = [
     ("set", "write"),
     ("start", "revive"),
     ("rm", "delete"),
+    ("log", "output"),
 ];
 /// How much of what was typed is repeated in an answer.
 const REPEATED_CHARS_MAX: usize = 40;
@@ -116,7 +119,7 @@ pub fn parse(line: &str, state: &State, now: Duration) -> Result<Command, String
         return fault_command::parse(verb, rest, state, now);
     }
     if time_command::VERBS.contains(&verb) {
-        return time_command::parse(verb, rest);
+        return time_command::parse(verb, rest, state, now);
     }
     if load_command::VERBS.contains(&verb) {
         return load_command::parse(verb, rest, state, now);
@@ -132,6 +135,13 @@ pub fn parse(line: &str, state: &State, now: Duration) -> Result<Command, String
     }
     if verb == "election" {
         return election(rest, state).map(Command::Election);
+    }
+    if let ("describe" | "output", false) = (verb, rest.is_empty()) {
+        let id = if verb == "describe" { Id::Describe } else { Id::Output };
+        return match targets(verb, rest, state, now)?[..] {
+            [member] => Ok(Command::On(id, member)),
+            _ => Err(format!("{verb} shows one member; for example {verb} n3")),
+        };
     }
     match verb {
         "export" if !rest.is_empty() => return Ok(Command::Export(rest.to_owned())),
@@ -319,6 +329,7 @@ pub fn line_of(id: Id) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::faults::LEASE_TIME;
 
     fn state() -> State {
         let addresses = |count: u16| (0..count).map(|i| format!("localhost:{}", 8080 + i)).collect();
@@ -336,11 +347,20 @@ mod tests {
     #[test]
     fn acts_take_members() {
         assert_eq!(parsed("kill n3"), Ok(Command::Act(Act::Kill, vec![Member::Node(3)])));
-        assert_eq!(parsed(" pause  b1,2 "), Ok(Command::Act(Act::Pause, vec![Member::Broker(1), Member::Node(2)])));
+        assert_eq!(parsed(" pause  b1,2 "), Ok(Command::Pause(vec![Member::Broker(1), Member::Node(2)], LEASE_TIME)));
+        assert_eq!(parsed("pause n1 0s"), Ok(Command::Act(Act::Pause, vec![Member::Node(1)])), "until it is resumed");
         assert_eq!(parsed("revive"), Ok(Command::Act(Act::Revive, vec![Member::Node(1)])), "the selected one");
         assert!(matches!(parsed("stop all"), Ok(Command::Act(Act::Stop, members)) if members.len() == 5));
         let twice = Command::Act(Act::Kill, vec![Member::Node(1), Member::Broker(1)]);
         assert_eq!(parsed("kill n1 b1 n1"), Ok(twice), "each once");
+    }
+
+    #[test]
+    fn a_member_is_shown_by_its_name() {
+        assert_eq!(parsed("describe b1"), Ok(Command::On(Id::Describe, Member::Broker(1))));
+        assert_eq!(parsed("log n2"), Ok(Command::On(Id::Output, Member::Node(2))));
+        assert_eq!(parsed("output"), Ok(Command::Action(Id::Output)), "of the selected one");
+        assert!(reason("describe all").contains("one member") && reason("log n9").contains("no n9"));
     }
 
     #[test]
@@ -386,7 +406,8 @@ mod tests {
                 || time_command::VERBS.contains(&action.command)
                 || load_command::VERBS.contains(&action.command)
                 || seconds(action.command.split(' ').next().unwrap_or_default()).is_some()
-                || matches!(action.id, Id::Write | Id::Delete | Id::Diff | Id::Election | Id::Theme | Id::Motion);
+                || matches!(action.id, Id::Write | Id::Delete | Id::Diff | Id::Election | Id::Theme | Id::Motion)
+                || matches!(action.id, Id::Describe | Id::Output);
             let help = if is_open { "surplus" } else { "takes no arguments" };
             assert!(reason.contains(help), "{line}: {reason}");
         }

@@ -26,9 +26,11 @@ pub fn complete(line: &str, state: &State) -> Vec<String> {
         "set" if head == "set theme" => theme::Name::ALL.iter().map(ToString::to_string).collect(),
         "set" if head == "set motion" => Motion::ALL.iter().map(ToString::to_string).collect(),
         "record" => owned(&["on", "off"]),
-        "at" => owned(&["now"]),
+        "at" => owned(&["now", "clock"]),
         "scenario" => load_command::scenario_names().collect(),
         _ if last.starts_with('/') => state.tree.beginning_with(last).take(CANDIDATES_MAX).collect(),
+        // Behind the data only a node can stand.
+        "write" => nodes(state).collect(),
         "load" => owned(&LOAD_WORDS).into_iter().chain(nodes(state)).collect(),
         verb => match seconds(verb).filter(|_| is_second) {
             Some(seconds) => seconds,

@@ -7,7 +7,7 @@ use crate::model::events::Event;
 use crate::model::overlay::Overlay;
 use crate::model::permission::need_of;
 use crate::model::time::Seen;
-use crate::model::{Desired, Pane, State, deletion, menu, search};
+use crate::model::{Desired, Pane, State, composer, deletion, menu, search};
 use crate::motion::Motion;
 
 /// Whether the action makes sense now, or why not.
@@ -62,6 +62,7 @@ pub fn enabled(id: Id, state: &State) -> Result<(), String> {
             Some(path) => deletion::check(&path),
             None => Err("no znode is selected".into()),
         },
+        Id::Edit => composer::editable(state).map(drop),
         Id::Election if state.elections.is_empty() => Err("no election was seen yet".into()),
         Id::Slower | Id::Faster | Id::RealTime if state.flow.motion != Motion::Full => {
             Err("nothing moves: motion full changes that".into())

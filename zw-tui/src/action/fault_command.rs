@@ -24,7 +24,7 @@ pub enum Cure {
     Number(u32),
 }
 
-/// Who is to be paused, and for how long: the last word is a time if it could be no member.
+/// Who is to be paused, and for how long: the last word is a time if it could be no member. 0 is until it is resumed.
 ///
 /// # Errors
 /// What is wrong, and what to write instead.
@@ -33,7 +33,7 @@ pub(super) fn pause(rest: &str, state: &State, now: Duration) -> Result<Command,
     let is_time = last.starts_with(|first: char| first.is_ascii_digit())
         && !last.contains(',')
         && last.parse::<Member>().is_err();
-    let (whom, lasts) = if is_time { (whom.trim(), time(last, LEASE_MAX)?) } else { (rest, Duration::ZERO) };
+    let (whom, lasts) = if is_time { (whom.trim(), time(last, LEASE_MAX)?) } else { (rest, LEASE_TIME) };
     let members = targets("pause", whom, state, now)?;
     let paused = Command::Act(Act::Pause, members.clone());
     Ok(if lasts.is_zero() { paused } else { Command::Pause(members, lasts) })
@@ -48,7 +48,7 @@ enum About {
 fn usage(verb: &str) -> &'static str {
     match verb {
         "cut" => "cut n3, cut n1,n2|n3,n4,n5 20s, cut n1>n2 0 (0: until healed)",
-        "slow" => "slow n3 80ms, slow n1>n2 80ms 20s",
+        "slow" => "slow n3 80ms, slow n1>n2 80ms 20s, slow n1>n2 80ms 5% or slow n1>n2 5% (of what is sent is lost)",
         "slowdisk" => "slowdisk n3 50ms, slowdisk n1,n2 50ms 20s",
         _ => "heal, heal n3, heal 2 (faults shows the numbers)",
     }
@@ -77,7 +77,7 @@ fn fault(verb: &str, rest: &str, state: &State, now: Duration) -> Result<Command
     let words: Vec<&str> = rest.split_whitespace().collect();
     let is_time = |word: &&str| word.starts_with(|first: char| first.is_ascii_digit());
     let groups: Vec<&str> = words.iter().copied().take_while(|word| !is_time(word)).collect();
-    let mut times = words[groups.len()..].iter();
+    let mut times = words[groups.len()..].iter().peekable();
     // Whom it is about is looked at first: without that no time is of use.
     let about = match (verb, &groups[..]) {
         ("slowdisk", []) => About::Disks(nodes(verb, "", state, now)?),
@@ -87,7 +87,14 @@ fn fault(verb: &str, rest: &str, state: &State, now: Duration) -> Result<Command
     };
     let trouble = match about {
         About::Links(links) if verb == "cut" => Trouble::Cut(links),
-        About::Links(links) => Trouble::Slow(links, delay(verb, times.next())?),
+        About::Links(links) => {
+            let late = times.next_if(|word| !word.ends_with('%'));
+            match (late, times.next_if(|word| word.ends_with('%'))) {
+                (late, None) => Trouble::Slow(links, delay(verb, late)?),
+                (None, Some(lost)) => Trouble::Lossy(links, Duration::ZERO, loss(lost)?),
+                (late, Some(lost)) => Trouble::Lossy(links, delay(verb, late)?, loss(lost)?),
+            }
+        }
         About::Disks(nodes) => Trouble::SlowDisk(nodes, delay(verb, times.next())?),
     };
     let lasts = times.next().map_or(Ok(LEASE_TIME), |word| time(word, LEASE_MAX))?;
@@ -101,6 +108,20 @@ fn fault(verb: &str, rest: &str, state: &State, now: Duration) -> Result<Command
 fn delay(verb: &str, word: Option<&&str>) -> Result<Duration, String> {
     let delay = word.map_or_else(|| Err(format!("{verb} needs a delay")), |word| time(word, DELAY_MAX))?;
     if delay.is_zero() { Err("a delay of nothing changes nothing".into()) } else { Ok(delay) }
+}
+
+/// In thousandths.
+fn loss(word: &str) -> Result<u32, String> {
+    let wrong = || format!("{word:?} is no loss; write 5% or 0.5%, at most 100%");
+    let (whole, tenths) = word.trim_end_matches('%').split_once('.').unwrap_or((word.trim_end_matches('%'), "0"));
+    let (Ok(whole), Ok(tenths), 1) = (whole.parse::<u32>(), tenths.parse::<u32>(), tenths.len()) else {
+        return Err(wrong());
+    };
+    match whole.saturating_mul(10).saturating_add(tenths) {
+        0 => Err("a loss of nothing changes nothing".into()),
+        loss @ 1..=1_000 => Ok(loss),
+        _ => Err(wrong()),
+    }
 }
 
 /// The selected node from all others; one group from all others; or two groups.
@@ -180,6 +201,9 @@ mod tests {
             ("cut n1>n5 2m", Command::Fault(Trouble::Cut(links(&[0], &[4], true)), seconds(120))),
             ("slow n2 80ms", Command::Fault(Trouble::Slow(links(&[1], &[0, 2, 3, 4], false), ms(80)), seconds(30))),
             ("slow 80ms 9s", Command::Fault(Trouble::Slow(links(&[0], &[1, 2, 3, 4], false), ms(80)), seconds(9))),
+            ("slow n2>n5 5%", Command::Fault(Trouble::Lossy(links(&[1], &[4], true), ms(0), 50), seconds(30))),
+            ("slow n2>n5 80ms 0.5% 9s", Command::Fault(Trouble::Lossy(links(&[1], &[4], true), ms(80), 5), seconds(9))),
+            ("slow n2 100% 0", Command::Fault(Trouble::Lossy(links(&[1], &[0, 2, 3, 4], false), ms(0), 1_000), None)),
             ("slowdisk n3 50ms 5s", Command::Fault(Trouble::SlowDisk(vec![2], ms(50)), seconds(5))),
             ("heal", Command::Heal(Cure::All)),
             ("heal 3", Command::Heal(Cure::Number(3))),
@@ -205,6 +229,13 @@ mod tests {
             ("slow n1", "needs a delay"),
             ("slow n1 0", "nothing"),
             ("slow n1 1m", "longer than"),
+            ("slow n1 5% 80ms 9s", "too much"),
+            ("slow n1 101%", "no loss"),
+            ("slow n1 0.0%", "nothing"),
+            ("slow n1 5.55%", "no loss"),
+            ("slow n1 4x%", "no loss"),
+            ("slow n1 99999999999%", "no loss"),
+            ("cut n1 5%", "no time"),
             ("slowdisk n1 n2 5ms", "one list"),
             ("heal x", "not a member"),
         ] {

@@ -8,8 +8,9 @@ use crate::key::Key;
 use crate::member::Member;
 use crate::model::acts::{self, Act, say};
 use crate::model::chord::Chord;
-use crate::model::composer::Composer;
+use crate::model::composer::{self, Composer};
 use crate::model::events::{Event, Story};
+use crate::model::faults::LEASE_TIME;
 use crate::model::message::Effect;
 use crate::model::overlay::{Input, Overlay, Printed};
 use crate::model::permission::{consequence, need_of, only_begins, title_of};
@@ -17,7 +18,7 @@ use crate::model::question::Question;
 use crate::model::text::TextPage;
 use crate::model::time::{RecordOrder, Seen, Travel};
 use crate::model::verdict::judge;
-use crate::model::{Pane, State, deletion, faults, flow, load, menu, search, sessions, time, yank};
+use crate::model::{Pane, State, deletion, faults, flow, load, menu, pause, search, sessions, time, yank};
 use crate::motion::Motion;
 use crate::supervisor::Order;
 use crate::theme;
@@ -78,11 +79,12 @@ fn unasked(state: &mut State, now: Duration, id: Id) -> Vec<Effect> {
         Id::Kill => on_targets(state, now, Act::Kill),
         Id::Stop => on_targets(state, now, Act::Stop),
         Id::Revive => on_targets(state, now, Act::Revive),
-        Id::Pause => on_targets(state, now, pause_or_resume(state)),
+        Id::Pause => pause_targets(state, now),
         Id::Delete => {
             let (node, path) = (state.tree.node, state.tree.selected());
             deletion::ask(state, now, node, path, Some(Key::char('D')))
         }
+        Id::Edit => composer::edit_selected(state, now),
         Id::Cut => cut(state, now),
         Id::Heal => faults::heal(state, now, |_| true),
         Id::Load => toggle_load(state, now),
@@ -107,13 +109,7 @@ fn unasked(state: &mut State, now: Duration, id: Id) -> Vec<Effect> {
 fn looks(state: &mut State, now: Duration, id: Id) -> Vec<Effect> {
     match id {
         Id::Output => show_output(state),
-        Id::Diff => match command::diff("", state, now) {
-            Ok(nodes) => compare(state, nodes),
-            Err(reason) => {
-                say(state, now, reason, true);
-                Vec::new()
-            }
-        },
+        Id::Diff => compare_selected(state, now),
         Id::Sessions => sessions::open(state, now),
         Id::Back => back(state),
         Id::OpenEvent => open_event(state, now),
@@ -129,6 +125,25 @@ fn looks(state: &mut State, now: Duration, id: Id) -> Vec<Effect> {
             }
             look(state, now, id);
             moves(state, id)
+        }
+    }
+}
+
+/// Pauses for a while, or lets go on what is paused.
+fn pause_targets(state: &mut State, now: Duration) -> Vec<Effect> {
+    match pause_or_resume(state) {
+        Act::Pause => pause::begin(state, now, &state.targets(), LEASE_TIME),
+        act => on_targets(state, now, act),
+    }
+}
+
+/// Compares the selected node's tree with the leader's.
+fn compare_selected(state: &mut State, now: Duration) -> Vec<Effect> {
+    match command::diff("", state, now) {
+        Ok(nodes) => compare(state, nodes),
+        Err(reason) => {
+            say(state, now, reason, true);
+            Vec::new()
         }
     }
 }

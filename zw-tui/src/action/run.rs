@@ -2,7 +2,8 @@
 
 use super::command::{self, Command};
 use super::fault_command::Cure;
-use super::perform::{ask, perform};
+use super::perform::{ask, perform, select_node};
+use super::table::Id;
 use crate::member::Member;
 use crate::model::acts::{self, say};
 use crate::model::diff::{DiffReport, DiffView};
@@ -11,7 +12,7 @@ use crate::model::overlay::{HISTORY_MAX, Overlay};
 use crate::model::permission::{Need, need_of_command};
 use crate::model::select::{Face, node_absence, node_face};
 use crate::model::text::TextPage;
-use crate::model::{Node, State, deletion, faults, feed, jobs, load, pause, scenario, write};
+use crate::model::{Node, Pane, State, deletion, faults, feed, jobs, load, pause, scenario, write};
 use std::time::Duration;
 
 /// Runs a line that a key stands for.
@@ -60,6 +61,7 @@ fn check_command(state: &State, now: Duration, command: &Command) -> Result<(), 
     let is_timeless = matches!(
         command,
         Command::Action(_)
+            | Command::On(..)
             | Command::Travel(_)
             | Command::Record(_)
             | Command::Export(_)
@@ -91,6 +93,7 @@ pub fn carry_out(state: &mut State, now: Duration, command: Command) -> Vec<Effe
     state.version += 1;
     match command {
         Command::Action(id) => perform(state, now, id),
+        Command::On(id, member) => on_member(state, now, id, member),
         Command::Theme(name) => {
             state.theme = name;
             say(state, now, format!("theme {name}"), true);
@@ -133,6 +136,24 @@ pub fn carry_out(state: &mut State, now: Duration, command: Command) -> Vec<Effe
             Vec::new()
         }
     }
+}
+
+/// Selects a member and does something to it.
+fn on_member(state: &mut State, now: Duration, id: Id, member: Member) -> Vec<Effect> {
+    let mut effects = match member {
+        Member::Node(_) => {
+            // Whether the tree has the keys decides what is described.
+            state.focus_on(Pane::Nodes);
+            select_node(state, member.index())
+        }
+        Member::Broker(_) => {
+            state.focus_on(Pane::Brokers);
+            state.broker = member.index();
+            Vec::new()
+        }
+    };
+    effects.extend(perform(state, now, id));
+    effects
 }
 
 /// Carries out what was asked about and confirmed.

@@ -7,7 +7,7 @@ use crate::model::write::{Mode, WriteOrder};
 use std::time::Duration;
 
 /// What a write looks like.
-const WRITE_USAGE: &str = "write [n2] /path data, or @FILE for what is in a file";
+const WRITE_USAGE: &str = "write [n2] /path data, or write /path data n2; @FILE is what is in a file";
 /// With all that can be said of it.
 const FLAGS_USAGE: &str = "write [--create|--set|--sequence|--ephemeral|--container] [--count 9] [n2] /path data";
 /// What a deletion looks like.
@@ -17,7 +17,8 @@ fn usage(verb: &str) -> &'static str {
     if verb == "delete" { DELETE_USAGE } else { WRITE_USAGE }
 }
 
-/// `/path the data`, with `nK` before it for another node than the selected one.
+/// `/path the data`, with `nK` before or behind it for another node than the selected one. Behind it only if none is
+/// before: so data that ends like a node is written with the node in front.
 pub(super) fn write(text: &str, state: &State, now: Duration) -> Result<Command, String> {
     if text.is_empty() {
         return Err(format!("a write needs a path: {WRITE_USAGE}, for example write /goals 7; the key W opens a form"));
@@ -26,16 +27,26 @@ pub(super) fn write(text: &str, state: &State, now: Duration) -> Result<Command,
     if text.is_empty() {
         return Err(format!("a write needs a path: {FLAGS_USAGE}"));
     }
-    let (mut node, mut text) = (state.node, text);
+    let (mut node, mut text, mut is_named) = (state.node, text, false);
     if !text.starts_with('/') {
         let (word, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
         node = through("write", word, text, state, now)?;
-        text = rest.trim_start();
+        (text, is_named) = (rest.trim_start(), true);
         if text.is_empty() {
             return Err(format!("a write needs a path: write {word} /path data"));
         }
     }
-    let (path, data) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
+    let (path, mut data) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
+    if let Some((before, word)) = data.rsplit_once(char::is_whitespace).filter(|_| !is_named)
+        && word.starts_with('n')
+        && let Ok(member @ Member::Node(_)) = word.parse::<Member>()
+    {
+        let as_data = || format!("; as the end of the data: write n{} {path} {}", node + 1, repeated(data));
+        (node, data) = match state.process(member) {
+            Some(_) => (member.index(), before.trim_end()),
+            None => return Err(format!("there is no {member} to write through{}", as_data())),
+        };
+    }
     let (data, file) = match data.strip_prefix('@') {
         Some(escaped) if escaped.starts_with('@') => (escaped, None),
         Some("") => return Err(format!("@ needs the name of a file; {WRITE_USAGE}")),
@@ -130,13 +141,22 @@ mod tests {
         };
         assert_eq!(parsed("write n2 /a @my goals.json"), Ok(read("/a", "my goals.json")));
         assert_eq!(parsed("write /a @@home"), Ok(write(0, "/a", "@home")), "two of them are one of data");
+        assert_eq!(parsed("write /a @my goals.json n2"), Ok(read("/a", "my goals.json")), "or behind it");
+        assert_eq!(parsed("write /a two  words n3"), Ok(write(2, "/a", "two  words")));
+        assert_eq!(parsed("write /a n2"), Ok(write(0, "/a", "n2")), "without data it is the data");
+        assert_eq!(parsed("write n3 /a x n2"), Ok(write(2, "/a", "x n2")), "one node is enough");
+        assert_eq!(parsed("write /a x b1"), Ok(write(0, "/a", "x b1")), "no node");
+        assert_eq!(parsed("write /a 1 2"), Ok(write(0, "/a", "1 2")), "a number is no node here");
+        assert!(
+            reason("write /a x n9").contains("no n9 to write through; as the end of the data: write n1 /a \"x n9\"")
+        );
         assert!(reason("write /a @").contains("name of a file"));
     }
 
     #[test]
     fn a_wrong_write_is_answered_with_a_right_one() {
         for (line, help) in [
-            ("write", "needs a path: write [n2] /path data, or @FILE"),
+            ("write", "needs a path: write [n2] /path data, or write /path data n2"),
             ("write goals 3", "a path begins with /: write /goals 3"),
             ("write n2", "needs a path: write n2 /path data"),
             ("write n2 a x", "begins with /"),

@@ -1,13 +1,13 @@
 //! What the console is and where it keeps things: the page `:info`, and the same for `zw-tui info`.
 
 use super::State;
-
 use super::events::{EVENTS_MAX, Level};
 use super::page::Line;
 use super::{POLL_INTERVAL, POLL_INTERVAL_QUIET, STALE_AFTER};
 use crate::action::keymap::Keymap;
 use crate::action::table::ACTIONS;
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// What was found at the start: a name and a value each.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +19,9 @@ pub struct About {
     /// Cells of the screen, across and down; none without one.
     #[serde(default)]
     pub size: Option<(u16, u16)>,
+    /// When the console began, since 1970 by the clock; none if that is not known.
+    #[serde(default)]
+    pub began: Option<Duration>,
 }
 
 /// The page.

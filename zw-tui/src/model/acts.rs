@@ -104,7 +104,8 @@ pub fn perform_all(state: &mut State, now: Duration, act: Act, members: &[Member
             Act::Pause => "  (P resumes it, U undoes)",
             Act::Resume | Act::Revive => "",
         };
-        said.push(format!("{} {}{hint}", act.verb(), done.join(" ")));
+        let lasts = if act == Act::Pause { " until resumed" } else { "" };
+        said.push(format!("{} {}{lasts}{hint}", act.verb(), done.join(" ")));
     }
     let all_done = refused.is_empty();
     said.append(&mut refused);
@@ -128,9 +129,11 @@ fn act_on(state: &mut State, now: Duration, act: Act, member: Member) -> Result<
     process.desired = desired;
     process.desired_since = now;
     pause::forget(state, now, member);
+    // Without the 0 it would have a time.
+    let (lasts, zero) = if act == Act::Pause { (" until resumed", " 0") } else { ("", "") };
     let text = format!("{} {member}", act.verb());
-    state.begin_job(now, format!(":{text}"), Of::Process(act, member));
-    state.events.push(Event::new(now, Source::You, Level::Info, text));
+    state.begin_job(now, format!(":{text}{zero}"), Of::Process(act, member));
+    state.events.push(Event::new(now, Source::You, Level::Info, format!("{text}{lasts}")));
     if matches!(act, Act::Kill | Act::Stop | Act::Pause) {
         state.remember(Undo::Act(member, act));
     }

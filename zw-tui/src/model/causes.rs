@@ -109,6 +109,11 @@ pub fn on_trace(state: &mut State, now: Duration, mut portion: Portion) {
         state.version += 1;
         tell(state, now);
     }
+    let ago = |at: u64| Duration::from_nanos(portion.now_ns.saturating_sub(at));
+    let fired = std::mem::take(&mut portion.fired).into_iter().map(|(path, at)| (path, ago(at)));
+    if state.fired.take(now, state.flow.motion, fired) {
+        state.version += 1;
+    }
     flow::take(state, now, portion);
 }
 
@@ -196,7 +201,7 @@ impl Lease {
         match &self.trouble {
             Trouble::Cut(links) => links.from.contains(&node.index()) || links.to.contains(&node.index()),
             Trouble::Pause(member) => *member == node,
-            Trouble::Slow(..) | Trouble::SlowDisk(..) => false,
+            Trouble::Slow(..) | Trouble::Lossy(..) | Trouble::SlowDisk(..) => false,
         }
     }
 }

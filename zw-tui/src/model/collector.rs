@@ -26,6 +26,10 @@ pub const ENDED_MAX: usize = 256;
 const EPOCHS_MAX: usize = 4;
 /// What is rare, in one portion.
 pub const RARE_MAX: usize = 1_024;
+/// Between two portions that have nothing but counts and watches that fired.
+const FIRED_NS: u64 = 200_000_000;
+/// Paths whose watches fired, in one portion.
+const FIRED_MAX: usize = 64;
 /// After its answer a write is given so long for the acknowledgements of slower followers, and for the nodes to tell.
 const SETTLE_NS: u64 = 80_000_000;
 /// An ended write may be chosen for so long.
@@ -67,6 +71,9 @@ pub struct Portion {
     /// What may be wrong with the times of nodes on other hosts, to both sides; zero if all share one clock.
     #[serde(default)]
     pub clock_error_ns: u64,
+    /// Paths whose watches fired, with when.
+    #[serde(default)]
+    pub fired: Vec<(String, u64)>,
 }
 
 /// What is gathered of the nodes' traces.
@@ -164,6 +171,13 @@ impl Collector {
                 self.open.insert((node, event.number), event.clone());
             }
             TraceKind::Written => self.end(node, &event),
+            TraceKind::Watch => {
+                // A node that is older tells only how many fired.
+                if !event.text.is_empty() && self.portion.fired.len() < FIRED_MAX {
+                    self.portion.fired.push((event.text, event.monotonic_ns));
+                }
+                return;
+            }
             TraceKind::Apply => self.portion.applied[node] += event.number,
             TraceKind::Commit => {
                 let last = self.portion.commits.entry(event.zxid.epoch()).or_default();
@@ -223,7 +237,8 @@ impl Collector {
         self.choose(now_ns);
         self.tracked.retain(|(write, is_changed)| *is_changed || write.began + TRACK_NS > now_ns);
         let has_writes = self.tracked.iter().any(|(_, is_changed)| *is_changed);
-        let is_time = self.is_changed && self.portion_at + COUNTS_NS <= now_ns;
+        let between = if self.portion.fired.is_empty() { COUNTS_NS } else { FIRED_NS };
+        let is_time = self.is_changed && self.portion_at + between <= now_ns;
         if !(has_writes || is_time || !self.portion.rare.is_empty()) {
             return None;
         }
@@ -234,6 +249,7 @@ impl Collector {
         portion.clock_error_ns =
             self.clock_errors.iter().sum::<u64>().min(2 * self.clock_errors.iter().max().copied().unwrap_or(0));
         portion.rare = std::mem::take(&mut self.portion.rare);
+        self.portion.fired.clear();
         for (write, is_changed) in &mut self.tracked {
             if std::mem::take(is_changed) {
                 portion.writes.push(write.clone());

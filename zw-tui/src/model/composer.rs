@@ -1,6 +1,7 @@
 //! `W`: the form of a write. It keeps its text until the write is acknowledged.
 
 use super::State;
+use super::acts::say;
 use super::message::Effect;
 use super::overlay::{Input, Overlay};
 use super::permission::Need;
@@ -11,6 +12,9 @@ use crate::key::{Code, Key};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
+
+/// Gives the value to the person's editor. No key of a line's own editing.
+pub const EDITOR_KEY: Key = Key::ctrl('x');
 
 /// The fields, in the order of the form.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,6 +68,9 @@ pub struct Composer {
     pub is_sent: bool,
     /// Why the last try failed.
     pub error: Option<String>,
+    /// Whether the person's editor has the value.
+    #[serde(default)]
+    pub is_edited: bool,
 }
 
 impl Composer {
@@ -132,7 +139,7 @@ impl Composer {
         // What a terminal sends for a line's end differs.
         let lines = text.replace("\r\n", "\n").replace('\r', "\n");
         match self.field {
-            _ if self.is_sent => true,
+            _ if self.is_sent || self.is_edited => true,
             Field::Value => self.value.insert(&lines),
             Field::Path => self.path.insert(lines.replace('\n', " ").trim()),
             Field::Count => self.count.insert(lines.trim()),
@@ -159,6 +166,7 @@ pub(super) fn in_form(state: &mut State, now: Duration, key: Key, mut form: Box<
             _ => effects = submit(state, now, &mut form),
         },
         _ if form.is_sent => {}
+        EDITOR_KEY => effects = give_to_editor(state, &mut form),
         Key { code: Code::Char('j'), ctrl: true } if form.field == Field::Value => {
             form.value.insert("\n");
         }
@@ -181,6 +189,57 @@ pub(super) fn in_form(state: &mut State, now: Duration, key: Key, mut form: Box<
     }
     state.overlay.get_or_insert(Overlay::Write(form));
     effects
+}
+
+/// The form's value goes to the editor; nothing else happens to it until that ends.
+fn give_to_editor(state: &State, form: &mut Composer) -> Vec<Effect> {
+    if let Err(reason) = state.time.check_now() {
+        form.error = Some(reason);
+        return Vec::new();
+    }
+    (form.is_edited, form.error, form.field) = (true, None, Field::Value);
+    vec![Effect::Edit(form.value.text().to_owned())]
+}
+
+/// The path and the data of the selected znode, if an editor can have it.
+///
+/// # Errors
+/// Why it cannot, for a person.
+pub(crate) fn editable(state: &State) -> Result<(String, &str), String> {
+    let path = state.tree.selected_znode().ok_or("no znode is selected")?;
+    let value = state.tree.value.as_ref().filter(|value| value.path == path).ok_or("its data is not read yet")?;
+    let (data, _) = value.content.as_ref().map_err(|reason| format!("its data is not known: {reason}"))?;
+    let text = std::str::from_utf8(data).map_err(|_| "its data is no text; :write PATH @FILE writes any file")?;
+    Ok((path, text))
+}
+
+/// The form for the selected znode with its data, and that in the editor.
+pub(crate) fn edit_selected(state: &mut State, now: Duration) -> Vec<Effect> {
+    let mut form = match editable(state) {
+        // Set and not put: a znode that is deleted meanwhile is not made anew.
+        Ok((path, text)) => {
+            Composer { value: Input::with(text), mode: Some(Mode::Set), ..Composer::of(state.tree.node, &path) }
+        }
+        Err(reason) => {
+            say(state, now, reason, true);
+            return Vec::new();
+        }
+    };
+    let effects = give_to_editor(state, &mut form);
+    state.overlay = Some(Overlay::Write(Box::new(form)));
+    effects
+}
+
+/// The editor ended: its text is in the form, and written by nobody but the person.
+pub(super) fn on_edited(state: &mut State, result: Result<String, String>) {
+    state.version += 1;
+    let Some(Overlay::Write(form)) = state.overlay.as_mut().filter(|_| state.leaving.is_none()) else { return };
+    if std::mem::take(&mut form.is_edited) {
+        match result {
+            Ok(text) => form.value = Input::with(&text),
+            Err(reason) => form.error = Some(reason),
+        }
+    }
 }
 
 /// Sends what the form says; a deletion asks in the form's place.
@@ -246,5 +305,36 @@ mod tests {
         form.field = Field::Path;
         assert!(form.paste("goals\n"));
         assert_eq!(form.path.text(), "/goals");
+    }
+
+    #[test]
+    fn what_the_editor_has_takes_no_keys_and_only_its_success_changes_it() {
+        let now = Duration::from_secs(1);
+        let mut state = State::new(vec!["h:1".into()], Vec::new());
+        let form = Composer { value: Input::with("old"), ..Composer::of(0, "/a") };
+        assert_eq!(in_form(&mut state, now, EDITOR_KEY, Box::new(form)), [Effect::Edit("old".into())]);
+        let held = |state: &State| match &state.overlay {
+            Some(Overlay::Write(form)) => form.clone(),
+            other => panic!("{other:?}"),
+        };
+        let form = held(&state);
+        assert!(form.is_edited && form.field == Field::Value);
+        for key in [Key::char('x'), Key::plain(Code::Enter), Key::plain(Code::Esc), EDITOR_KEY] {
+            assert_eq!(super::super::update::update(&mut state, now, super::super::message::Msg::Key(key)), []);
+            assert_eq!(held(&state), form, "{key}: it was typed before the editor had the keys");
+        }
+        for (result, value, error) in
+            [(Ok("new".to_owned()), "new", None), (Err("it failed".to_owned()), "old", Some("it failed".to_owned()))]
+        {
+            state.overlay = Some(Overlay::Write(form.clone()));
+            on_edited(&mut state, result);
+            let form = held(&state);
+            assert_eq!((form.is_edited, form.value.text(), form.error), (false, value, error));
+        }
+        // A form that no editor has is left alone, and in the past no editor is started.
+        on_edited(&mut state, Ok("late".into()));
+        assert_eq!(held(&state).value.text(), "old");
+        state.time.seen = super::super::time::Seen::Frozen;
+        assert_eq!(in_form(&mut state, now, EDITOR_KEY, form), []);
     }
 }

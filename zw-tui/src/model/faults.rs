@@ -39,6 +39,8 @@ pub enum Trouble {
     SlowDisk(Vec<usize>, Duration),
     /// A process stands still. It is the console's supervisor that keeps it so, not a node.
     Pause(Member),
+    /// What passes is late, and so many frames in a thousand are lost at first: they come when they are sent again.
+    Lossy(Links, Duration, u32),
 }
 
 /// All links between two groups of nodes.
@@ -92,6 +94,7 @@ impl Trouble {
         match self {
             Trouble::Cut(links) => format!("cut {}", links.words()),
             Trouble::Slow(links, delay) => format!("slow {} {}ms", links.words(), delay.as_millis()),
+            Trouble::Lossy(links, delay, loss) => format!("slow {} {}", links.words(), poor(*delay, *loss)),
             Trouble::SlowDisk(nodes, delay) => format!("slowdisk {} {}ms", names(nodes), delay.as_millis()),
             Trouble::Pause(member) => format!("pause {member}"),
         }
@@ -115,6 +118,9 @@ impl Trouble {
             Trouble::Slow(links, delay) => {
                 others(links).map(|others| format!("{}ms late{left}: {others}", delay.as_millis()))
             }
+            Trouble::Lossy(links, delay, loss) => {
+                others(links).map(|others| format!("{} lost{left}: {others}", poor(*delay, *loss)))
+            }
             Trouble::SlowDisk(nodes, delay) => {
                 nodes.contains(&node).then(|| format!("disk +{}ms{left}", delay.as_millis()))
             }
@@ -123,12 +129,20 @@ impl Trouble {
         }
     }
 
-    /// What must be asked of each node for it, by kind and peer, with the delay.
-    fn demands(&self) -> Vec<(usize, FaultKind, NodeId, Duration)> {
+    /// What must be asked of each node for it, by kind and peer, with the delay in milliseconds or the loss.
+    fn demands(&self) -> Vec<(usize, FaultKind, NodeId, u32)> {
         let mut demands = Vec::new();
-        let mut ask = |node: usize, kind: FaultKind, peer: Option<usize>, delay: Duration| {
+        let mut ask = |node: usize, kind: FaultKind, peer: Option<usize>, amount: u32| {
             let peer = peer.and_then(|peer| u16::try_from(peer + 1).ok()).map_or(NodeId(0), NodeId);
-            demands.push((node, kind, peer, delay));
+            demands.push((node, kind, peer, amount));
+        };
+        let mut on_links = |links: &Links, kind: FaultKind, amount: u32| {
+            for (from, to) in links.pairs().filter(|_| amount > 0) {
+                ask(from, kind, Some(to), amount);
+                if !links.is_one_way {
+                    ask(to, kind, Some(from), amount);
+                }
+            }
         };
         match self {
             // At both ends: either may be killed, and come back without its fault, or be paused and not hear of it.
@@ -138,20 +152,17 @@ impl Trouble {
                     false => (FaultKind::CutLink, FaultKind::CutLink),
                 };
                 for (from, to) in links.pairs() {
-                    ask(from, out, Some(to), Duration::ZERO);
-                    ask(to, back, Some(from), Duration::ZERO);
+                    ask(from, out, Some(to), 0);
+                    ask(to, back, Some(from), 0);
                 }
             }
-            Trouble::Slow(links, delay) => {
-                for (from, to) in links.pairs() {
-                    ask(from, FaultKind::DelayLink, Some(to), *delay);
-                    if !links.is_one_way {
-                        ask(to, FaultKind::DelayLink, Some(from), *delay);
-                    }
-                }
+            Trouble::Slow(links, delay) => on_links(links, FaultKind::DelayLink, millis(*delay)),
+            Trouble::Lossy(links, delay, loss) => {
+                on_links(links, FaultKind::DelayLink, millis(*delay));
+                on_links(links, FaultKind::LoseLink, *loss);
             }
             Trouble::SlowDisk(nodes, delay) => {
-                nodes.iter().for_each(|node| ask(*node, FaultKind::SlowDisk, None, *delay));
+                nodes.iter().for_each(|node| ask(*node, FaultKind::SlowDisk, None, millis(*delay)));
             }
             Trouble::Pause(_) => {}
         }
@@ -210,9 +221,9 @@ impl Faults {
                 None => ENDLESS_MS,
                 Some(until) => millis(until.saturating_sub(now)).clamp(1, ENDLESS_MS),
             };
-            for (_, kind, peer, delay) in lease.trouble.demands().into_iter().filter(|(whose, ..)| *whose == node) {
+            for (_, kind, peer, amount) in lease.trouble.demands().into_iter().filter(|(whose, ..)| *whose == node) {
                 let entry = wanted.entry((kind, peer)).or_default();
-                *entry = (entry.0.max(ttl_ms), entry.1.max(millis(delay)));
+                *entry = (entry.0.max(ttl_ms), entry.1.max(amount));
             }
         }
         let fault = |((kind, peer), (ttl_ms, delay_ms))| Fault { kind, peer, delay_ms, ttl_ms, with_connection: true };
@@ -237,7 +248,7 @@ impl Faults {
         let is_cut = |other: &usize| {
             self.active.iter().any(|lease| match &lease.trouble {
                 Trouble::Cut(links) => links.pairs().any(|pair| pair == (node, *other) || pair == (*other, node)),
-                Trouble::Slow(..) | Trouble::SlowDisk(..) | Trouble::Pause(_) => false,
+                Trouble::Slow(..) | Trouble::Lossy(..) | Trouble::SlowDisk(..) | Trouble::Pause(_) => false,
             })
         };
         let reached = (0..members).filter(|other| *other == node || !is_cut(other)).count();
@@ -251,7 +262,7 @@ impl Faults {
             Trouble::Cut(links) => {
                 links.pairs().any(|pair| pair == (from, to) || !links.is_one_way && pair == (to, from))
             }
-            Trouble::Slow(..) | Trouble::SlowDisk(..) | Trouble::Pause(_) => false,
+            Trouble::Slow(..) | Trouble::Lossy(..) | Trouble::SlowDisk(..) | Trouble::Pause(_) => false,
         })
     }
 
@@ -384,6 +395,13 @@ fn names(nodes: &[usize]) -> String {
     nodes.iter().map(|node| format!("n{}", node + 1)).collect::<Vec<_>>().join(",")
 }
 
+/// A delay, if there is one, and a loss.
+fn poor(delay: Duration, loss: u32) -> String {
+    let delay = if delay.is_zero() { String::new() } else { format!("{}ms ", delay.as_millis()) };
+    let tenths = if loss.is_multiple_of(10) { String::new() } else { format!(".{}", loss % 10) };
+    format!("{delay}{}{tenths}%", loss / 10)
+}
+
 fn millis(duration: Duration) -> u32 {
     u32::try_from(duration.as_millis()).unwrap_or(u32::MAX)
 }
@@ -443,6 +461,22 @@ mod tests {
         assert_eq!(asked(&effects, 4), [(FaultKind::CutIn, 1, ENDLESS_MS)], "only the sender is late");
         assert_eq!(asked(&effects, 0).len(), 2);
         assert_eq!(state.faults.words_of(0, SECOND).as_deref(), Some("cut: nothing to n5 +1 more (you)"));
+    }
+
+    #[test]
+    fn a_lossy_link_is_asked_of_who_sends_and_may_be_slow_too() {
+        let mut state = state();
+        let one_way = Links { from: vec![1], to: vec![4], is_one_way: true };
+        let effects = begin(&mut state, SECOND, Trouble::Lossy(one_way.clone(), Duration::ZERO, 50), Some(SECOND));
+        assert_eq!(asked(&effects, 1), [(FaultKind::LoseLink, 5, 1_000)]);
+        assert_eq!(asked(&effects, 4), []);
+        assert_eq!(state.faults.words_of(1, SECOND).as_deref(), Some("5% lost 1s: n5 (you)"));
+        heal(&mut state, SECOND, |_| true);
+        let both = Trouble::Lossy(Links { is_one_way: false, ..one_way }, Duration::from_millis(80), 5);
+        assert_eq!(both.words(), "slow n2|n5 80ms 0.5%");
+        let effects = begin(&mut state, SECOND, both, Some(SECOND));
+        assert_eq!(asked(&effects, 4), [(FaultKind::DelayLink, 2, 1_000), (FaultKind::LoseLink, 2, 1_000)]);
+        assert_eq!(state.faults.words_of(4, SECOND).as_deref(), Some("80ms 0.5% lost 1s: n2 (you)"));
     }
 
     #[test]

@@ -67,6 +67,15 @@ pub(super) enum Outcome {
     Refused(String),
 }
 
+impl Jobs {
+    /// Whether the end of an act, a write or a deletion is awaited.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        let ends_soon = |of: &Of| matches!(of, Of::Process(..) | Of::Write(..) | Of::Delete(..));
+        self.0.iter().any(|job| job.ended.is_none() && ends_soon(&job.of))
+    }
+}
+
 impl State {
     /// Notes that something began. The oldest is forgotten when there is too much.
     pub(super) fn begin_job(&mut self, now: Duration, line: String, of: Of) {

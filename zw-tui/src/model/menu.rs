@@ -56,6 +56,7 @@ const OF_ZNODE: &[Id] = &[
     Id::Yank(Yank::Json),
     Id::Refresh,
     Id::Write,
+    Id::Edit,
     Id::Delete,
 ];
 const OF_EVENT: &[Id] = &[Id::OpenEvent, Id::Yank(Yank::Value), Id::Follow, Id::Filter, Id::Undo, Id::Heal];

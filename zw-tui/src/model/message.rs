@@ -121,6 +121,8 @@ pub enum Msg {
     Trace(Box<Portion>),
     /// A line for the command line, from a console without a screen.
     Line(String),
+    /// What the person's editor made of a value, or why it stays as it was.
+    Edited(Result<String, String>),
     /// The screen was written to a file, or not.
     Dumped(Result<String, String>),
     /// The events were written to a file, or not.
@@ -414,6 +416,8 @@ pub enum Effect {
         /// What.
         text: String,
     },
+    /// Give the terminal to the person's editor, with this text.
+    Edit(String),
     /// Write the screen to a file, as text.
     Dump,
     /// Paint the whole screen again.
@@ -447,6 +451,7 @@ impl Msg {
             | Msg::Supervisor(_)
             | Msg::Line(_)
             | Msg::Dumped(_)
+            | Msg::Edited(_)
             | Msg::Exported(_)
             | Msg::Copied { .. }
             | Msg::Output { .. }
@@ -486,6 +491,7 @@ impl Effect {
             | Effect::SetMouse(_)
             | Effect::SetTheme(_)
             | Effect::Dump
+            | Effect::Edit(_)
             | Effect::Export { .. }
             | Effect::Copy { .. }
             | Effect::Travel(_)

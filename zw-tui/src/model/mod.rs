@@ -22,6 +22,7 @@ pub mod election;
 pub mod events;
 pub mod faults;
 pub mod feed;
+pub mod fired;
 pub mod flow;
 pub mod gauges;
 mod heard;
@@ -78,6 +79,7 @@ use election::Elections;
 use events::Events;
 use faults::Faults;
 use feed::Feed;
+use fired::Fired;
 use flow::Flow;
 use history::History;
 use jobs::Jobs;
@@ -200,6 +202,9 @@ pub struct State {
     pub leaving: Option<Duration>,
     /// The ordered stop is over, with so many children left.
     pub stopped: Option<usize>,
+    /// Whose watches fired just now.
+    #[serde(default)]
+    pub fired: Fired,
 }
 
 /// A pane.
@@ -487,6 +492,7 @@ impl State {
             has_test_hooks: false,
             leaving: None,
             stopped: None,
+            fired: Fired::default(),
         }
     }
 

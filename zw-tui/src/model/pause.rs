@@ -122,6 +122,20 @@ mod tests {
     }
 
     #[test]
+    fn without_a_time_it_lasts_as_long_as_other_faults_do_and_with_0_until_it_is_resumed() {
+        let mut state = state();
+        assert_eq!(run(&mut state, SECOND, "pause n2"), orders(Order::Pause(N2)));
+        assert_eq!(process_words(&state, N2, SECOND), Some(("paused -30s (you)".into(), true)));
+        assert_eq!(update(&mut state, 31 * SECOND, Msg::Tick), orders(Order::Resume(N2)));
+        for line in ["pause n2 0", "pause n2 0s"] {
+            assert_eq!(run(&mut state, 40 * SECOND, line), orders(Order::Pause(N2)), "{line}");
+            assert_eq!(update(&mut state, 9_000 * SECOND, Msg::Tick), [], "{line}");
+            assert!(state.events.iter().any(|event| event.text == "pause n2 until resumed"));
+            assert_eq!(run(&mut state, 9_000 * SECOND, "undo"), orders(Order::Resume(N2)), "{line}");
+        }
+    }
+
+    #[test]
     fn resume_undo_heal_and_revive_end_it_sooner() {
         for line in ["resume n2", "undo", "heal", "heal n2", "heal 1", "revive n2"] {
             let mut state = state();
@@ -142,14 +156,15 @@ mod tests {
         run(&mut state, SECOND, "pause n2 5s");
         tell(&mut state, 2 * SECOND, Change::Exited { exit: Exit::Signal(9), asked: Asked::Nothing, words: None });
         tell(&mut state, 3 * SECOND, Change::Spawned { pid: 4_712 });
-        run(&mut state, 3 * SECOND, "pause n2");
+        run(&mut state, 3 * SECOND, "pause n2 0");
         assert_eq!(update(&mut state, 9 * SECOND, Msg::Tick), [], "the new pause has no time");
     }
 
     #[test]
     fn a_pause_gets_a_time_and_another_one() {
         let mut state = state();
-        run(&mut state, SECOND, "pause n2");
+        run(&mut state, SECOND, "pause n2 0");
+        assert!(state.toast.as_ref().is_some_and(|toast| toast.text.starts_with("pause n2 until resumed")));
         assert_eq!(run(&mut state, 2 * SECOND, "pause n2 5s"), [], "it is paused already");
         assert_eq!(run(&mut state, 3 * SECOND, "pause n2 10s"), []);
         assert_eq!(update(&mut state, 7 * SECOND, Msg::Tick), []);

@@ -109,7 +109,7 @@ pub fn need_of_command(command: &Command) -> Need {
         Command::Act(..) | Command::Pause(..) | Command::Scenario(_) => Need::Processes,
         Command::Write(_) | Command::Delete { .. } | Command::Load(_) | Command::Feed(_) => Need::Writes,
         Command::Fault(..) | Command::Heal(_) => Need::Faults,
-        Command::Action(id) => need_of(*id),
+        Command::Action(id) | Command::On(id, _) => need_of(*id),
         Command::Theme(_)
         | Command::Motion(_)
         | Command::Export(_)
@@ -126,7 +126,7 @@ pub fn need_of_command(command: &Command) -> Need {
 /// Whether an action only begins something that is asked for when it is complete: a form, or a command to be edited.
 #[must_use]
 pub fn only_begins(id: Id) -> bool {
-    matches!(id, Id::Write | Id::Delete | Id::Slow | Id::Cut)
+    matches!(id, Id::Write | Id::Edit | Id::Delete | Id::Slow | Id::Cut)
 }
 
 /// What a command would do, in a word or two.
@@ -175,6 +175,7 @@ pub fn consequence(state: &State, command: &Command) -> Vec<String> {
         Command::Action(Id::Undo) => vec!["Ends the newest fault of this console".into()],
         Command::Action(id) => vec![by_id(*id).map_or_else(String::new, |action| action.sentence.to_owned())],
         Command::Act(..)
+        | Command::On(..)
         | Command::Pause(..)
         | Command::Export(_)
         | Command::Theme(_)

@@ -342,12 +342,14 @@ pub fn next_change(state: &State, now: Duration) -> Option<Duration> {
     let growth = timeline::next_growth(now);
     let step = scenario::step_since(state).map(tick);
     let brokers = broker::next_changes(state);
+    let fired = state.fired.ends();
     paused
         .chain(ages)
         .chain(flow)
         .chain(faults)
         .chain(step)
         .chain(brokers)
+        .chain(fired)
         .chain(toast)
         .chain(chord)
         .filter(|at| *at > now)

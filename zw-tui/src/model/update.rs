@@ -53,6 +53,10 @@ fn take(state: &mut State, now: Duration, message: Msg) -> Vec<Effect> {
             say(state, now, text, is_done);
             Vec::new()
         }
+        Msg::Edited(result) => {
+            composer::on_edited(state, result);
+            Vec::new()
+        }
         Msg::Exported(result) => {
             jobs::on_exported(state, now, result);
             Vec::new()
@@ -143,6 +147,11 @@ fn on_key(state: &mut State, now: Duration, key: Key) -> Vec<Effect> {
             None => Vec::new(),
         },
         (Some(Overlay::Question(question)), None) => in_question(state, now, key, question),
+        // Without its form what the editor makes would be lost.
+        (Some(Overlay::Write(form)), None) if form.is_edited => {
+            state.overlay = Some(Overlay::Write(form));
+            Vec::new()
+        }
         (Some(_), None) if key == Key::plain(Code::Esc) => Vec::new(),
         (Some(Overlay::Help { filter, cursor }), None) => in_help(state, now, key, filter, cursor),
         (Some(Overlay::Command { input, recalled, choice, .. }), None) => {

@@ -1,10 +1,12 @@
 //! Am I fine? One word, and why.
 
 use super::broker::Order;
+use super::faults::Trouble;
 use super::replication::Divergence;
 use super::sight::Freshness;
 use super::time::Seen;
 use super::{Desired, Node, Observed, State, broker};
+use crate::member::Member;
 use std::time::Duration;
 use zw_core::ids::{Epoch, NodeId, Zxid};
 use zw_core::limits::REQUEST_DEADLINE;
@@ -161,7 +163,8 @@ fn reasons(state: &State, now: Duration, word: Word, committed: Zxid) -> Vec<Str
     }
     reasons.extend(state.nodes.iter().filter_map(difference));
     reasons.extend(state.nodes.iter().filter_map(|node| complaint(state, node, now, committed)));
-    for lease in state.faults.active() {
+    // A pause is told with whom it concerns.
+    for lease in state.faults.active().iter().filter(|lease| !matches!(lease.trouble, Trouble::Pause(_))) {
         let time = lease.until.map_or_else(String::new, |_| format!(", {} more", lease.left(now)));
         reasons.push(format!("{} by you{time}{}", lease.trouble.words(), advice(state, "H heals all, U the newest")));
     }
@@ -178,7 +181,7 @@ fn reasons(state: &State, now: Duration, word: Word, committed: Zxid) -> Vec<Str
                 reasons.push(format!("{} is down ({exit}){}", broker.member, advice(state, "R revives it")))
             }
             _ if broker.process.desired == Desired::Paused => {
-                reasons.push(format!("{} is paused by you{}", broker.member, advice(state, "P resumes it")));
+                reasons.push(paused(state, broker.member, now));
             }
             _ => {}
         }
@@ -215,6 +218,13 @@ fn difference(node: &Node) -> Option<String> {
     })
 }
 
+fn paused(state: &State, member: Member, now: Duration) -> String {
+    match state.faults.pause_of(member) {
+        Some(lease) => format!("{member} is paused by you, {} more: P resumes it sooner", lease.left(now)),
+        None => format!("{member} is paused by you until P resumes it"),
+    }
+}
+
 /// What is wrong with a node, if something is.
 fn complaint(state: &State, node: &Node, now: Duration, committed: Zxid) -> Option<String> {
     let name = node.member;
@@ -229,7 +239,7 @@ fn complaint(state: &State, node: &Node, now: Duration, committed: Zxid) -> Opti
         Observed::Failed(_) | Observed::Starting(_) | Observed::Running(_) | Observed::Foreign => {}
     }
     if process.desired == Desired::Paused {
-        return Some(format!("{name} is paused by you{}", advice(state, "P resumes it")));
+        return Some(paused(state, name, now));
     }
     let Some(status) = node.sight.current(now) else {
         let reason = node.sight.silence.as_deref().unwrap_or("no answer yet");

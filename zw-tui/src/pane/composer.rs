@@ -36,6 +36,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, state: &State, form: &Composer, body
         rows.map(move |row| Line { text: Text::of(format!(" {row}"), role), rank }).collect::<Vec<_>>()
     };
     lines.extend(match (&form.error, form.is_sent) {
+        _ if form.is_edited => words("the editor has the value", Role::Dim, 1),
         (_, true) => words("waiting for the answer", Role::Dim, 1),
         (Some(error), false) => words(error, Role::Bad, 1),
         (None, false) => words(form.mode_sentence(), Role::Dim, 4),
@@ -53,7 +54,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, state: &State, form: &Composer, body
     let title = Text::of(" Write ", Role::Focus);
     let keys = match form.field {
         Field::Mode | Field::Node => " Left Right choose  Tab next field  Enter writes  Esc closes ",
-        Field::Value => " Ctrl-j new line  Tab next field  Enter writes  Esc closes ",
+        Field::Value => " Ctrl-j new line  Ctrl-x editor  Tab next  Enter writes  Esc closes ",
         Field::Path | Field::Count => " Tab next field  Enter next, then writes  Esc closes ",
     };
     let inner = modal(canvas, body, width, height, &title, &Text::of(keys, Role::Dim));
@@ -68,7 +69,7 @@ fn fields(canvas: &Canvas<'_>, state: &State, form: &Composer, room: usize) -> V
     let (left, right) = (canvas.theme.pick("◂ ", "< "), canvas.theme.pick(" ▸", " >"));
     for field in Field::ALL {
         let is_active = field == form.field;
-        let takes_keys = is_active && !form.is_sent;
+        let takes_keys = is_active && !form.is_sent && !form.is_edited;
         let choice = |text: String| {
             let role = if takes_keys { Role::Cursor } else { Role::Text };
             Text::of(left, Role::Dim).with(text, role).with(right, Role::Dim)

@@ -35,7 +35,11 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, state: &State, now: Duration, place:
     let first = first_shown(tree.cursor(), tree.count(), usize::from(list.height));
     for (row, (index, line)) in (0..list.height).zip((first..).zip(tree.window(first, usize::from(list.height)))) {
         let is_selected = index == tree.cursor();
-        let text = row_text(canvas, &line, is_selected, list.width, &unread);
+        let is_fired = match line.kind {
+            RowKind::Znode { is_open, .. } => state.fired.is_marked(&line.path, is_open, now),
+            RowKind::Unread { .. } => false,
+        };
+        let text = row_text(canvas, &line, (is_selected, is_fired), list.width, &unread);
         canvas.line(list, row, &text);
         if is_selected && is_focused {
             canvas.mark(list, row, Role::Selected);
@@ -126,10 +130,14 @@ fn unread(state: &State) -> String {
     }
 }
 
-fn row_text(canvas: &Canvas<'_>, row: &Row, is_selected: bool, width: u16, unread: &str) -> Text {
+/// A line; in its gutter the cursor, and a mark if its watches fired.
+fn row_text(canvas: &Canvas<'_>, row: &Row, gutter: (bool, bool), width: u16, unread: &str) -> Text {
     let theme = canvas.theme;
     let indent = "  ".repeat(row.depth.min(INDENT_MAX));
-    let mut text = Text::of(if is_selected { "> " } else { "  " }, Role::Strong);
+    let (is_selected, is_fired) = gutter;
+    let mut text = Text::of(if is_selected { ">" } else { " " }, Role::Strong);
+    let (mark, role) = if is_fired { ("*", Role::Warning) } else { (" ", Role::Strong) };
+    text.add(mark, role);
     let (stat, is_open) = match &row.kind {
         RowKind::Unread { count: None } => {
             text.add(format!("{indent}  {unread}"), Role::Dim);

@@ -4,8 +4,11 @@
 //! - [`restore_all`] never panics, never fails and never waits long: it serves the normal exit, panics, signals and the
 //!   hang-up watchdog alike, from any thread.
 //! - After it nothing is painted any more, until [`enter`].
+//! - While the terminal is lent to another program ([`lend`]), its settings from before us are kept: whatever the program
+//!   leaves behind, and however it ends, they are what is given back.
 //! - The terminal is asked nothing, so no late answer can show up as text.
 
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::termios::{OptionalActions, QueueSelector, Termios, isatty, tcflush, tcgetattr, tcgetwinsize, tcsetattr};
 use serde_json::json;
 use std::io::{self, Write};
@@ -22,10 +25,17 @@ const MOUSE_ON: &[u8] = b"\x1b[?1000h\x1b[?1002h\x1b[?1006h";
 const MOUSE_OFF: &[u8] = b"\x1b[?1006l\x1b[?1015l\x1b[?1003l\x1b[?1002l\x1b[?1000l";
 /// End of a synchronized update, mouse off, paste off, focus off, plain text, cursor on, normal screen.
 const LEAVE: &[u8] = b"\x1b[?2026l\x1b[?1006l\x1b[?1015l\x1b[?1003l\x1b[?1002l\x1b[?1000l\x1b[?2004l\x1b[?1004l\x1b[0m\x1b[?25h\x1b[?1049l\x1b[?25h";
+/// Undoes what another program can leave behind if it is killed: its screen, margins, modes of keys, character set.
+const AFTER_STRANGER: &[u8] =
+    b"\x1b[?1049l\x1b[!p\x1b[?1l\x1b>\x1b[4l\x1b[?6l\x1b[?7h\x1b[r\x1b(B\x1b[>4m\x1b[0 q\x1b[0m";
+/// After the terminal came back, a Ctrl-C that was typed before may still be on its way as a signal.
+const LATE_SIGNALS: Duration = Duration::from_millis(500);
 /// How long a restore waits for a frame that is being written; a terminal that takes none must not hold it up.
 const RESTORE_PATIENCE: Duration = Duration::from_millis(200);
 
-static TERMINAL: Mutex<Terminal> = Mutex::new(Terminal { original: None, is_entered: false });
+static TERMINAL: Mutex<Terminal> = Mutex::new(Terminal { original: None, is_entered: false, is_lent: false });
+/// Until when signals of the keyboard are meant for the program that has or had the terminal.
+static LENT_UNTIL: Mutex<Lent> = Mutex::new(Lent::Never);
 
 /// Whether the next restore panics, on purpose.
 static PANICS: AtomicBool = AtomicBool::new(false);
@@ -34,6 +44,14 @@ struct Terminal {
     /// The terminal's settings before us.
     original: Option<Termios>,
     is_entered: bool,
+    is_lent: bool,
+}
+
+#[derive(Clone, Copy)]
+enum Lent {
+    Never,
+    Now,
+    Until(Instant),
 }
 
 /// Whether keys can be read from stdin and frames be painted to stdout.
@@ -57,11 +75,52 @@ pub fn enter(mouse: bool) -> io::Result<()> {
     let mut terminal = lock();
     let current = tcgetattr(io::stdin())?;
     let mut raw = terminal.original.get_or_insert(current).clone();
+    if std::mem::take(&mut terminal.is_lent) {
+        set_lent(Lent::Until(Instant::now() + LATE_SIGNALS));
+        block(&io::stdin());
+        write_all(AFTER_STRANGER)?;
+        write_all(MOUSE_OFF)?;
+    }
     raw.make_raw();
     tcsetattr(io::stdin(), OptionalActions::Now, &raw)?;
     terminal.is_entered = true;
     write_all(ENTER)?;
     if mouse { write_all(MOUSE_ON) } else { Ok(()) }
+}
+
+/// Gives the terminal to another program until [`enter`]. What was typed ahead is for that program.
+pub fn lend() {
+    let mut terminal = lock();
+    if !std::mem::take(&mut terminal.is_entered) {
+        return;
+    }
+    terminal.is_lent = true;
+    set_lent(Lent::Now);
+    let _ = write_all(LEAVE);
+    if let Some(original) = &terminal.original {
+        let _ = tcsetattr(io::stdin(), OptionalActions::Now, original);
+    }
+}
+
+/// Whether what is typed to interrupt or quit is meant for the program that has the terminal, or just had it.
+#[must_use]
+pub fn is_lent() -> bool {
+    match *LENT_UNTIL.lock().unwrap_or_else(std::sync::PoisonError::into_inner) {
+        Lent::Never => false,
+        Lent::Now => true,
+        Lent::Until(end) => Instant::now() < end,
+    }
+}
+
+fn set_lent(lent: Lent) {
+    *LENT_UNTIL.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = lent;
+}
+
+/// Some programs leave the terminal so that reads and writes do not wait.
+fn block(terminal: &impl std::os::fd::AsFd) {
+    if let Ok(flags) = fcntl_getfl(terminal) {
+        let _ = fcntl_setfl(terminal, flags - OFlags::NONBLOCK);
+    }
 }
 
 /// Takes or gives back the mouse.
@@ -111,10 +170,13 @@ fn restore() {
         }
     };
     assert!(!PANICS.swap(false, Ordering::SeqCst), "the restore panics on purpose");
-    if !terminal.is_entered {
+    let is_lent = std::mem::take(&mut terminal.is_lent);
+    if !std::mem::take(&mut terminal.is_entered) && !is_lent {
         return;
     }
-    terminal.is_entered = false;
+    if is_lent {
+        let _ = write_all(AFTER_STRANGER);
+    }
     let _ = write_all(LEAVE);
     // What was typed ahead was meant for the console, not for the shell.
     let _ = tcflush(io::stdin(), QueueSelector::IFlush);

@@ -2,6 +2,7 @@
 
 pub mod capabilities;
 pub mod clipboard;
+pub mod editor;
 pub mod guard;
 pub mod hangup;
 pub mod panic;

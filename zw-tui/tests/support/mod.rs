@@ -60,7 +60,7 @@ impl Console {
         Console::spawn(command, directory, &[])
     }
 
-    /// With these arguments and no ensemble of the harness's choice; `{data}` stands for the test's directory.
+    /// With these arguments and no ensemble of the harness's choice; `{data}`, here and in the environment, stands for the test's directory.
     pub(crate) fn start_as(arguments: &[&str], environment: &[(&str, &str)]) -> Console {
         let directory = tempfile::tempdir().unwrap();
         let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_zw-tui"));
@@ -113,7 +113,8 @@ impl Console {
         command.env("XDG_CONFIG_HOME", directory.path().join("xdg"));
         command.env("XDG_STATE_HOME", directory.path().join("xdg"));
         command.env("ZW_TEST_HOOKS", "1");
-        environment.iter().for_each(|(name, value)| command.env(name, value));
+        let data = directory.path().to_str().unwrap();
+        environment.iter().for_each(|(name, value)| command.env(name, value.replace("{data}", data)));
         // The message of a panic is to be read on the screen.
         command.env("RUST_BACKTRACE", "0");
         let size = PtySize { cols: SIZE.0, rows: SIZE.1, pixel_width: 0, pixel_height: 0 };
