@@ -20,8 +20,8 @@ use super::update::update;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// Bytes that are kept in memory: of five nodes under load, about an hour. Histories of nodes are part of each state.
-pub const TAPE_BYTES_MAX: usize = 9 << 20;
+/// Bytes that are kept in memory. Histories of nodes are part of each state.
+pub const TAPE_BYTES_MAX: usize = 6 << 20;
 /// Bytes of messages that are worth a state, if that is small.
 const SEGMENT_BYTES_MIN: usize = 64 << 10;
 /// Former messages that new ones are compared with.
@@ -101,6 +101,11 @@ fn slot_of(message: &[u8]) -> u8 {
     u8::try_from((hash >> 32) % SLOTS).unwrap_or(0) + 1
 }
 
+/// Bytes of messages in a segment that begins with a state of so many bytes.
+fn message_bytes(segment_min: usize, state_bytes: usize) -> usize {
+    segment_min.max(2 * state_bytes)
+}
+
 fn micros(at: Duration) -> u64 {
     u64::try_from(at.as_micros()).unwrap_or(u64::MAX)
 }
@@ -156,9 +161,9 @@ impl Tape {
     /// Records a message that comes to `state` at `now`, before it is taken in. Times are exact to a microsecond. Gives
     /// the bytes that were added.
     pub fn record(&mut self, state: &State, now: Duration, message: &Msg) -> &[u8] {
-        let segment_min = self.segment_min;
-        let is_full =
-            |segment: &Segment| segment.bytes.len() - segment.state_bytes >= segment_min.max(2 * segment.state_bytes);
+        let is_full = |segment: &Segment| {
+            segment.bytes.len() - segment.state_bytes >= message_bytes(self.segment_min, segment.state_bytes)
+        };
         if self.segments.back().is_none_or(is_full) {
             self.begin_segment(state, now);
         }
@@ -183,7 +188,10 @@ impl Tape {
         }
         let mut bytes = Vec::new();
         put_frame(STATE_SLOT, micros(now), &rmp_serde::to_vec(state).unwrap_or_default(), &mut bytes);
-        self.segments.push_back(Segment { start: now, state_bytes: bytes.len(), bytes });
+        let state_bytes = bytes.len();
+        // All at once: what grew by and by would leave gaps in the memory that no later segment fits in.
+        bytes.reserve_exact(message_bytes(self.segment_min, state_bytes));
+        self.segments.push_back(Segment { start: now, state_bytes, bytes });
         (self.slots, self.newest) = (Slots::default(), now);
     }
 
