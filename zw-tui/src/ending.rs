@@ -1,7 +1,9 @@
 //! The end of the console, from whichever thread: terminal back, children stopped, temporary data removed, exit.
 
 use crate::launch::DataDirectory;
-use crate::supervisor::{Order, STOP_ALL_DEADLINE, Supervisor};
+use crate::model::tape::Tape;
+use crate::recording;
+use crate::supervisor::{Order, STOP_ALL_DEADLINE, Supervisor, keeper};
 use crate::term::guard;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
@@ -76,7 +78,21 @@ impl Ending {
         std::process::exit(i32::from(self.code()));
     }
 
+    /// Keeps the history of a console that leaves where one that comes back finds it.
+    ///
+    /// # Errors
+    /// Why not, for a person.
+    pub fn keep_history(&self, tape: &Tape) -> Result<(), String> {
+        let Place::Data(data) = &self.place else { return Ok(()) };
+        let path = keeper::history_path(&data.path);
+        recording::keep(&path, tape)
+            .map_err(|error| format!("the history is not kept: cannot write {}: {error}", path.display()))
+    }
+
     fn clean_up(&self) {
+        if self.supervisor.detached().is_some() {
+            return;
+        }
         if let Place::Data(data) = &self.place {
             data.clean_up();
         }
@@ -90,6 +106,10 @@ impl Ending {
         self.supervisor.order(Order::StopAll { last: None });
         let all_stopped = self.supervisor.wait_stopped(STOP_ALL_DEADLINE);
         self.clean_up();
+        if let (Some((keeper, living)), Place::Data(data)) = (self.supervisor.detached(), &self.place) {
+            guard::say(&words_of_detached(data, living, keeper));
+            return self.code();
+        }
         let stopped = if all_stopped { "stopped" } else { "left to the kernel" };
         let data = match &self.place {
             Place::Data(data) => data,
@@ -108,4 +128,15 @@ impl Ending {
         guard::say(&format!("zw-tui: {children} process{plural} {stopped}; {place}"));
         self.code()
     }
+}
+
+/// What runs on, how to come back, and how to end it.
+fn words_of_detached(data: &DataDirectory, children: usize, keeper: u32) -> String {
+    let path = data.path.display();
+    let (plural, verb) = if children == 1 { ("", "runs") } else { ("es", "run") };
+    let temporary = if data.is_temporary { ", and removes the temporary data" } else { "" };
+    format!(
+        "zw-tui: {children} process{plural} {verb} on\n  come back:  zw-tui --data {path}\n  \
+         end them:   kill {keeper}   (stops them in order{temporary})"
+    )
 }

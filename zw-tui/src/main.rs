@@ -15,6 +15,7 @@ use zw_tui::console::{self, Ensemble, USAGE_CODE};
 use zw_tui::headless_run::complaint;
 use zw_tui::options::{Child, CommandLine, ConfigTask};
 use zw_tui::paths::Paths;
+use zw_tui::supervisor::keeper;
 
 fn main() -> ExitCode {
     let CommandLine { child, options } = match CommandLine::try_parse() {
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
         Some(Child::Replay { file, look }) => ExitCode::from(zw_tui::replay::run(&file, &look)),
         Some(Child::Node(node)) => as_child("zw-node", || server::run(node), ServerError::exit_code),
         Some(Child::Broker(options)) => as_child("zw-broker", || broker::run(options), BrokerError::exit_code),
+        Some(Child::Keeper { directory }) => as_child(keeper::NAME, || keeper::run(&directory), |_| 1),
     }
 }
 

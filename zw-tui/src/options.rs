@@ -163,6 +163,12 @@ pub enum Child {
     /// A broker
     #[command(hide = true)]
     Broker(BrokerOptions),
+    /// The parent of nodes and brokers
+    #[command(hide = true)]
+    Keeper {
+        /// The data directory
+        directory: PathBuf,
+    },
 }
 
 /// What is done with the file of settings.
