@@ -130,3 +130,96 @@ pub(super) fn come_back(state: &mut State, now: Duration, away: Duration, lost: 
     state.marks.add(now, MarkKind::Away);
     state.tree.refresh_now()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::jobs;
+    use super::super::session::Session;
+    use super::super::tape::Tape;
+    use super::super::update::update;
+    use super::*;
+    use crate::supervisor::{Asked, Exit};
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn tell(state: &mut State, now: Duration, member: impl Into<Option<Member>>, change: Change) {
+        update(state, now, Msg::Supervisor(Report { member: member.into(), change }));
+    }
+
+    /// Three nodes that run, under a keeper.
+    fn state() -> State {
+        let mut state = State::new((0..3).map(|node| format!("localhost:{}", 8080 + node)).collect(), Vec::new());
+        state.has_keeper = true;
+        for number in 1..=3 {
+            tell(&mut state, Duration::ZERO, Member::Node(number), Change::Spawned { pid: 100 + u32::from(number) });
+            tell(&mut state, Duration::ZERO, Member::Node(number), Change::Listening);
+        }
+        state
+    }
+
+    fn run(state: &mut State, now: Duration, line: &str) -> Vec<Effect> {
+        update(state, now, Msg::Line(line.into()))
+    }
+
+    #[test]
+    fn nothing_of_the_console_goes_on_without_it() {
+        let mut state = state();
+        for line in ["cut n1 0", "pause n2 5s", "pause n3", "load 200/s 60s random"] {
+            assert!(!run(&mut state, SECOND, line).is_empty(), "{line}");
+        }
+        let effects = run(&mut state, 2 * SECOND, "detach");
+        assert_eq!(effects.last(), Some(&Effect::Detach), "what ends, ends before it");
+        for number in [2, 3] {
+            let order = Effect::Supervise(Order::Resume(Member::Node(number)));
+            assert_eq!(effects.iter().filter(|effect| **effect == order).count(), 1, "n{number}");
+        }
+        assert!(effects.contains(&Effect::StopLoad) && state.faults.active().is_empty());
+        assert!(effects.contains(&Effect::Faults { node: 0, faults: Vec::new() }));
+        assert!(check(&state).unwrap_err().contains("already"));
+        tell(&mut state, 3 * SECOND, None, Change::Held("no room".into()));
+        assert_eq!((check(&state), state.stopped), (Ok(()), None));
+        run(&mut state, 4 * SECOND, "detach");
+        tell(&mut state, 5 * SECOND, None, Change::LetGo);
+        assert_eq!((state.stopped, state.leaving), (Some(0), None));
+    }
+
+    #[test]
+    fn who_cannot_detach_is_told_why() {
+        let mut state = state();
+        state.has_keeper = false;
+        assert!(run(&mut state, SECOND, "detach").is_empty());
+        assert!(state.toast.unwrap().text.contains("only a console with a screen"));
+        let mut attached = State::attached(vec!["localhost:1".into()], super::super::permission::Permission::ALL);
+        attached.has_keeper = true;
+        assert!(check(&attached).unwrap_err().contains("q leaves"));
+    }
+
+    #[test]
+    fn it_goes_on_with_its_past_and_with_what_the_processes_are_now() {
+        let mut session = Session::new(state());
+        session.update(SECOND, Msg::Line("write /x 1".into()));
+        session.update(2 * SECOND, Msg::Line("kill n1".into()));
+        session.update(3 * SECOND, Msg::Line("detach".into()));
+        let (tape, _) = Tape::from_bytes(&session.tape().to_bytes()).unwrap();
+        let mut back = Session::resume(tape.state_at(tape.newest()).unwrap(), tape);
+        let end = Change::Exited { exit: Exit::Signal(9), asked: Asked::Kill, words: None };
+        let children = vec![
+            (Member::Node(1), Standing::Ended(end.clone())),
+            (Member::Node(2), Standing::Runs { pid: 102, listens: true }),
+            (Member::Node(3), Standing::Runs { pid: 999, listens: false }),
+        ];
+        back.update(63 * SECOND, Msg::CameBack { away: 60 * SECOND, lost: 2, children });
+        let state = back.live();
+        let observed = |node: usize| state.nodes[node].process.observed.clone();
+        assert_eq!(observed(0), Observed::Exited(Exit::Signal(9), Asked::Kill));
+        assert_eq!((observed(1), observed(2)), (Observed::Running(102), Observed::Starting(999)));
+        let words = &state.toast.as_ref().unwrap().text;
+        assert!(words.contains("detached for 01:00") && words.contains("2 changes"), "{words}");
+        assert_eq!(jobs::title(state), "Jobs", "one runs, and who would tell that it ended?");
+        assert_eq!(back.tape().oldest(), Some(SECOND));
+        let then = back.tape().state_at(2 * SECOND).unwrap();
+        assert_eq!(then.nodes[0].process.pid(), Some(101));
+        let now = back.tape().state_at(63 * SECOND).unwrap();
+        assert_eq!(now.events.total(), state.events.total());
+    }
+}
