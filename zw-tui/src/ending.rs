@@ -5,8 +5,8 @@ use crate::model::tape::Tape;
 use crate::recording;
 use crate::supervisor::{Order, STOP_ALL_DEADLINE, Supervisor, keeper};
 use crate::term::guard;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// After the deadline of the ordered stop: how long the screen may take to notice that all is over.
@@ -30,13 +30,15 @@ pub struct Ending {
     place: Place,
     code: Arc<AtomicU8>,
     has_watchdog: Arc<AtomicBool>,
+    /// Why the history of a console that leaves could not be kept.
+    lost: Arc<OnceLock<String>>,
 }
 
 impl Ending {
     /// For these children, and what they leave.
     #[must_use]
     pub fn new(supervisor: Supervisor, place: Place) -> Ending {
-        Ending { supervisor, place, code: Arc::default(), has_watchdog: Arc::default() }
+        Ending { supervisor, place, code: Arc::default(), has_watchdog: Arc::default(), lost: Arc::default() }
     }
 
     /// The exit code so far.
@@ -78,15 +80,15 @@ impl Ending {
         std::process::exit(i32::from(self.code()));
     }
 
-    /// Keeps the history of a console that leaves where one that comes back finds it.
-    ///
-    /// # Errors
-    /// Why not, for a person.
-    pub fn keep_history(&self, tape: &Tape) -> Result<(), String> {
-        let Place::Data(data) = &self.place else { return Ok(()) };
+    /// Keeps the history of a console that leaves where one that comes back finds it. Should that fail, the console leaves
+    /// all the same, and says so at its end.
+    pub fn keep_history(&self, tape: &Tape) {
+        let Place::Data(data) = &self.place else { return };
         let path = keeper::history_path(&data.path);
-        recording::keep(&path, tape)
-            .map_err(|error| format!("the history is not kept: cannot write {}: {error}", path.display()))
+        if let Err(error) = recording::keep(&path, tape) {
+            tracing::error!(path = %path.display(), %error, "the history is not kept");
+            let _ = self.lost.set(format!("{}: {error}", path.display()));
+        }
     }
 
     fn clean_up(&self) {
@@ -108,6 +110,9 @@ impl Ending {
         self.clean_up();
         if let (Some((keeper, living)), Place::Data(data)) = (self.supervisor.detached(), &self.place) {
             guard::say(&words_of_detached(data, living, keeper));
+            if let Some(reason) = self.lost.get() {
+                guard::say(&format!("  what happened until now is not kept: cannot write {reason}"));
+            }
             return self.code();
         }
         let stopped = if all_stopped { "stopped" } else { "left to the kernel" };

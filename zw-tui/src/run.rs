@@ -315,7 +315,7 @@ impl Loop {
                 self.screen.invalidate();
                 self.is_dirty = true;
             }
-            Effect::Detach => self.detach()?,
+            Effect::Detach => self.detach(),
             Effect::Suspend => {
                 guard::restore_all();
                 signals::stop_self();
@@ -356,13 +356,10 @@ impl Loop {
     }
 
     /// Keeps the history for whoever comes back, and asks the keeper to let go.
-    fn detach(&mut self) -> io::Result<()> {
-        let Some(world) = &self.console.world else { return Ok(()) };
-        let kept = world.ending.keep_history(self.console.session.tape());
-        world.supervisor.detach(comeback::clocks(self.began));
-        match kept {
-            Ok(()) => Ok(()),
-            Err(reason) => self.on_message(Msg::Note(reason)),
+    fn detach(&self) {
+        if let Some(world) = &self.console.world {
+            world.ending.keep_history(self.console.session.tape());
+            world.supervisor.detach(comeback::clocks(self.began));
         }
     }
 

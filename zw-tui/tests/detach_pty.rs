@@ -238,3 +238,23 @@ fn a_history_that_is_lost_or_damaged_keeps_nobody_from_coming_back() {
     assert_eq!(second.exit_code(), 0);
     ensemble.assert_nobody_is_left();
 }
+
+#[test]
+fn what_keeps_it_from_detaching_or_from_keeping_its_history_is_told() {
+    let mut console = Console::start(1, 0);
+    let ensemble = Ensemble::of(&console);
+    console.wait_for("HEALTHY  quorum 1/1");
+    // Neither can be taken away for what is to be there.
+    let [door, history] = ["console.sock", "console.zwrec"].map(|name| format!("{}/{name}", ensemble.0));
+    std::fs::create_dir(&door).unwrap();
+    std::fs::create_dir(&history).unwrap();
+    console.type_keys("Q");
+    console.wait_for("cannot detach: ");
+    std::fs::remove_dir(&door).unwrap();
+    console.type_keys("Q");
+    assert_eq!(console.exit_code(), 0);
+    console.wait_for("zw-tui: 1 process runs on");
+    console.wait_for(&format!("what happened until now is not kept: cannot write {history}"));
+    signal(ensemble.pid_of("zw-keeper"), Signal::TERM);
+    ensemble.assert_nobody_is_left();
+}
