@@ -3,6 +3,7 @@
 use crate::about;
 use crate::arrivals::Arrivals;
 use crate::cluster::Cluster;
+use crate::comeback::Comeback;
 use crate::ending::{Ending, Place};
 use crate::headless::{self, Hands};
 use crate::headless_run;
@@ -13,6 +14,7 @@ use crate::model::message::Msg;
 use crate::model::overlay::{Overlay, Toast};
 use crate::model::permission::Permission;
 use crate::model::session::Session;
+use crate::model::tape::Tape;
 use crate::model::text::TextPage;
 use crate::model::{State, scenario};
 use crate::options::{Attach, Common, LookOptions, Options, RunOptions};
@@ -21,7 +23,7 @@ use crate::preflight;
 use crate::recording::Recorder;
 use crate::run::{Console, World};
 use crate::settings::Settings;
-use crate::supervisor::{RunFile, RunFileError, Supervisor};
+use crate::supervisor::{RunFile, RunFileError, Supervisor, Told, keeper};
 use crate::term::capabilities::Environment;
 use crate::term::signals::{Signal, Signals};
 use crate::term::{editor, guard, hangup, panic};
@@ -134,6 +136,8 @@ struct Parts {
     signals: Receiver<Signal>,
     ending: Ending,
     children: usize,
+    /// What it goes on from, with the tape of it.
+    comeback: Option<(Comeback, Tape)>,
     /// Runs the tasks as long as it lives.
     workers: Runtime,
 }
@@ -201,32 +205,84 @@ fn assemble_local(
     data: DataDirectory,
     has_scenarios: bool,
 ) -> Result<Parts, String> {
-    let (run_file, left) = RunFile::take(&data.path).map_err(|error| instead_of(error, &data.path))?;
+    let has_keeper = options.common.has_screen() && !has_scenarios;
+    let (run_file, left) = match RunFile::take(&data.path) {
+        Ok(taken) => taken,
+        Err(error @ RunFileError::InUse { .. }) if has_keeper => {
+            return match keeper::knock(&data.path).map_err(|error| error.to_string())? {
+                Some(caller) => come_back(options, settings, environment, paths, &data.path, caller),
+                None => Err(instead_of(error, &data.path)),
+            };
+        }
+        Err(error) => return Err(instead_of(error, &data.path)),
+    };
     let log = options.common.log.clone().unwrap_or_else(|| data.path.join("console.log"));
     let (sender, messages) = channel(MESSAGES_MAX);
     start_log(&log, &settings.log, &sender)?;
     let launch = Launch::new(options, data.clone());
     preflight::check(&launch).map_err(|error| error.to_string())?;
-    let children = launch.plans.len();
-    let supervisor = Supervisor::start(run_file, launch.plans, reporter(&sender)).map_err(|error| error.to_string())?;
+    let supervisor = if has_keeper {
+        Supervisor::keep(run_file, &launch, teller(&sender))
+    } else {
+        Supervisor::start(run_file, launch.plans, reporter(&sender))
+    };
+    let supervisor = supervisor.map_err(|error| error.to_string())?;
     if !left.is_empty() {
         let note = format!("ended what an earlier console left behind: {}", left.join(", "));
         let _ = sender.try_send(Msg::Note(note));
     }
     let mut state = State::new(launch.nodes, launch.brokers);
-    if options.read_only {
-        state.permission = Permission::READ_ONLY;
-    }
-    let kept = if data.is_temporary { " (removed at the end)" } else { "" };
-    let directory = format!("{}{kept}", data.path.display());
-    state.about = about::gather(settings, environment, paths, Some(&log), Some(directory));
+    state.has_keeper = has_keeper;
+    state.permission = permission(options);
+    state.about = about::gather(settings, environment, paths, Some(&log), Some(in_words(&data)));
     let place = Place::Data(data);
-    connect(state, supervisor, place, children, (sender, messages), &options.common, has_scenarios)
+    connect(state, supervisor, place, (sender, messages), &options.common, has_scenarios, None)
+}
+
+fn permission(options: &Options) -> Permission {
+    if options.read_only { Permission::READ_ONLY } else { Permission::ALL }
+}
+
+fn in_words(data: &DataDirectory) -> String {
+    let kept = if data.is_temporary { " (removed at the end)" } else { "" };
+    format!("{}{kept}", data.path.display())
+}
+
+/// An ensemble of one's own, from which a console detached.
+fn come_back(
+    options: &Options,
+    settings: &Settings,
+    environment: &Environment,
+    paths: &Paths,
+    directory: &Path,
+    caller: keeper::Caller,
+) -> Result<Parts, String> {
+    let log = options.common.log.clone().unwrap_or_else(|| directory.join("console.log"));
+    let (sender, messages) = channel(MESSAGES_MAX);
+    start_log(&log, &settings.log, &sender)?;
+    let (supervisor, kept) = Supervisor::adopt(caller, teller(&sender)).map_err(|error| error.to_string())?;
+    let data = kept.launch.data.clone();
+    let mut comeback = Comeback::new(kept, options);
+    let (mut state, tape) = comeback.history();
+    state.has_keeper = true;
+    state.permission = permission(options);
+    state.about = about::gather(settings, environment, paths, Some(&log), Some(in_words(&data)));
+    let (place, since) = (Place::Data(data), Some(comeback.left_ns()));
+    let mut parts = connect(state, supervisor, place, (sender, messages), &options.common, false, since)?;
+    parts.comeback = Some((comeback, tape));
+    Ok(parts)
 }
 
 /// Why the directory cannot be had; who only wants to look can look at what runs there.
 fn instead_of(error: RunFileError, directory: &Path) -> String {
     let first = directory.join(Member::Node(1).to_string());
+    if let (RunFileError::InUse { pid, .. }, true) = (&error, keeper::is_detached(directory)) {
+        let path = directory.display();
+        return format!(
+            "the ensemble in {path} runs on without a console; zw-tui --data {path} on a terminal comes back to it, \
+             kill {pid} ends it"
+        );
+    }
     match (&error, zw_node::wal::owner(&first)) {
         (RunFileError::InUse { .. }, Some(owner)) => {
             format!("{error}. To look at what runs there: zw-tui attach {}", owner.ensemble)
@@ -255,11 +311,11 @@ fn attached(attach: &Attach, settings: &Settings, environment: &Environment, pat
     let mut state = State::attached(addresses.clone(), permission);
     state.about = about::gather(settings, environment, paths, log.as_deref(), None);
     let place = Place::Elsewhere(addresses.join(","));
-    connect(state, supervisor, place, 0, (sender, messages), &attach.common, false)
+    connect(state, supervisor, place, (sender, messages), &attach.common, false, None)
 }
 
 /// What the supervisor's thread tells its changes to.
-fn reporter(sender: &Sender<Msg>) -> impl Fn(crate::supervisor::Report) + Send + 'static {
+fn reporter(sender: &Sender<Msg>) -> impl Fn(crate::supervisor::Report) + Send + Sync + 'static {
     let reports = sender.clone();
     move |report| {
         match reports.try_send(Msg::Supervisor(report)) {
@@ -271,15 +327,27 @@ fn reporter(sender: &Sender<Msg>) -> impl Fn(crate::supervisor::Report) + Send +
     }
 }
 
+/// What the keeper tells its console.
+fn teller(sender: &Sender<Msg>) -> impl Fn(Told) + Send + Sync + 'static {
+    let (report, printed) = (reporter(sender), sender.clone());
+    move |told| match told {
+        Told::Report(change) => report(change),
+        // Asked for again with the next answer of a node.
+        Told::Printed { member, lines, total } => {
+            let _ = printed.try_send(Msg::Output { member, lines, total });
+        }
+    }
+}
+
 /// Starts the tasks that talk to the nodes, and takes the signals.
 fn connect(
     state: State,
     supervisor: Supervisor,
     place: Place,
-    children: usize,
     (sender, messages): (Sender<Msg>, Receiver<Msg>),
     common: &Common,
     has_scenarios: bool,
+    known_until_ns: Option<u64>,
 ) -> Result<Parts, String> {
     let workers = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(WORKERS)
@@ -303,9 +371,10 @@ fn connect(
         let brokers: Vec<String> = state.brokers.iter().map(|broker| broker.address.clone()).collect();
         Cluster::start(&nodes, &brokers, sender.clone())
     };
-    cluster.read_traces();
+    cluster.read_traces(known_until_ns.unwrap_or(0));
     let recorder = Recorder::new(sender);
-    Ok(Parts { state, supervisor, cluster, messages, recorder, signals, ending, children, workers })
+    let (children, comeback) = (state.members().count(), None);
+    Ok(Parts { state, supervisor, cluster, messages, recorder, signals, ending, children, comeback, workers })
 }
 
 /// On the workers, so that a signal counts even if the screen hangs.
@@ -335,7 +404,7 @@ pub(crate) fn watch_signals(workers: &Runtime, on_leave: impl Fn(u8) + Send + 's
 }
 
 fn with_screen(look: Look, parts: Parts) -> Result<u8, String> {
-    let Parts { state, supervisor, cluster, messages, recorder, signals, ending, children, workers } = parts;
+    let Parts { state, supervisor, cluster, messages, recorder, signals, ending, children, comeback, workers } = parts;
     let on_hangup = ending.clone();
     let gone = move || {
         editor::forget();
@@ -343,10 +412,14 @@ fn with_screen(look: Look, parts: Parts) -> Result<u8, String> {
     };
     hangup::watch(gone).map_err(|error| format!("cannot watch the terminal: {error}"))?;
     let world = Some(World { supervisor, cluster, ending: ending.clone() });
-    let session = Session::new(state);
+    let (session, comeback) = match comeback {
+        Some((comeback, tape)) => (Session::resume(state, tape), Some(comeback)),
+        None => (Session::new(state), None),
+    };
     let arrivals = Arrivals::start(workers.handle(), messages);
     let (theme, paths, is_remote) = (look.settings.theme, look.paths, look.environment.is_remote);
-    let outcome = on_screen(Console { session, theme, world, arrivals, signals, recorder, paths, is_remote })?;
+    let outcome =
+        on_screen(Console { session, theme, world, arrivals, signals, recorder, paths, is_remote, comeback })?;
     Ok(finish(&ending, children, outcome, workers))
 }
 

@@ -1,10 +1,12 @@
 //! The end of the console, from whichever thread: terminal back, children stopped, temporary data removed, exit.
 
 use crate::launch::DataDirectory;
-use crate::supervisor::{Order, STOP_ALL_DEADLINE, Supervisor};
+use crate::model::tape::Tape;
+use crate::recording;
+use crate::supervisor::{Order, STOP_ALL_DEADLINE, Supervisor, keeper};
 use crate::term::guard;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// After the deadline of the ordered stop: how long the screen may take to notice that all is over.
@@ -28,13 +30,15 @@ pub struct Ending {
     place: Place,
     code: Arc<AtomicU8>,
     has_watchdog: Arc<AtomicBool>,
+    /// Why the history of a console that leaves could not be kept.
+    lost: Arc<OnceLock<String>>,
 }
 
 impl Ending {
     /// For these children, and what they leave.
     #[must_use]
     pub fn new(supervisor: Supervisor, place: Place) -> Ending {
-        Ending { supervisor, place, code: Arc::default(), has_watchdog: Arc::default() }
+        Ending { supervisor, place, code: Arc::default(), has_watchdog: Arc::default(), lost: Arc::default() }
     }
 
     /// The exit code so far.
@@ -76,7 +80,21 @@ impl Ending {
         std::process::exit(i32::from(self.code()));
     }
 
+    /// Keeps the history of a console that leaves where one that comes back finds it. Should that fail, the console leaves
+    /// all the same, and says so at its end.
+    pub fn keep_history(&self, tape: &Tape) {
+        let Place::Data(data) = &self.place else { return };
+        let path = keeper::history_path(&data.path);
+        if let Err(error) = recording::keep(&path, tape) {
+            tracing::error!(path = %path.display(), %error, "the history is not kept");
+            let _ = self.lost.set(format!("{}: {error}", path.display()));
+        }
+    }
+
     fn clean_up(&self) {
+        if self.supervisor.detached().is_some() {
+            return;
+        }
         if let Place::Data(data) = &self.place {
             data.clean_up();
         }
@@ -90,6 +108,13 @@ impl Ending {
         self.supervisor.order(Order::StopAll { last: None });
         let all_stopped = self.supervisor.wait_stopped(STOP_ALL_DEADLINE);
         self.clean_up();
+        if let (Some((keeper, living)), Place::Data(data)) = (self.supervisor.detached(), &self.place) {
+            guard::say(&words_of_detached(data, living, keeper));
+            if let Some(reason) = self.lost.get() {
+                guard::say(&format!("  what happened until now is not kept: cannot write {reason}"));
+            }
+            return self.code();
+        }
         let stopped = if all_stopped { "stopped" } else { "left to the kernel" };
         let data = match &self.place {
             Place::Data(data) => data,
@@ -108,4 +133,15 @@ impl Ending {
         guard::say(&format!("zw-tui: {children} process{plural} {stopped}; {place}"));
         self.code()
     }
+}
+
+/// What runs on, how to come back, and how to end it.
+fn words_of_detached(data: &DataDirectory, children: usize, keeper: u32) -> String {
+    let path = data.path.display();
+    let (plural, verb) = if children == 1 { ("", "runs") } else { ("es", "run") };
+    let temporary = if data.is_temporary { ", and removes the temporary data" } else { "" };
+    format!(
+        "zw-tui: {children} process{plural} {verb} on\n  come back:  zw-tui --data {path}\n  \
+         end them:   kill {keeper}   (stops them in order{temporary})"
+    )
 }

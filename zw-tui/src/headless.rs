@@ -224,8 +224,7 @@ impl Plain {
         match effect {
             Effect::Supervise(order) => self.hands.supervisor.order(order),
             Effect::Output { member, known } => {
-                let output = self.hands.supervisor.output(member);
-                if let Some((lines, total)) = output.and_then(|output| output.news(known)) {
+                if let Some((lines, total)) = self.hands.supervisor.printed(member, known) {
                     self.apply(now, Msg::Output { member, lines, total });
                 }
             }
@@ -240,7 +239,7 @@ impl Plain {
             // Their commands have been answered already.
             Effect::Edit(_) | Effect::Dump | Effect::Travel(_) | Effect::Record(_) => {}
             Effect::Suspend => signals::stop_self(),
-            Effect::SetMouse(_) | Effect::SetTheme(_) | Effect::Repaint | Effect::Break(_) => {}
+            Effect::SetMouse(_) | Effect::SetTheme(_) | Effect::Repaint | Effect::Break(_) | Effect::Detach => {}
             Effect::Dial { .. } => self.hands.cluster.perform(effect),
             // Nobody looks at the tree, so nobody needs it read.
             effect if self.is_linear => self.hands.cluster.perform(effect),

@@ -2,7 +2,8 @@
 
 use crate::member::Member;
 use crate::options::Options;
-use crate::supervisor::ChildPlan;
+use crate::supervisor::{ChildPlan, os_path};
+use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,7 +12,7 @@ use std::path::{Path, PathBuf};
 const TEMPORARY_SEGMENT_BYTES: u64 = 16 << 20;
 
 /// All that the flags ask for.
-#[derive(Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Launch {
     /// Where everything is kept.
     pub data: DataDirectory,
@@ -24,9 +25,10 @@ pub struct Launch {
 }
 
 /// The data directory, and whether it goes with the console.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct DataDirectory {
     /// The directory.
+    #[serde(with = "os_path")]
     pub path: PathBuf,
     /// Whether it is removed at the end.
     pub is_temporary: bool,

@@ -14,6 +14,7 @@ pub mod about;
 pub mod action;
 pub mod arrivals;
 pub mod cluster;
+pub mod comeback;
 pub mod config;
 pub mod console;
 pub mod ending;

@@ -15,6 +15,7 @@ use zw_tui::console::{self, Ensemble, USAGE_CODE};
 use zw_tui::headless_run::complaint;
 use zw_tui::options::{Child, CommandLine, ConfigTask};
 use zw_tui::paths::Paths;
+use zw_tui::supervisor::keeper;
 use zw_tui::term::editor;
 
 fn main() -> ExitCode {
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
         Some(Child::Node(node)) => as_child("zw-node", || server::run(node), ServerError::exit_code),
         Some(Child::Editor { console, line }) => ExitCode::from(editor::become_editor(console, &line)),
         Some(Child::Broker(options)) => as_child("zw-broker", || broker::run(options), BrokerError::exit_code),
+        Some(Child::Keeper { directory }) => as_child(keeper::NAME, || keeper::run(&directory), |_| 1),
     }
 }
 

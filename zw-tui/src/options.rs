@@ -174,6 +174,12 @@ pub enum Child {
         #[arg(last = true, required = true)]
         line: Vec<OsString>,
     },
+    /// The parent of nodes and brokers
+    #[command(hide = true)]
+    Keeper {
+        /// The data directory
+        directory: PathBuf,
+    },
 }
 
 /// What is done with the file of settings.

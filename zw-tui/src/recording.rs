@@ -149,6 +149,20 @@ impl Recorder {
     }
 }
 
+/// Writes a whole tape, in place of the one before.
+///
+/// # Errors
+/// It cannot be written; then there is none.
+pub fn keep(path: &Path, tape: &Tape) -> io::Result<()> {
+    let _ = std::fs::remove_file(path);
+    let bytes = [head().as_bytes(), &tape.to_bytes()].concat();
+    std::fs::write(path, bytes).inspect_err(|_| drop(std::fs::remove_file(path)))
+}
+
+fn head() -> String {
+    format!("{MAGIC}zw-tui {}\n", env!("CARGO_PKG_VERSION"))
+}
+
 /// Until nobody sends any more.
 fn write(path: &Path, first: &[u8], pieces: &Receiver<Vec<u8>>, messages: &Sender<Msg>) -> io::Result<Recording> {
     let file = File::create_new(path)?;
@@ -162,7 +176,7 @@ fn write(path: &Path, first: &[u8], pieces: &Receiver<Vec<u8>>, messages: &Sende
 /// Gives how many bytes it were; `began` is called when the first are in the file.
 fn copy(file: File, first: &[u8], pieces: &Receiver<Vec<u8>>, began: impl FnOnce()) -> io::Result<u64> {
     let mut file = io::BufWriter::new(file);
-    let head = format!("{MAGIC}zw-tui {}\n", env!("CARGO_PKG_VERSION"));
+    let head = head();
     file.write_all(head.as_bytes())?;
     file.write_all(first)?;
     file.flush()?;

@@ -55,7 +55,9 @@ fn start(file: &Path, options: &LookOptions) -> Result<u8, String> {
     let (sender, messages) = channel(1);
     let recorder = Recorder::new(sender);
     let arrivals = Arrivals::start(workers.handle(), messages);
-    let outcome = on_screen(Console { session, theme, world: None, arrivals, signals, recorder, paths, is_remote })?;
+    let (world, comeback) = (None, None);
+    let outcome =
+        on_screen(Console { session, theme, world, arrivals, signals, recorder, paths, is_remote, comeback })?;
     guard::restore_all();
     workers.shutdown_background();
     Ok(match outcome {

@@ -11,6 +11,7 @@ mod editing;
 
 use crate::arrivals::Arrivals;
 use crate::cluster::Cluster;
+use crate::comeback::{self, Comeback};
 use crate::ending::Ending;
 use crate::input::decoder::{Decoder, Input};
 use crate::input::reader::{self, Gate, Keys};
@@ -63,6 +64,8 @@ pub struct Console {
     pub paths: Paths,
     /// Whether the terminal is far away.
     pub is_remote: bool,
+    /// What it goes on from, if it came back to an ensemble.
+    pub comeback: Option<Comeback>,
 }
 
 /// The processes, and who ends them.
@@ -108,10 +111,11 @@ impl Console {
         let is_remote = self.is_remote;
         let Keys { mut typed, gate } = reader::start()?;
         let clipboard = Clipboard::of_process(self.paths.state.clone());
+        let began = self.comeback.as_ref().map_or_else(Instant::now, |comeback| comeback.began);
         let mut main = Loop {
             clipboard,
             console: self,
-            began: Instant::now(),
+            began,
             screen: Screen::new(width, height),
             limiter: Limiter::new(is_remote),
             decoder: Decoder::new(is_remote),
@@ -126,9 +130,16 @@ impl Console {
             meter: Meter::start(),
         };
         main.console.session.set_size(width, height);
+        let comeback = main.console.comeback.take();
+        let is_back = comeback.is_some();
+        if let Some(comeback) = comeback {
+            main.told_at = main.console.session.tape().newest();
+            comeback.messages(main.now()).into_iter().try_for_each(|(at, message)| main.tell(at, message))?;
+        }
         main.paint_if_due()?;
         if let Some(world) = &main.console.world
             && !main.console.session.live().permission.is_attached
+            && !is_back
         {
             for member in main.console.session.live().members() {
                 world.supervisor.order(Order::Start(member));
@@ -319,14 +330,15 @@ impl Loop {
             Effect::Edit(text) => self.begin_editing(text)?,
             // An editor that stopped itself and us comes back by itself.
             Effect::Suspend if self.editing.is_some() => signals::stop_self(),
+            Effect::Detach => self.detach(),
             Effect::Suspend => {
                 guard::restore_all();
                 signals::stop_self();
                 self.come_back()?;
             }
             Effect::Output { member, known } => {
-                let output = self.console.world.as_ref().and_then(|world| world.supervisor.output(member));
-                if let Some((lines, total)) = output.and_then(|output| output.news(known)) {
+                let world = self.console.world.as_ref();
+                if let Some((lines, total)) = world.and_then(|world| world.supervisor.printed(member, known)) {
                     self.on_message(Msg::Output { member, lines, total })?;
                 }
             }
@@ -356,6 +368,14 @@ impl Loop {
             }
         }
         Ok(())
+    }
+
+    /// Keeps the history for whoever comes back, and asks the keeper to let go.
+    fn detach(&self) {
+        if let Some(world) = &self.console.world {
+            world.ending.keep_history(self.console.session.tape());
+            world.supervisor.detach(comeback::clocks(self.began));
+        }
     }
 
     /// Writes the screen to a file; gives its path.

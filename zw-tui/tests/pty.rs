@@ -15,7 +15,7 @@ fn it_starts_shows_the_ensemble_and_quits_without_a_trace() {
     let mut console = Console::start(3, 1);
     console.wait_for("HEALTHY  quorum 3/3");
     console.wait_for("b1 ");
-    assert_eq!(living_with(console.data()).len(), 5, "the console, three nodes and a broker");
+    assert_eq!(living_with(console.data()).len(), 6, "the console, the keeper, three nodes and a broker");
     for (member, name) in [("n1", "zw-node"), ("n3", "zw-node"), ("b1", "zw-broker")] {
         let pid = living_with(&format!("{}/{member}", console.data()))[0];
         let read = |file: &str| std::fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap();
@@ -204,8 +204,11 @@ fn its_sudden_death_takes_even_stopped_children_along() {
     let data = console.data().to_owned();
     let children: Vec<i32> =
         living_with(&data).into_iter().filter(|pid| *pid != console.pid().as_raw_nonzero().get()).collect();
-    assert_eq!(children.len(), 4);
-    kill_process(Pid::from_raw(children[0]).unwrap(), Signal::STOP).unwrap();
+    assert_eq!(children.len(), 5);
+    // One of them is the keeper.
+    for child in &children[..2] {
+        kill_process(Pid::from_raw(*child).unwrap(), Signal::STOP).unwrap();
+    }
     kill_process(console.pid(), Signal::KILL).unwrap();
     wait_until("the end of all children", || living_with(&data).is_empty());
 }

@@ -60,7 +60,7 @@ fn attached_it_shows_who_lives_changes_nothing_and_leaves_it_running() {
     assert_eq!(attached.exit_code(), 0);
     attached.assert_nothing_left();
     attached.wait_for("the ensemble runs on; come back with zw-tui attach 127.0.0.1");
-    assert_eq!(living_with(owner.data()).len(), 4, "the owner and its nodes");
+    assert_eq!(living_with(owner.data()).len(), 5, "the owner, its keeper and its nodes");
     owner.type_keys("q");
     assert_eq!(owner.exit_code(), 0);
 }

@@ -107,7 +107,7 @@ impl Console {
     fn with(state: State, addresses: &[String]) -> Console {
         let (sender, messages) = channel(1_024);
         let mut cluster = Cluster::start(addresses, &[], sender);
-        cluster.read_traces();
+        cluster.read_traces(0);
         cluster.want_messages(true);
         Console { state, cluster, messages, began: Instant::now(), rare: Vec::new(), written: 0 }
     }

@@ -7,7 +7,7 @@ use crate::model::events::Event;
 use crate::model::overlay::Overlay;
 use crate::model::permission::need_of;
 use crate::model::time::Seen;
-use crate::model::{Desired, Pane, State, composer, deletion, menu, search};
+use crate::model::{Desired, Pane, State, composer, deletion, detach, menu, search};
 use crate::motion::Motion;
 
 /// Whether the action makes sense now, or why not.
@@ -34,6 +34,7 @@ pub fn enabled(id: Id, state: &State) -> Result<(), String> {
     };
     match id {
         Id::Menu => menu::check(state),
+        Id::Detach => detach::check(state),
         Id::Kill => on_targets(Act::Kill),
         Id::Stop => on_targets(Act::Stop),
         Id::Revive => on_targets(Act::Revive),

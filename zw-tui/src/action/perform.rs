@@ -18,7 +18,7 @@ use crate::model::question::Question;
 use crate::model::text::TextPage;
 use crate::model::time::{RecordOrder, Seen, Travel};
 use crate::model::verdict::judge;
-use crate::model::{Pane, State, deletion, faults, flow, load, menu, pause, search, sessions, time, yank};
+use crate::model::{Pane, State, deletion, detach, faults, flow, load, menu, pause, search, sessions, time, yank};
 use crate::motion::Motion;
 use crate::supervisor::Order;
 use crate::theme;
@@ -92,6 +92,7 @@ fn unasked(state: &mut State, now: Duration, id: Id) -> Vec<Effect> {
         // At the top lies the past.
         Id::Quit if matches!(state.time.seen, Seen::Frozen | Seen::Past) => vec![Effect::Travel(Travel::Now)],
         Id::Quit | Id::Leave => leave(state, now),
+        Id::Detach => detach::begin(state, now),
         Id::Record => vec![Effect::Record(RecordOrder::Toggle)],
         Id::Suspend => vec![Effect::Suspend],
         Id::Repaint => vec![Effect::Repaint],

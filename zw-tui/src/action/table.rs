@@ -137,6 +137,7 @@ pub enum Id {
     ScenarioPage,
     Suspend,
     Quit,
+    Detach,
     Leave,
 }
 
@@ -271,6 +272,14 @@ pub const ACTIONS: &[Action] = &[
         "scenario",
     ),
     act(Id::Quit, Class::Leave, &[key('q')], "quit", "Close what lies on top; at the top, stop all and leave", "quit"),
+    act(
+        Id::Detach,
+        Class::Leave,
+        &[key('Q')],
+        "detach",
+        "Leave; the ensemble runs on, without faults, loads and pauses",
+        "detach",
+    ),
     look(Id::Why, &[key('!')], "why", "Explain the verdict: what is wrong and what to do", "why"),
     look(Id::Faults, &[], "", "Show the faults that last and those that ended", "faults"),
     look(Id::LoadPage, &[key('b')], "", "Show the load: figures, verdict, the run before", "loads"),
@@ -466,12 +475,12 @@ mod tests {
 
     #[test]
     fn lower_case_looks_and_upper_case_acts() {
-        // The two keys of vim that are upper case and look.
+        // The two keys of vim that are upper case and look. Detaching ends faults and pauses on its way out.
         let exceptions = [key('G'), key('N')];
         for action in ACTIONS {
             for key in action.keys {
                 let Key { code: Code::Char(character), ctrl: false } = key else { continue };
-                let acts = matches!(action.class, Class::Fault | Class::Data);
+                let acts = matches!(action.class, Class::Fault | Class::Data) || action.id == Id::Detach;
                 assert_eq!(acts, character.is_uppercase() && !exceptions.contains(key), "{:?} on {key}", action.id);
             }
         }

@@ -83,10 +83,11 @@ impl Cluster {
         cluster
     }
 
-    /// Reads the traces of all nodes from now on, of those that come later too.
-    pub fn read_traces(&mut self) {
+    /// Reads the traces of all nodes from now on, of those that come later too; of what is rare only what they told after a time
+    /// of this host's clock.
+    pub fn read_traces(&mut self, known_until_ns: u64) {
         let _inside = self.runtime.enter();
-        let traces = Traces::start(self.wants_frequent.subscribe(), self.messages.clone());
+        let traces = Traces::start(self.wants_frequent.subscribe(), self.messages.clone(), known_until_ns);
         for address in &self.nodes {
             self.runtime.spawn(traces.reader(address.clone()).read());
         }

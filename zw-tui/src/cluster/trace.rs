@@ -47,6 +47,8 @@ pub(super) struct Traces {
     members: Arc<[Arc<Mutex<Progress>>]>,
     wants_frequent: watch::Receiver<bool>,
     messages: mpsc::Sender<Msg>,
+    /// What is older, in our clock, was told before.
+    known_until_ns: u64,
 }
 
 /// What a member told, in our clock.
@@ -80,11 +82,15 @@ impl Progress {
 
 impl Traces {
     /// Gathers on the current runtime what readers will read, until the console ends.
-    pub(super) fn start(wants_frequent: watch::Receiver<bool>, messages: mpsc::Sender<Msg>) -> Traces {
+    pub(super) fn start(
+        wants_frequent: watch::Receiver<bool>,
+        messages: mpsc::Sender<Msg>,
+        known_until_ns: u64,
+    ) -> Traces {
         let (batches, heard) = mpsc::channel(BATCHES_MAX);
         tokio::spawn(gather(Collector::new(0), heard, messages.clone()));
         let members = (0..MEMBERS_MAX).map(|_| Arc::default()).collect();
-        Traces { batches, members, wants_frequent, messages }
+        Traces { batches, members, wants_frequent, messages, known_until_ns }
     }
 
     /// What reads the trace of the node at an address, until the console ends.
@@ -95,6 +101,7 @@ impl Traces {
             members: Arc::clone(&self.members),
             wants_frequent: self.wants_frequent.clone(),
             messages: self.messages.clone(),
+            known_until_ns: self.known_until_ns,
             said: None,
         }
     }
@@ -107,6 +114,7 @@ pub(super) struct Reader {
     members: Arc<[Arc<Mutex<Progress>>]>,
     wants_frequent: watch::Receiver<bool>,
     messages: mpsc::Sender<Msg>,
+    known_until_ns: u64,
     /// Why there is no trace, as it was said last.
     said: Option<String>,
 }
@@ -122,6 +130,8 @@ struct Subscription {
     counts_dropped: bool,
     /// Frequent events up to then, in the node's clock, are of no use.
     frequent_after: Option<u64>,
+    /// Events up to then, in our clock, are known.
+    known_until_ns: u64,
 }
 
 impl Reader {
@@ -216,7 +226,8 @@ impl Reader {
         let counts_dropped = progress.had_all && !rare_only;
         progress.had_all = !rare_only;
         let frequent_after = counts_dropped.then_some(0);
-        Ok(Subscription { id, asked, is_accepted: false, counts_dropped, frequent_after })
+        let known_until_ns = self.known_until_ns;
+        Ok(Subscription { id, asked, is_accepted: false, counts_dropped, frequent_after, known_until_ns })
     }
 
     /// Says once why a node's trace is not read, and waits before it is asked again.
@@ -253,7 +264,7 @@ impl Subscription {
         batch.events.retain_mut(|event| {
             let is_wanted = !event.kind.is_frequent() || event.monotonic_ns > frequent_after;
             // What was before our clock began has no time in it.
-            let ours = clock.ours(event.monotonic_ns).filter(|_| is_wanted);
+            let ours = clock.ours(event.monotonic_ns).filter(|at| is_wanted && *at > self.known_until_ns);
             event.monotonic_ns = ours.unwrap_or_default();
             ours.is_some()
         });
@@ -318,7 +329,7 @@ mod tests {
         let (other, mut asked) = fake_node::start(fall_silent).await;
         let (_wants, wants_frequent) = watch::channel(true);
         let (messages, _heard) = mpsc::channel(BATCHES_MAX);
-        let traces = Traces::start(wants_frequent, messages);
+        let traces = Traces::start(wants_frequent, messages, 0);
         let first = tokio::spawn(traces.reader(silent).read());
         while traces.members[0].try_lock().is_ok() {
             tokio::task::yield_now().await;
@@ -343,7 +354,7 @@ mod tests {
         .await;
         let (_wants, wants_frequent) = watch::channel(true);
         let (messages, _heard) = mpsc::channel(BATCHES_MAX);
-        let traces = Traces::start(wants_frequent, messages);
+        let traces = Traces::start(wants_frequent, messages, 0);
         // Somebody else reads the first member, and goes on.
         let _first = traces.members[0].lock().await;
         let reader = tokio::spawn(traces.reader(address).read());

@@ -216,6 +216,11 @@ impl Flow {
         samples.get(place).filter(|_| samples.len() >= SAMPLES_MIN).map(|ns| Duration::from_nanos(*ns))
     }
 
+    /// What the nodes tell is counted from nothing again.
+    pub(super) fn begin_anew(&mut self) {
+        (self.next, self.entries, self.entries_then, self.dropped) = (None, 0, 0, 0);
+    }
+
     fn put_up(&mut self, now: Duration, transaction: Transaction, faces: Vec<Face>) {
         if let Some(ns) = transaction.commit_to_apply() {
             if self.commit_to_apply.len() == SAMPLES_MAX {

@@ -9,8 +9,8 @@ use super::select::{exit_words, printable};
 use super::sight::Turn;
 use super::update::note;
 use super::{
-    Desired, Observed, State, broker, causes, deletion, faults, feed, jobs, load, measured, pause, sessions, strip,
-    write,
+    Desired, Observed, State, broker, causes, deletion, detach, faults, feed, jobs, load, measured, pause, sessions,
+    strip, write,
 };
 use crate::member::Member;
 use crate::supervisor::{Asked, Change, Report};
@@ -83,10 +83,7 @@ fn note_down(state: &mut State, now: Duration, message: Msg) {
 fn on_report(state: &mut State, now: Duration, report: Report) -> Vec<Effect> {
     let Report { member, change } = report;
     let Some(member) = member else {
-        if let Change::AllStopped { left } = change {
-            state.stopped = Some(left);
-            state.version += 1;
-        }
+        detach::on_change(state, now, change);
         return Vec::new();
     };
     let source = Source::Member(member);
@@ -125,7 +122,12 @@ fn on_report(state: &mut State, now: Duration, report: Report) -> Vec<Effect> {
             }
         }
         Change::Stopping => process.observed = pid.map_or(Observed::Unborn, Observed::Stopping),
-        Change::Paused | Change::Resumed | Change::AllStopped { .. } => {}
+        Change::Paused
+        | Change::Resumed
+        | Change::AllStopped { .. }
+        | Change::LetGo
+        | Change::Held(_)
+        | Change::KeeperGone { .. } => {}
         Change::GraceOver => note(state, now, source, Level::Warning, "ignored SIGTERM for 2 s: killed".into()),
         Change::Exited { exit, asked, words } => {
             process.observed = Observed::Exited(exit, asked);

@@ -95,6 +95,13 @@ impl State {
         }
     }
 
+    /// Nobody will say any more how what runs ended.
+    pub(super) fn abandon_jobs(&mut self, now: Duration, why: &str) {
+        for job in self.jobs.0.iter_mut().filter(|job| job.ended.is_none()) {
+            job.ended = Some((now, Outcome::Refused(why.to_owned())));
+        }
+    }
+
     /// Notes what was not even begun.
     pub fn refuse_job(&mut self, now: Duration, line: String, reason: &str) {
         self.begin_job(now, line, Of::Nothing);

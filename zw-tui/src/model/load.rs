@@ -254,6 +254,11 @@ impl Loads {
         self.current.as_ref().is_some_and(Load::is_running)
     }
 
+    /// Nobody will say any more how the one that runs ends.
+    pub(super) fn abandon(&mut self) {
+        self.current.take_if(|load| load.is_running());
+    }
+
     /// The newest report.
     #[must_use]
     pub fn report(&self) -> Option<&LoadReport> {

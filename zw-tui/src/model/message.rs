@@ -11,6 +11,7 @@ use super::time::{RecordOrder, Travel, View};
 use super::write::WriteOrder;
 use crate::key::Key;
 use crate::member::Member;
+use crate::supervisor::keeper::Standing;
 use crate::supervisor::{Order, Report};
 use crate::theme;
 use bytes::Bytes;
@@ -192,6 +193,15 @@ pub enum Msg {
     View(Box<View>),
     /// The recording to a file began or ended.
     Recording(Recording),
+    /// The console came back to what it had detached from.
+    CameBack {
+        /// How long there was none.
+        away: Duration,
+        /// Reports that got lost meanwhile.
+        lost: u64,
+        /// What the children are now.
+        children: Vec<(Member, Standing)>,
+    },
 }
 
 impl Msg {
@@ -424,6 +434,8 @@ pub enum Effect {
     Repaint,
     /// Break on purpose, for a test.
     Break(Breakage),
+    /// Leave, and let the children run on.
+    Detach,
     /// Give the terminal back and stop until somebody continues us.
     Suspend,
 }
@@ -467,6 +479,7 @@ impl Msg {
             | Msg::Cost(_)
             | Msg::View(_)
             | Msg::Recording(_)
+            | Msg::CameBack { .. }
             | Msg::Note(_) => None,
         }
     }
@@ -505,6 +518,7 @@ impl Effect {
             | Effect::Diff { .. }
             | Effect::Repaint
             | Effect::Break(_)
+            | Effect::Detach
             | Effect::Suspend => None,
         }
     }

@@ -16,6 +16,7 @@ pub mod chord;
 pub mod collector;
 pub mod composer;
 pub mod deletion;
+pub mod detach;
 pub mod diff;
 pub mod divergence;
 pub mod election;
@@ -198,6 +199,10 @@ pub struct State {
     pub about: About,
     /// Whether tests may break the console on purpose.
     pub has_test_hooks: bool,
+    /// Whether the children have a keeper that could go on without the console.
+    pub has_keeper: bool,
+    /// Whether the keeper was asked to.
+    pub detaching: bool,
     /// Since when the console is leaving.
     pub leaving: Option<Duration>,
     /// The ordered stop is over, with so many children left.
@@ -490,6 +495,8 @@ impl State {
             strangers: Vec::new(),
             about: About::default(),
             has_test_hooks: false,
+            has_keeper: false,
+            detaching: false,
             leaving: None,
             stopped: None,
             fired: Fired::default(),

@@ -64,6 +64,13 @@ impl Session {
         Ok(session)
     }
 
+    /// Goes on from the end of a tape, which led to `live`.
+    #[must_use]
+    pub fn resume(live: State, tape: Tape) -> Session {
+        let tape = tape.go_on(&live);
+        Session { tape, ..Session::new(live) }
+    }
+
     /// The present, whatever is shown.
     #[must_use]
     pub fn live(&self) -> &State {

@@ -259,6 +259,18 @@ impl Tape {
         Ok((tape, left.len()))
     }
 
+    /// Goes on with a tape that was read, from its end: the next message comes to `state`.
+    #[must_use]
+    pub fn go_on(self, state: &State) -> Tape {
+        let now = self.newest;
+        let mut tape = Tape { segments: self.segments, ..Tape::default() };
+        tape.begin_segment(state, now);
+        while tape.bytes() > tape.limit && tape.segments.len() > 1 {
+            tape.segments.pop_front();
+        }
+        tape
+    }
+
     /// The state as it was at a time, or at the nearest time that is kept.
     ///
     /// # Errors

@@ -22,6 +22,8 @@ const LIVES_MAX: usize = 1_000;
 /// What happened, the gravest last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum MarkKind {
+    /// The console left while the ensemble ran on, or came back.
+    Away,
     /// A fault ended.
     Healed,
     /// A process was started again or goes on.
@@ -43,6 +45,7 @@ impl MarkKind {
     #[must_use]
     pub fn letter(self) -> char {
         match self {
+            MarkKind::Away => 'd',
             MarkKind::Healed => 'h',
             MarkKind::Revived => 'r',
             MarkKind::Slow => 's',
@@ -158,10 +161,7 @@ pub(super) fn notice(state: &mut State, now: Duration) {
         return;
     }
     for kind in glance.since(&marks.last) {
-        if marks.marks.len() == MARKS_MAX {
-            marks.marks.pop_front();
-        }
-        marks.marks.push_back(Mark { at: now, kind });
+        marks.add(now, kind);
     }
     for (member, life) in glance.lives.iter().enumerate() {
         if marks.last.lives.get(member) != Some(life) {
@@ -182,6 +182,14 @@ pub(super) fn notice(state: &mut State, now: Duration) {
 }
 
 impl TimeMarks {
+    /// The oldest is forgotten when there are too many.
+    pub(super) fn add(&mut self, at: Duration, kind: MarkKind) {
+        if self.marks.len() == MARKS_MAX {
+            self.marks.pop_front();
+        }
+        self.marks.push_back(Mark { at, kind });
+    }
+
     /// The marks, oldest first.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Mark> + ExactSizeIterator {
         self.marks.iter()

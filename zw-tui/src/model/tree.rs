@@ -192,12 +192,18 @@ impl TreeView {
     /// Shows another node's tree; what was open and selected stays so.
     pub fn show(&mut self, node: usize) {
         if self.node != node {
-            let selected = self.selected();
-            let open = std::mem::take(&mut self.open);
-            *self = TreeView { node, open, ..TreeView::default() };
-            self.rebuild();
-            self.select(&selected);
+            self.node = node;
+            self.ask_anew();
         }
+    }
+
+    /// Forgets what was read and asked; what was open and selected stays so.
+    pub(super) fn ask_anew(&mut self) {
+        let selected = self.selected();
+        let (node, open) = (self.node, std::mem::take(&mut self.open));
+        *self = TreeView { node, open, ..TreeView::default() };
+        self.rebuild();
+        self.select(&selected);
     }
 
     /// Whose children a filter would look through: those of the open znode under the cursor, else those beside it.

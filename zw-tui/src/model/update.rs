@@ -8,7 +8,9 @@ use super::question::{Answer, Question};
 use super::select;
 use super::text::TextPage;
 use super::time::Travel;
-use super::{Pane, State, attached, chord, composer, faults, flow, heard, jobs, menu, scenario, search, time_marks};
+use super::{
+    Pane, State, attached, chord, composer, detach, faults, flow, heard, jobs, menu, scenario, search, time_marks,
+};
 use crate::action::complete::{complete, completed, with_word};
 use crate::action::perform;
 use crate::action::table::{ACTIONS, Action, Id, types_line};
@@ -74,6 +76,11 @@ fn take(state: &mut State, now: Duration, message: Msg) -> Vec<Effect> {
         Msg::Recording(recording) => {
             on_recording(state, now, recording);
             Vec::new()
+        }
+        Msg::CameBack { away, lost, children } => {
+            let mut effects = detach::reconcile(state, now, children);
+            effects.extend(detach::come_back(state, now, away, lost));
+            effects
         }
         heard => heard::take(state, now, heard),
     }

@@ -15,7 +15,7 @@ use std::time::Duration;
 use zw_core::ids::Epoch;
 
 /// What the letters mean, the gravest first.
-const LEGEND: [(MarkKind, &str); 7] = [
+const LEGEND: [(MarkKind, &str); 8] = [
     (MarkKind::Election, "leader lost, or another epoch"),
     (MarkKind::Ended, "a process ended"),
     (MarkKind::Paused, "a process was paused"),
@@ -23,6 +23,7 @@ const LEGEND: [(MarkKind, &str); 7] = [
     (MarkKind::Slow, "links or disks became slow"),
     (MarkKind::Revived, "a process was started again or goes on"),
     (MarkKind::Healed, "a fault ended"),
+    (MarkKind::Away, "the console was detached, or came back"),
 ];
 
 pub(super) fn draw(canvas: &mut Canvas<'_>, state: &State, now: Duration, place: Place) {
@@ -74,7 +75,7 @@ fn mark_role(kind: MarkKind) -> Role {
     match kind {
         MarkKind::Ended | MarkKind::Election => Role::Bad,
         MarkKind::Paused | MarkKind::Cut | MarkKind::Slow => Role::Warning,
-        MarkKind::Revived | MarkKind::Healed => Role::Strong,
+        MarkKind::Revived | MarkKind::Healed | MarkKind::Away => Role::Strong,
     }
 }
 

@@ -5,10 +5,12 @@
 //!   to the thread that spawned it.
 //! - Only that thread signals a child, and only before it reaped it: a pid that was given anew is never hit.
 //! - Every child leads a process group of its own; what the child forked goes with it.
-//! - A child ends with the console by four means, each enough alone: the ordered stop, the parent-death signal that the
+//! - The console's children are a keeper's ([`keeper`]) if it has a screen, so that they can outlive it; else its own.
+//! - A child ends with its parent by four means, each enough alone: the ordered stop, the parent-death signal that the
 //!   child asks for (`--die-with-parent`), the end of its stdin, and the run file that the next console reads.
 
 mod child;
+pub mod keeper;
 mod output;
 mod port;
 mod run_file;
@@ -18,7 +20,9 @@ pub use output::Output;
 pub use port::{owner_of_port, why_taken};
 pub use run_file::{RunFile, RunFileError};
 
+use crate::launch::Launch;
 use crate::member::Member;
+use keeper::{Caller, Clocks, Kept, Line};
 use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -39,11 +43,12 @@ const STOP_LAST_AFTER: Duration = Duration::from_millis(500);
 const INBOX_MAX: usize = 1_024;
 
 /// One child: how to start it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ChildPlan {
     /// Its name.
     pub member: Member,
     /// The program.
+    #[serde(with = "os_path")]
     pub program: PathBuf,
     /// The name under which it shows in the process list.
     pub name: String,
@@ -52,11 +57,27 @@ pub struct ChildPlan {
     /// The port it will listen on; checked before each start.
     pub port: u16,
     /// Where its stderr goes.
+    #[serde(with = "os_path")]
     pub log: PathBuf,
 }
 
+/// Paths of any bytes, where serde itself takes only text.
+pub(crate) mod os_path {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+    use std::ffi::OsString;
+    use std::path::{Path, PathBuf};
+
+    pub(crate) fn serialize<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+        path.as_os_str().to_owned().serialize(serializer)
+    }
+
+    pub(crate) fn deserialize<'d, D: Deserializer<'d>>(deserializer: D) -> Result<PathBuf, D::Error> {
+        OsString::deserialize(deserializer).map(PathBuf::from)
+    }
+}
+
 /// What the console asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Order {
     /// Start it, or start it again.
     Start(Member),
@@ -159,15 +180,40 @@ pub enum Change {
         /// How many are left to the kernel.
         left: usize,
     },
+    /// The keeper goes on without the console.
+    LetGo,
+    /// The keeper cannot go on without the console; for a person.
+    Held(String),
+    /// The keeper ended, and the children with it.
+    KeeperGone {
+        /// Its process id.
+        pid: u32,
+    },
 }
 
 /// A change, and whose.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
-    /// The child; none for [`Change::AllStopped`].
+    /// The child; none for what concerns all of them.
     pub member: Option<Member>,
     /// What happened.
     pub change: Change,
+}
+
+/// What comes from a supervisor that is another process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// A child changed.
+    Report(Report),
+    /// What a child printed.
+    Printed {
+        /// Which.
+        member: Member,
+        /// The lines that are kept, oldest first.
+        lines: Vec<String>,
+        /// Lines that it ever printed.
+        total: u64,
+    },
 }
 
 /// Why the supervisor could not start.
@@ -179,21 +225,30 @@ pub enum SupervisorError {
     /// The thread could not be made.
     #[error("cannot start the supervisor's thread: {0}")]
     Thread(std::io::Error),
+    /// There is no keeper.
+    #[error("cannot start the processes' keeper: {0}")]
+    Keeper(std::io::Error),
 }
 
-/// The handle on the supervisor's thread. Dropping it does not stop the children.
+/// The handle on the supervisor. Dropping it does not stop the children.
 #[derive(Clone, Debug)]
-pub struct Supervisor {
-    inbox: SyncSender<thread::Message>,
-    stopped: Arc<Latch>,
-    outputs: Arc<BTreeMap<Member, Output>>,
+pub struct Supervisor(Place);
+
+/// Where it is.
+#[derive(Clone, Debug)]
+enum Place {
+    /// A thread of this process.
+    Here { inbox: SyncSender<thread::Message>, stopped: Arc<Latch>, outputs: Arc<BTreeMap<Member, Output>> },
+    /// A keeper.
+    Kept(Arc<Line>),
 }
 
 impl Supervisor {
-    /// Takes the run file (none if there is nothing to start), ends what an earlier console left behind, and waits for orders. `report` must not block.
+    /// Takes the run file (none if there is nothing to start), and waits for orders on a thread of this process. `report` must
+    /// not block.
     ///
     /// # Errors
-    /// Another console owns the directory, or it cannot be written.
+    /// The thread cannot be made.
     pub fn start(
         run_file: impl Into<Option<RunFile>>,
         plans: Vec<ChildPlan>,
@@ -218,28 +273,98 @@ impl Supervisor {
             .name("supervisor".into())
             .spawn(move || thread.run(&messages))
             .map_err(SupervisorError::Thread)?;
-        Ok(Supervisor { inbox, stopped, outputs })
+        Ok(Supervisor(Place::Here { inbox, stopped, outputs }))
+    }
+
+    /// Starts a keeper. Only from the main thread: the keeper is killed with the thread that started it. `tell` must not block.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub fn keep(
+        run_file: RunFile,
+        launch: &Launch,
+        tell: impl Fn(Told) + Send + Sync + 'static,
+    ) -> Result<Supervisor, SupervisorError> {
+        keeper::spawn(run_file, launch, Box::new(tell)).map(|line| Supervisor(Place::Kept(line)))
+    }
+
+    /// Takes a detached keeper over. `tell` must not block.
+    ///
+    /// # Errors
+    /// It is gone meanwhile.
+    pub fn adopt(
+        caller: Caller,
+        tell: impl Fn(Told) + Send + Sync + 'static,
+    ) -> Result<(Supervisor, Kept), SupervisorError> {
+        let (line, kept) = caller.adopt(Box::new(tell)).map_err(SupervisorError::Keeper)?;
+        Ok((Supervisor(Place::Kept(line)), kept))
     }
 
     /// Gives an order. It is carried out soon; the outcome comes as a report.
     pub fn order(&self, order: Order) {
-        // The thread ends only with the process, so the only failure is a panic of it, and then the children are gone.
-        if self.inbox.send(thread::Message::Order(order)).is_err() {
-            tracing::error!(?order, "the supervisor's thread is gone");
-            self.stopped.open();
+        match &self.0 {
+            Place::Here { inbox, stopped, .. } => {
+                // The thread ends only with the process, so the only failure is a panic of it, and then the children are gone.
+                if inbox.send(thread::Message::Order(order)).is_err() {
+                    tracing::error!(?order, "the supervisor's thread is gone");
+                    stopped.open();
+                }
+            }
+            Place::Kept(line) => line.order(order),
         }
     }
 
-    /// Waits until the ordered stop is over; false if that took longer than `deadline`.
+    /// Waits until the ordered stop is over, and with it the keeper; false if that took longer than `deadline`.
     #[must_use]
     pub fn wait_stopped(&self, deadline: Duration) -> bool {
-        self.stopped.wait(deadline)
+        match &self.0 {
+            Place::Here { stopped, .. } => stopped.wait(deadline),
+            Place::Kept(line) => line.wait_stopped(deadline),
+        }
     }
 
-    /// What a child printed.
+    /// What a child of this process printed.
     #[must_use]
     pub fn output(&self, member: Member) -> Option<&Output> {
-        self.outputs.get(&member)
+        match &self.0 {
+            Place::Here { outputs, .. } => outputs.get(&member),
+            Place::Kept(_) => None,
+        }
+    }
+
+    /// What a child printed, and how many lines that ever were. None if that is `known`, or if it is told later.
+    #[must_use]
+    pub fn printed(&self, member: Member, known: Option<u64>) -> Option<(Vec<String>, u64)> {
+        match &self.0 {
+            Place::Here { outputs, .. } => outputs.get(&member)?.news(known),
+            Place::Kept(line) => {
+                line.ask_printed(member, known);
+                None
+            }
+        }
+    }
+
+    /// Lets the children go on without this console; the answer comes as a report. Nothing happens without a keeper.
+    pub fn detach(&self, clocks: Clocks) {
+        if let Place::Kept(line) = &self.0 {
+            line.detach(clocks);
+        }
+    }
+
+    /// If the children go on without this console: their keeper's pid, and how many they are.
+    #[must_use]
+    pub fn detached(&self) -> Option<(u32, usize)> {
+        match &self.0 {
+            Place::Kept(line) if line.is_detached() => Some((line.pid(), line.living())),
+            Place::Here { .. } | Place::Kept(_) => None,
+        }
+    }
+
+    /// Notes which process the children belong to, for whoever asks for their directory.
+    pub(crate) fn belong_to(&self, pid: u32) {
+        if let Place::Here { inbox, .. } = &self.0 {
+            let _ = inbox.send(thread::Message::BelongTo(pid));
+        }
     }
 }
 

@@ -78,14 +78,17 @@ struct Content {
 pub struct RunFile {
     directory: PathBuf,
     content: Content,
-    lock: File,
+    /// None once it was handed over.
+    lock: Option<File>,
 }
 
 impl Drop for RunFile {
     /// Gives the directory free at once: closing the file would not, while a child that was just forked and has not
     /// begun its program still has a copy of it.
     fn drop(&mut self) {
-        let _ = flock(&self.lock, FlockOperation::Unlock);
+        if let Some(lock) = &self.lock {
+            let _ = flock(lock, FlockOperation::Unlock);
+        }
     }
 }
 
@@ -115,9 +118,26 @@ impl RunFile {
             }
         }
         let content = Content { console: Identity::of(std::process::id()), children: BTreeMap::new() };
-        let run_file = RunFile { directory: directory.to_owned(), content, lock };
+        let run_file = RunFile { directory: directory.to_owned(), content, lock: Some(lock) };
         run_file.write().map_err(io)?;
         Ok((run_file, left))
+    }
+
+    /// The lock alone, for another process: it is held as long as that has it.
+    pub(crate) fn hand_over(mut self) -> Option<File> {
+        self.lock.take()
+    }
+
+    /// Goes on with a lock that was handed over, for this console.
+    pub(crate) fn inherit(directory: &Path, lock: File, console: u32) -> RunFile {
+        let content = Content { console: Identity::of(console), children: BTreeMap::new() };
+        RunFile { directory: directory.to_owned(), content, lock: Some(lock) }
+    }
+
+    /// Notes who has the directory.
+    pub(crate) fn belong_to(&mut self, pid: u32) {
+        self.content.console = Identity::of(pid);
+        self.write_or_warn();
     }
 
     /// Notes a child that was spawned.

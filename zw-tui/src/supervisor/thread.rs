@@ -15,6 +15,8 @@ use std::time::{Duration, Instant};
 #[derive(Debug)]
 pub(super) enum Message {
     Order(Order),
+    /// The children belong to this process now.
+    BelongTo(u32),
     /// A child printed that it listens.
     Listening {
         member: Member,
@@ -65,6 +67,11 @@ impl Thread {
             let wait = self.next_deadline().map(|at| at.saturating_duration_since(Instant::now()));
             match messages.recv_timeout(wait.unwrap_or(Duration::from_secs(3_600))) {
                 Ok(Message::Order(order)) => self.obey(order),
+                Ok(Message::BelongTo(pid)) => {
+                    if let Some(run_file) = &mut self.run_file {
+                        run_file.belong_to(pid);
+                    }
+                }
                 Ok(Message::Listening { member, life }) => {
                     if self.children.get(&member).is_some_and(|child| child.life == life) {
                         self.report(member, Change::Listening);

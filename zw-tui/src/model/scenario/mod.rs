@@ -97,6 +97,12 @@ impl Verdict {
 }
 
 impl Scenarios {
+    /// Nobody will say any more how the one that runs ends.
+    pub(super) fn abandon(&mut self) {
+        self.runner = None;
+        self.queue.clear();
+    }
+
     /// Whether one runs or waits.
     #[must_use]
     pub fn is_running(&self) -> bool {
