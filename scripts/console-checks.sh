@@ -201,8 +201,8 @@ Help:_all F1
 search:_ki k i
 search:_k BSpace Left Right
 4_Tree_of Escape
-10_min_t_range 5 t
-1_h_t_range Left Right t Up Down
+t_range__10_min 5 t
+t_range__1_h Left Right t Up Down
 :nodes : n o d e s
 >_n2 Enter C-l g j
 >_n1 1 Down Up Up k Home j j PPage

@@ -9,8 +9,8 @@ use std::time::Duration;
 pub const FRAME_INTERVAL_LOCAL: Duration = Duration::from_millis(16);
 /// Over a network: 30 a second.
 pub const FRAME_INTERVAL_REMOTE: Duration = Duration::from_millis(33);
-/// When the terminal has lost the focus: one a second.
-pub const FRAME_INTERVAL_UNFOCUSED: Duration = Duration::from_secs(1);
+/// When the terminal has lost the focus: two in three seconds, which is enough for a glance from elsewhere.
+pub const FRAME_INTERVAL_UNFOCUSED: Duration = Duration::from_millis(1_500);
 /// A frame whose write takes longer than this means that output piles up.
 pub const SLOW_WRITE: Duration = Duration::from_millis(20);
 /// The longest interval that slow writes lead to.
