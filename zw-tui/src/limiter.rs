@@ -101,7 +101,7 @@ mod tests {
         }
         assert_eq!(limiter.allowed_at(), ms(316));
         limiter.set_focused(false);
-        assert_eq!(limiter.allowed_at(), ms(1_300));
+        assert_eq!(limiter.allowed_at(), ms(1_800));
     }
 
     #[test]
