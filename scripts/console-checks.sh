@@ -244,7 +244,8 @@ late_answers() {
         if stray; then stray=$((stray + 1)); fi
         # Those that nobody has read when it leaves must not reach the shell either.
         terminal send-keys -t c -l "$answers"
-        terminal send-keys -t c C-c
+        # The first leaves the line that is typed.
+        terminal send-keys -t c C-c C-c
         wait_for 10 "the end of start $round" screen_has "END=$round" || stray=$((stray + 1))
         if stray; then stray=$((stray + 1)); fi
     done

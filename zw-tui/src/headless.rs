@@ -50,8 +50,10 @@ pub struct Hands {
 pub fn read_lines() -> io::Result<Receiver<String>> {
     let (sender, lines) = channel(LINES_MAX);
     std::thread::Builder::new().name("stdin".into()).spawn(move || {
-        for line in io::stdin().lock().lines().map_while(Result::ok) {
-            if sender.blocking_send(line).is_err() {
+        // What is no text says nothing that a command could; the lines behind it still count.
+        for line in io::stdin().lock().split(b'\n').map_while(Result::ok) {
+            let line = String::from_utf8_lossy(&line);
+            if sender.blocking_send(line.trim_end_matches('\r').to_owned()).is_err() {
                 return;
             }
         }
@@ -106,17 +108,17 @@ pub async fn run(
                 Signal::Suspend | Signal::Continue | Signal::Resize => None,
             },
             Some(message) = messages.recv() => Some(message),
-            line = typed => Some(match line {
+            line = typed => match line {
                 Some(line) => {
                     console.prompt.is_open = false;
-                    Msg::Line(line)
+                    Some(Msg::Line(line))
                 }
-                // Who pipes commands in is done.
+                // Who pipes commands in is done; who leaves already is not to be hurried.
                 None => {
                     lines = None;
-                    Msg::Leave
+                    console.state.leaving.is_none().then_some(Msg::Leave)
                 }
-            }),
+            },
             () = timer => None,
         };
         console.take(began.elapsed(), message);

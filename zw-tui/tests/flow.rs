@@ -410,6 +410,9 @@ fn enter_on_an_event_shows_its_write_or_its_election() {
         let written = Written { created: true, version: 0, zxid, took, last: path.clone(), count: 1 };
         Msg::Written { node: 1, path, result: Ok(written) }
     };
+    script.tell(written(Zxid::new(Epoch(9), 77)));
+    script.keys("7\r");
+    assert!(script.toast().contains("9:77 are not known"), "{}", script.toast());
     script.tell(written(zxid));
     for tag in 1..=5 {
         script.after(5_000).writes(vec![Transaction { tag: 900 + tag, zxid: None, ..write.clone() }]);
@@ -427,7 +430,7 @@ fn enter_on_an_event_shows_its_write_or_its_election() {
         script.writes(vec![Transaction { tag: 1_000 + tag, zxid: None, ..write.clone() }]);
     }
     script.keys("7\r");
-    assert!(script.toast().contains("are not kept") && shown(&script) != write.tag, "{}", script.toast());
+    assert!(script.toast().contains("are not known") && shown(&script) != write.tag, "{}", script.toast());
     script.says(sample::status(3, 3, Zxid::new(Epoch(2), 4))).keys("\x1b7G\r");
     assert!(matches!(script.state.overlay, Some(Overlay::Election { back: 0, .. })), "{:?}", script.state.overlay);
 }

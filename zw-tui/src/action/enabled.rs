@@ -45,6 +45,7 @@ pub fn enabled(id: Id, state: &State) -> Result<(), String> {
             Some(broker) => Err(format!("{broker} is a broker; only nodes have links and logs")),
             None => Err("nothing is selected".into()),
         },
+        Id::OpenEvent if state.events.selected().is_some_and(|event| event.story.is_some()) => Ok(()),
         Id::OpenEvent => match state.events.selected().and_then(Event::member) {
             Some(member) if state.process(member).is_some() => Ok(()),
             _ => Err("this event is about no member".into()),
@@ -99,8 +100,8 @@ pub fn takes_all_keys(state: &State) -> bool {
 /// Whether a line is typed, a command or what is looked for. The key that leaves the console leaves only that line.
 #[must_use]
 pub fn types_line(state: &State) -> bool {
-    let is_command = matches!(state.overlay, Some(Overlay::Command { .. }));
-    state.leaving.is_none() && (is_command || state.search.typing.is_some())
+    let is_typed = matches!(state.overlay, Some(Overlay::Command { .. } | Overlay::Write(_)));
+    state.leaving.is_none() && (is_typed || state.search.typing.is_some())
 }
 
 /// The hints for the focused pane, most useful first; only actions that do something now.

@@ -249,7 +249,7 @@ fn open_event(state: &mut State, now: Duration) -> Vec<Effect> {
                 say(
                     state,
                     now,
-                    format!("the messages of {zxid} are not kept: Flow keeps those of the newest writes"),
+                    format!("the messages of {zxid} are not known: of many writes only some are followed"),
                     true,
                 );
             }

@@ -17,7 +17,7 @@ use zw_core::client::{Client, ClientError, ClientOptions};
 use zw_core::ids::Zxid;
 use zw_core::limits::{REQUEST_DEADLINE, ZNODE_DATA_BYTES_MAX};
 use zw_core::tree::command::{Acl, Command, Create, CreateMode, Reply, SetData};
-use zw_core::wire::client::{Answer, ErrorCode, Operation};
+use zw_core::wire::client::{Answer, ErrorCode, Operation, Read as ReadPath};
 
 /// The node refuses a write after [`REQUEST_DEADLINE`]; its refusal must have time to arrive.
 const WRITE_TIMEOUT: Duration = REQUEST_DEADLINE.saturating_add(Duration::from_secs(1));
@@ -135,11 +135,16 @@ impl Writer {
         self.create(order, mode).await
     }
 
-    /// Sets the data; if there is no such znode, makes it; if it came into being between, sets it after all.
+    /// Sets the data, or makes the znode; if it came or went since the look at it, the other. Without the look a write that
+    /// is refused would take a place in the log, too.
     async fn put(&mut self, order: &WriteOrder) -> Result<Done, ClientError> {
-        match self.set(order).await {
-            Err(error) if error.code() == Some(ErrorCode::NoNode) => {}
-            done => return done,
+        let look = Operation::Exists(ReadPath { path: order.path.clone(), watch: false });
+        let is_there = !matches!(self.line.request(look).await?.1, Answer::Stat(None));
+        if is_there {
+            match self.set(order).await {
+                Err(error) if error.code() == Some(ErrorCode::NoNode) => {}
+                done => return done,
+            }
         }
         match self.create(order, CreateMode::Persistent).await {
             Err(error) if error.code() == Some(ErrorCode::NodeExists) => self.set(order).await,

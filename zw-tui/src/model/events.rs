@@ -116,7 +116,11 @@ impl Event {
         match self.source {
             Source::Member(member) => Some(member),
             Source::You | Source::Console => {
-                self.text.split(|character: char| !character.is_alphanumeric()).find_map(|word| word.parse().ok())
+                let words = self.text.split(|character: char| !character.is_alphanumeric());
+                // A number alone is one of many things here, and mostly no node.
+                words
+                    .filter(|word| !word.starts_with(|first: char| first.is_ascii_digit()))
+                    .find_map(|word| word.parse().ok())
             }
         }
     }
