@@ -6,6 +6,7 @@ use crate::cluster::Cluster;
 use crate::console::ERROR_CODE;
 use crate::ending::Ending;
 use crate::linear;
+use crate::model::events::{Event, Source};
 use crate::model::message::{Effect, Msg};
 use crate::model::overlay::Overlay;
 use crate::model::select::{clock, node_line, printable, process_words};
@@ -254,6 +255,7 @@ impl Plain {
         let toast = self.state.toast.take().map(|toast| toast.text);
         let is_said = |text: &String| self.state.events.iter().next_back().is_some_and(|event| event.text == *text);
         if let Some(text) = toast.filter(|text| !is_said(text)) {
+            let text = linear::without_keys(&text);
             self.print(&printable(text.as_bytes(), LINE_BYTES_MAX));
         }
         match self.state.overlay.take() {
@@ -347,6 +349,7 @@ impl Plain {
     fn print_page(&mut self, page: TextPage, now: Duration) {
         self.print(&format!("{}:", page.title(&self.state, now)));
         for (line, _) in page.lines(&self.state, now) {
+            let line = linear::of_page(page, &self.state, line);
             self.print(&format!("  {}", printable(line.as_bytes(), LINE_BYTES_MAX)));
         }
     }
@@ -374,7 +377,6 @@ impl Plain {
     fn print(&mut self, line: &str) {
         let mut stdout = io::stdout().lock();
         let start = if std::mem::take(&mut self.prompt.is_open) { "\n" } else { "" };
-        let line = linear::without_keys(line);
         let _ = writeln!(stdout, "{start}{line}");
         let _ = stdout.flush();
     }
@@ -389,8 +391,10 @@ impl Plain {
     }
 }
 
-fn of_event(event: &crate::model::events::Event) -> String {
-    let text = printable(event.text.as_bytes(), LINE_BYTES_MAX);
+fn of_event(event: &Event) -> String {
+    // What others said stays as it is.
+    let text = if event.source == Source::You { &linear::without_keys(&event.text) } else { &event.text };
+    let text = printable(text.as_bytes(), LINE_BYTES_MAX);
     format!("{} {:<4}{text}", clock(event.at), event.source.to_string())
 }
 

@@ -2,7 +2,8 @@
 
 use crate::action::command::{self, Command};
 use crate::action::table::{ACTIONS, Action, Id};
-use crate::model::{Pane, State};
+use crate::model::text::TextPage;
+use crate::model::{Pane, State, scenario};
 use std::fmt::Write;
 use std::time::Duration;
 
@@ -33,10 +34,23 @@ const WORDS: [(&str, &str); 23] = [
     (": = shows the difference", ": diff shows the difference"),
 ];
 
-/// The same without keys.
+/// The same without keys. Only for the console's own sentences: what is in a tree, a log or a name stays as it is.
 #[must_use]
 pub fn without_keys(text: &str) -> String {
     WORDS.iter().fold(text.to_owned(), |text, (keys, commands)| text.replace(keys, commands))
+}
+
+/// A line of a page, without keys if the console made it of its own words.
+#[must_use]
+pub fn of_page(page: TextPage, state: &State, line: String) -> String {
+    let is_own = match page {
+        TextPage::Why | TextPage::Faults | TextPage::Load => true,
+        // An invitation, if there is nothing else.
+        TextPage::Diff => state.diff.is_none(),
+        TextPage::Scenario => scenario::lines(state, Duration::ZERO).is_empty(),
+        TextPage::Describe | TextPage::Info | TextPage::Sessions | TextPage::Jobs => false,
+    };
+    if is_own { without_keys(&line) } else { line }
 }
 
 /// What is said to a line that asks for what only a screen can show; none if it can be told in lines, or means nothing.
@@ -167,6 +181,16 @@ mod tests {
             "n1 is down (exit 137): revive starts it again"
         );
         assert_eq!(without_keys("/a made by U undoes"), "/a made by U undoes");
+    }
+
+    #[test]
+    fn only_what_the_console_says_itself_is_put_in_other_words() {
+        let state = State::new(vec!["h:1".into()], Vec::new());
+        let said = |page| of_page(page, &state, "R revives it".into());
+        assert_eq!(said(TextPage::Why), "revive starts it again");
+        for page in [TextPage::Describe, TextPage::Sessions, TextPage::Jobs] {
+            assert_eq!(said(page), "R revives it", "{page:?}: it may be anybody's");
+        }
     }
 
     #[test]

@@ -36,7 +36,7 @@ fn main() -> ExitCode {
         Some(Child::Info(common)) => print(&about::text(&common)),
         Some(Child::Replay { file, look }) => ExitCode::from(zw_tui::replay::run(&file, &look)),
         Some(Child::Node(node)) => as_child("zw-node", || server::run(node), ServerError::exit_code),
-        Some(Child::Editor { console, line }) => ExitCode::from(editor::become_editor(console, &line)),
+        Some(Child::Editor { console, line }) => ExitCode::from(editor::watch_over(console, &line)),
         Some(Child::Broker(options)) => as_child("zw-broker", || broker::run(options), BrokerError::exit_code),
         Some(Child::Keeper { directory }) => as_child(keeper::NAME, || keeper::run(&directory), |_| 1),
     }

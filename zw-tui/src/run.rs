@@ -226,8 +226,14 @@ impl Loop {
         // What was held back came before it.
         while self.console.session.is_calm() && self.take_arrival()? {}
         let now = self.now();
-        let inputs = self.decoder.push(bytes, now);
-        inputs.into_iter().try_for_each(|input| self.on_input(input))
+        for input in self.decoder.push(bytes, now) {
+            // What was typed behind the key that gave the terminal away was meant for the editor, which cannot have it.
+            if self.editing.is_some() {
+                break;
+            }
+            self.on_input(input)?;
+        }
+        Ok(())
     }
 
     fn on_input(&mut self, input: Input) -> io::Result<()> {

@@ -61,6 +61,16 @@ impl Edited {
         })
     }
 
+    /// Somebody else sets a znode.
+    fn set(&self, path: &str, value: &'static str) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let address = format!("127.0.0.1:{}", self.port);
+        runtime.block_on(async {
+            let client = Client::connect(ClientOptions::to([address])).await.unwrap();
+            client.set(path, value, -1).await.unwrap();
+        });
+    }
+
     /// A form for `path` with `value`, and the editor on it.
     fn edit(&mut self, path: &str, value: &str) {
         self.console.type_keys(&format!("1W{}\r{value}", &path[1..]));
@@ -181,34 +191,65 @@ fn an_editor_that_is_killed_or_fails_leaves_the_screen_intact_and_the_value_unch
     edited.ends_with(0);
 }
 
+/// What starts an editor often waits for it.
+const WRAPPED: &str = "sh {data}/inner.sh; :";
+
+impl Edited {
+    /// Behind a wrapper, an editor that has to be killed; gives its pid.
+    fn edit_stubbornly(&mut self, then: &str) -> String {
+        self.script(WRAPPED);
+        let inner =
+            format!("trap '' HUP TERM INT; echo $$ >{{data}}/pid; {then}").replace("{data}", self.console.data());
+        std::fs::write(self.path("inner.sh"), inner).unwrap();
+        self.edit("/x", "value");
+        self.file("pid")
+    }
+}
+
 #[test]
 fn whatever_ends_the_console_ends_its_editor_too() {
-    let stubborn = "trap '' HUP TERM; stty raw -echo; echo $$ >{data}/pid; exec sleep 1000";
+    let raw = "stty raw -echo; sleep 1000; :";
     let mut edited = Edited::start();
-    edited.script(stubborn);
-    edited.edit("/x", "value");
-    let pid = edited.file("pid");
+    let pid = edited.edit_stubbornly(raw);
     kill_process(edited.console.pid(), Signal::TERM).unwrap();
     edited.ends_with(128 + 15);
     is_gone(&pid);
 
     let mut edited = Edited::start();
     // What reads the terminal here lets go of it when something comes.
-    edited.script("trap '' HUP TERM; echo $$ >{data}/pid; while :; do echo tick; sleep 0.1; done");
-    edited.edit("/x", "value");
-    let pid = edited.file("pid");
+    let pid = edited.edit_stubbornly("while :; do echo tick; sleep 0.1; done");
     edited.console.hang_up();
     assert_eq!(edited.console.exit_code(), 129);
     is_gone(&pid);
     assert_eq!((edited.left(), living_with(edited.console.data())), (0, Vec::new()));
 
     let mut edited = Edited::start();
-    edited.script(stubborn);
-    edited.edit("/x", "value");
-    let pid = edited.file("pid");
+    let pid = edited.edit_stubbornly(raw);
     kill_process(edited.console.pid(), Signal::KILL).unwrap();
     edited.console.exit_code();
     is_gone(&pid);
+}
+
+#[test]
+fn what_was_read_is_not_written_over_somebody_else() {
+    let mut edited = Edited::start();
+    edited.script("echo editor-has-it; read -r line; printf '%s' \"$line\" >\"$2\"");
+    edited.console.type_keys("1Wx\rmine\r");
+    edited.console.wait_for("made /x  v0");
+    edited.console.wait_for("1 ch v");
+    edited.console.type_keys("4j");
+    edited.console.wait_for("mine");
+    edited.console.type_keys("E");
+    edited.console.wait_for("editor-has-it");
+    edited.set("/x", "theirs");
+    edited.console.type_keys("edited\r");
+    edited.console.wait_for("only if it is still v0");
+    edited.console.wait_for("--version 0");
+    edited.console.type_keys("\r");
+    edited.console.wait_for("it is not v0 any more");
+    edited.console.wait_for("your text is kept here");
+    assert_eq!(edited.value("/x").unwrap(), "theirs");
+    assert!(edited.console.text().contains("edited"), "{}", edited.console.text());
 }
 
 #[test]

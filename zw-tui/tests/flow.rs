@@ -13,7 +13,7 @@ use zw_tui::member::Member;
 use zw_tui::model::Pane;
 use zw_tui::model::collector::{Collector, ENDED_MAX, OPEN_MAX, Portion, RARE_MAX, RECENT_MAX, TRACKED_MAX, Told};
 use zw_tui::model::election::{ELECTIONS_MAX, Elections, Stage};
-use zw_tui::model::flow::{Hindrance, SHOW_TIME};
+use zw_tui::model::flow::{self, Hindrance, SHOW_TIME};
 use zw_tui::model::message::{Msg, Written};
 use zw_tui::model::overlay::Overlay;
 use zw_tui::model::transaction::{MessageKind, Tally, Transaction};
@@ -433,6 +433,28 @@ fn enter_on_an_event_shows_its_write_or_its_election() {
     assert!(script.toast().contains("are not known") && shown(&script) != write.tag, "{}", script.toast());
     script.says(sample::status(3, 3, Zxid::new(Epoch(2), 4))).keys("\x1b7G\r");
     assert!(matches!(script.state.overlay, Some(Overlay::Election { back: 0, .. })), "{:?}", script.state.overlay);
+}
+
+#[test]
+fn what_was_gone_back_to_is_not_said_to_be_held_by_what_is_down_today() {
+    let mut script = led_by_n1(3);
+    let mut write = create(recorded());
+    let leader = write.leader.unwrap();
+    let lost = (0..3).find(|node| *node != leader && *node != write.origin).unwrap();
+    write.proposals.get_mut(&lost).unwrap().received = None;
+    script.writes(vec![write.clone()]);
+    assert!(flow::pin(&mut script.state, script.now, write.zxid.unwrap()));
+    script.after(60_000);
+    assert!(script.state.flow.let_go());
+    let down = Member::Node(u8::try_from(lost + 1).unwrap());
+    script.change(down, Change::Exited { exit: Exit::Signal(9), asked: Asked::Kill, words: None });
+    script.writes(Vec::new());
+    let shown = script.state.flow.shown.as_ref().unwrap();
+    assert_eq!((shown.transaction.tag, shown.hindered.len()), (write.tag, 0), "it is still shown, and as it was");
+    // Of a write of now it is said.
+    script.after(5_000).writes(vec![Transaction { tag: 907, ..write }]);
+    let shown = script.state.flow.shown.as_ref().unwrap();
+    assert_eq!((shown.transaction.tag, shown.hindered.get(&lost)), (907, Some(&Hindrance::Down)));
 }
 
 #[test]

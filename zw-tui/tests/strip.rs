@@ -80,9 +80,43 @@ fn who_is_behind_is_asked_again_when_it_has_applied_more_and_then_all_is_quiet()
     script.told(2, next, Some(stat(2)));
     assert_eq!(script.standing(2), Standing::Equal);
     for more in 2..9 {
-        script.after(250).says(sample::status(3, 5, Zxid(newest().0 + more)));
+        let applied = Zxid(newest().0 + more);
+        script.after(250).says(sample::status(1, 5, applied)).says(sample::status(3, 5, applied));
         assert_eq!(asked(&script), [], "who has the same is left alone");
     }
+    // The shown node may be behind itself: then who is ahead of it is asked, once for all that it applied.
+    let ahead = Zxid(newest().0 + 9);
+    script.after(250).says(sample::status(3, 5, ahead));
+    assert_eq!(asked(&script), [(2, "/goals".to_owned())]);
+    script.told(2, ahead, Some(stat(2)));
+    script.after(250).says(sample::status(3, 5, ahead));
+    assert_eq!(asked(&script), [], "it applies nothing more");
+}
+
+#[test]
+fn who_moves_on_while_the_shown_node_is_cut_off_is_not_said_to_be_equal() {
+    let mut script = selected();
+    for node in 1..5 {
+        script.told(node, newest(), Some(stat(2)));
+    }
+    assert!((0..5).all(|node| script.standing(node) == Standing::Equal));
+    script.keys(":cut n1 0\r");
+    let next = Zxid(newest().0 + 1);
+    for node in 1..5 {
+        script.after(50).says(sample::status(u16::try_from(node).unwrap() + 1, 5, next));
+        assert_eq!(asked(&script), [(node, "/goals".to_owned())]);
+        script.told(node, next, Some(stat(3)));
+        assert_eq!(script.standing(node), Standing::Newer(Difference::Version(3)));
+    }
+    for node in 1..=5 {
+        let applied = if node == 1 { newest() } else { next };
+        script.after(50).says(sample::status(node, 5, applied));
+        assert_eq!(asked(&script), [], "all is quiet with the ensemble");
+    }
+    // It is healed: the shown node applies the same, and its value comes anew.
+    script.says(sample::status(1, 5, next));
+    script.value_of(stat(3));
+    assert!((0..5).all(|node| script.standing(node) == Standing::Equal));
 }
 
 #[test]

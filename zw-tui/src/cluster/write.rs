@@ -105,6 +105,12 @@ impl Writer {
         for done in 0..order.count {
             match self.one(order).await {
                 Ok(one) => last = Some(one),
+                Err(error) if error.code() == Some(ErrorCode::BadVersion) => {
+                    let was = order.version.unwrap_or_default();
+                    let reason =
+                        format!("{} was written by somebody else meanwhile: it is not v{was} any more", order.path);
+                    return Err(WriteFailure { reason, may_be_done: false, done });
+                }
                 Err(error) => {
                     let advice = match error.code() {
                         Some(ErrorCode::NoNode) if order.mode == Mode::Set => "; create makes it",
@@ -153,7 +159,7 @@ impl Writer {
     }
 
     async fn set(&mut self, order: &WriteOrder) -> Result<Done, ClientError> {
-        let set = SetData { path: order.path.clone(), data: order.data.clone(), version: -1 };
+        let set = SetData { path: order.path.clone(), data: order.data.clone(), version: order.version.unwrap_or(-1) };
         done(&order.path, self.line.request(Operation::Write(Command::SetData(set))).await?)
     }
 

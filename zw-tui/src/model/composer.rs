@@ -68,6 +68,9 @@ pub struct Composer {
     pub is_sent: bool,
     /// Why the last try failed.
     pub error: Option<String>,
+    /// The znode and the version whose data the value was made from; none if it was made from nothing.
+    #[serde(default)]
+    pub read: Option<(String, i32)>,
     /// Whether the person's editor has the value.
     #[serde(default)]
     pub is_edited: bool,
@@ -99,8 +102,16 @@ impl Composer {
             mode: self.mode.unwrap_or_default(),
             count,
             file: None,
+            version: self.version(),
         };
         order.check().map(|()| order)
+    }
+
+    /// The version that the znode must still have, so that nobody's write is lost; none if any will do.
+    #[must_use]
+    pub fn version(&self) -> Option<i32> {
+        let (path, version) = self.read.as_ref().filter(|_| self.mode == Some(Mode::Set))?;
+        (path == self.path.text()).then_some(*version)
     }
 
     /// What the chosen mode is called.
@@ -111,8 +122,11 @@ impl Composer {
 
     /// What the chosen mode does.
     #[must_use]
-    pub fn mode_sentence(&self) -> &'static str {
-        self.mode.map_or("deletes the znode and all below it; asks first", Mode::sentence)
+    pub fn mode_sentence(&self) -> String {
+        match self.version() {
+            Some(version) => format!("sets the data only if it is still v{version}, as it was read"),
+            None => self.mode.map_or("deletes the znode and all below it; asks first", Mode::sentence).to_owned(),
+        }
     }
 
     fn step_field(&mut self, steps: usize) {
@@ -201,25 +215,28 @@ fn give_to_editor(state: &State, form: &mut Composer) -> Vec<Effect> {
     vec![Effect::Edit(form.value.text().to_owned())]
 }
 
-/// The path and the data of the selected znode, if an editor can have it.
+/// The path, the data and the version of the selected znode, if an editor can have it.
 ///
 /// # Errors
 /// Why it cannot, for a person.
-pub(crate) fn editable(state: &State) -> Result<(String, &str), String> {
+pub(crate) fn editable(state: &State) -> Result<(String, &str, i32), String> {
     let path = state.tree.selected_znode().ok_or("no znode is selected")?;
     let value = state.tree.value.as_ref().filter(|value| value.path == path).ok_or("its data is not read yet")?;
-    let (data, _) = value.content.as_ref().map_err(|reason| format!("its data is not known: {reason}"))?;
+    let (data, stat) = value.content.as_ref().map_err(|reason| format!("its data is not known: {reason}"))?;
     let text = std::str::from_utf8(data).map_err(|_| "its data is no text; :write PATH @FILE writes any file")?;
-    Ok((path, text))
+    Ok((path, text, stat.version))
 }
 
 /// The form for the selected znode with its data, and that in the editor.
 pub(crate) fn edit_selected(state: &mut State, now: Duration) -> Vec<Effect> {
     let mut form = match editable(state) {
         // Set and not put: a znode that is deleted meanwhile is not made anew.
-        Ok((path, text)) => {
-            Composer { value: Input::with(text), mode: Some(Mode::Set), ..Composer::of(state.tree.node, &path) }
-        }
+        Ok((path, text, version)) => Composer {
+            value: Input::with(text),
+            mode: Some(Mode::Set),
+            read: Some((path.clone(), version)),
+            ..Composer::of(state.tree.node, &path)
+        },
         Err(reason) => {
             say(state, now, reason, true);
             return Vec::new();
@@ -295,6 +312,19 @@ mod tests {
         form.field = Field::Node;
         form.choose(false, 3);
         assert_eq!(form.node, 2);
+    }
+
+    #[test]
+    fn what_was_read_is_set_only_in_its_version() {
+        let read = Some(("/a".to_owned(), 4));
+        let mut form = Composer { mode: Some(Mode::Set), read, ..Composer::of(0, "/a") };
+        assert_eq!(form.order().unwrap().version, Some(4));
+        assert_eq!(form.mode_sentence(), "sets the data only if it is still v4, as it was read");
+        // Who wants another mode or another znode says so.
+        form.path = Input::with("/b");
+        assert_eq!(form.order().unwrap().version, None);
+        (form.path, form.mode) = (Input::with("/a"), Some(Mode::Put));
+        assert_eq!(form.order().unwrap().version, None);
     }
 
     #[test]

@@ -72,6 +72,9 @@ pub struct Shown {
     pub among: u64,
     /// Why nodes did not get what was sent to them.
     pub hindered: BTreeMap<usize, Hindrance>,
+    /// Whether it was gone back to or kept: what holds a message up now is no fact of it any more.
+    #[serde(default)]
+    was_pinned: bool,
     /// What the nodes were when it was put up.
     #[serde(default)]
     faces: Vec<Face>,
@@ -234,7 +237,8 @@ impl Flow {
         self.seen.push_back(name_of(&transaction));
         let among = (self.entries - self.entries_then).max(1);
         self.entries_then = self.entries;
-        self.shown = Some(Shown { transaction, since: now, among, hindered: BTreeMap::new(), faces });
+        self.shown =
+            Some(Shown { transaction, since: now, among, hindered: BTreeMap::new(), was_pinned: false, faces });
     }
 }
 
@@ -303,10 +307,10 @@ pub fn pin(state: &mut State, now: Duration, zxid: Zxid) -> bool {
         };
         let hindered = (0..state.nodes.len()).filter_map(hindrance).collect();
         // It is no news: what is counted of the others goes on.
-        Some(Shown { transaction, since: now, among: 1, hindered, faces: Vec::new() })
+        Some(Shown { transaction, since: now, among: 1, hindered, was_pinned: true, faces: Vec::new() })
     };
     let Some(shown) = shown.or_else(kept) else { return false };
-    state.flow.shown = Some(Shown { since: now, ..shown });
+    state.flow.shown = Some(Shown { since: now, was_pinned: true, ..shown });
     state.flow.is_pinned = true;
     true
 }
@@ -334,7 +338,7 @@ pub fn advance(state: &mut State, now: Duration) -> bool {
 fn hinder(state: &mut State) -> bool {
     let nodes = state.nodes.len();
     // What holds a message up now did not hold up those of long ago.
-    let Some(shown) = state.flow.shown.as_ref().filter(|_| !state.flow.is_pinned) else { return false };
+    let Some(shown) = state.flow.shown.as_ref().filter(|shown| !shown.was_pinned) else { return false };
     let rows = shown.transaction.rows(nodes);
     let mut found = Vec::new();
     for row in rows.iter().filter(|row| row.received.is_none()) {

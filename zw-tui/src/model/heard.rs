@@ -80,6 +80,27 @@ fn note_down(state: &mut State, now: Duration, message: Msg) {
     }
 }
 
+/// A process was started: what was known of the one before is nothing to it.
+fn begin_life(state: &mut State, now: Duration, member: Member) -> Vec<Effect> {
+    let mut effects = Vec::new();
+    let index = member.index();
+    if let (Member::Node(_), Some(node)) = (member, state.nodes.get_mut(index)) {
+        node.sight.forget();
+        node.past.begin_life();
+        (node.diverged, node.forked) = (None, 0);
+        state.measured.digests.forget(NodeId(u16::try_from(index + 1).unwrap_or(u16::MAX)));
+        effects.push(Effect::Redial { node: index });
+        effects.extend(faults::begin_life(state, now, index));
+        if state.tree.node == index {
+            state.tree.begin_life();
+        }
+    }
+    if let (Member::Broker(_), Some(broker)) = (member, state.brokers.get_mut(index)) {
+        broker.sight = BrokerSight::default();
+    }
+    effects
+}
+
 fn on_report(state: &mut State, now: Duration, report: Report) -> Vec<Effect> {
     let Report { member, change } = report;
     let Some(member) = member else {
@@ -96,20 +117,7 @@ fn on_report(state: &mut State, now: Duration, report: Report) -> Vec<Effect> {
             process.observed = Observed::Starting(pid);
             process.starts += 1;
             let is_again = process.starts > 1;
-            if let (Member::Node(_), Some(node)) = (member, state.nodes.get_mut(member.index())) {
-                node.sight.forget();
-                node.past.begin_life();
-                (node.diverged, node.forked) = (None, 0);
-                state.measured.digests.forget(NodeId(u16::try_from(member.index() + 1).unwrap_or(u16::MAX)));
-                effects.push(Effect::Redial { node: member.index() });
-                effects.extend(faults::begin_life(state, now, member.index()));
-                if state.tree.node == member.index() {
-                    state.tree.begin_life();
-                }
-            }
-            if let (Member::Broker(_), Some(broker)) = (member, state.brokers.get_mut(member.index())) {
-                broker.sight = BrokerSight::default();
-            }
+            effects.extend(begin_life(state, now, member));
             if is_again {
                 note(state, now, source, Level::Info, format!("started again, pid {pid}"));
             }

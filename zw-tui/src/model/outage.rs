@@ -2,7 +2,7 @@
 //!
 //! Invariants:
 //! - The time ends when the new leader may commit. It begins with the last moment at which the old one could: with our own
-//!   act, if it was that.
+//!   act, if it was that, or with the last commit if that came after.
 //! - Of a loss that is not our doing only bounds are known: the first sign of it came after that moment, and the last
 //!   commit and the last answer of the leader before it.
 
@@ -67,8 +67,11 @@ impl Causes {
             None => (election.began, Since::Sign),
         };
         if let Some(at) = self.of(election).and_then(|cause| cause.at).filter(|at| *at <= election.began) {
-            let at = at.max(commit.unwrap_or(0));
-            return Some(Outage { least_ns: end.saturating_sub(at), most_ns: None, since: Since::Act });
+            let (at, since) = match commit.filter(|commit| *commit > at) {
+                Some(commit) => (commit, Since::Commit),
+                None => (at, Since::Act),
+            };
+            return Some(Outage { least_ns: end.saturating_sub(at), most_ns: None, since });
         }
         let last_sign = self.last_contact(before).into_iter().chain(commit).filter(|at| *at < sign).max();
         let most_ns = last_sign.map(|at| end.saturating_sub(at)).filter(|_| since == Since::Sign);
@@ -141,6 +144,14 @@ mod tests {
         assert_eq!(words, "about 1050ms (since n3 was paused by you)");
         let toast = state.toast.unwrap().text;
         assert!(toast.contains("about 1050ms without writes"), "{toast}");
+    }
+
+    #[test]
+    fn what_was_committed_after_our_act_is_what_the_time_is_counted_from() {
+        let (state, outage) = lost(Some('P'), 3_500);
+        assert_eq!((outage.least_ns, outage.most_ns, outage.since), (550_000_000, None, Since::Commit));
+        let words = outage.words(&state.causes, state.elections.back(0).unwrap());
+        assert_eq!(words, "at least 550ms (since the last commit that was seen)");
     }
 
     #[test]

@@ -154,11 +154,13 @@ pub fn consequence(state: &State, command: &Command) -> Vec<String> {
     let hosts = |nodes: &[usize]| nodes.iter().map(|node| host(*node)).collect::<Vec<_>>().join(", ");
     let all: Vec<usize> = (0..state.nodes.len()).collect();
     match command {
-        Command::Write(WriteOrder { node, path, data, mode, count, file }) => {
+        Command::Write(WriteOrder { node, path, data, mode, count, file, version }) => {
             let read = file.as_ref().map(|file| format!("what is in {file}"));
             let data = read.unwrap_or_else(|| printable(data, DATA_BYTES_SHOWN));
             let times = if *count > 1 { format!(" {count} times") } else { String::new() };
-            vec![format!("Writes to {path}{times}: {data}"), format!("({}) through {}", mode.words(), host(*node))]
+            let only = version.map_or_else(String::new, |version| format!(", only if still v{version}"));
+            let how = format!("({}{only}) through {}", mode.words(), host(*node));
+            vec![format!("Writes to {path}{times}: {data}"), how]
         }
         Command::Delete { node, path, .. } => vec![format!("Deletes {path}"), format!("through {}", host(*node))],
         Command::Fault(trouble, lasts) => {

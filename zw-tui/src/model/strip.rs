@@ -2,7 +2,8 @@
 //!
 //! Invariants:
 //! - All nodes are asked once when another znode is shown or the shown one changed; after that a node is asked again only
-//!   when it has applied more and was not equal before. So a strip comes to rest when the ensemble does.
+//!   when it has applied more than when it told. One that was equal also has to be ahead of the shown one: else what it
+//!   applied is in the shown znode already. So a strip comes to rest when the ensemble does.
 //! - At most one question to each node is on its way.
 //! - What a node does not tell any more is shown as stale; what it never told as unknown.
 
@@ -100,11 +101,15 @@ pub(super) fn look(state: &mut State, now: Duration) -> Vec<Effect> {
     (0..state.nodes.len()).filter_map(|node| ask(state, now, node)).collect()
 }
 
-/// A node answered for its status: it may have come to the same meanwhile.
+/// A node answered for its status: it may have come to the same meanwhile, or to another.
 pub(super) fn again(state: &mut State, now: Duration, node: usize, applied: Zxid) -> Vec<Effect> {
     let Some(cell) = state.strip.cells.get(node) else { return Vec::new() };
-    let is_behind = cell.told.as_ref().is_none_or(|told| told.zxid < applied);
-    if !is_behind || shown(state).is_none() || seen(state, node, now).standing == Standing::Equal {
+    let has_moved = cell.told.as_ref().is_none_or(|told| told.zxid < applied);
+    // The shown node may be the one that is behind: then its znode does not change, and who has moved on is no more equal.
+    let shown_applied = state.nodes.get(state.tree.node).and_then(|node| node.sight.status.as_deref());
+    let is_ahead = shown_applied.is_none_or(|status| status.applied_zxid < applied);
+    let may_differ = is_ahead || seen(state, node, now).standing != Standing::Equal;
+    if !has_moved || !may_differ || shown(state).is_none() {
         return Vec::new();
     }
     ask(state, now, node).into_iter().collect()

@@ -12,7 +12,7 @@ use std::time::Duration;
 use zw_core::ids::Epoch;
 use zw_core::wire::admin::NodeRole;
 
-/// TimeMarks that are kept.
+/// Marks that are kept.
 pub const MARKS_MAX: usize = 1_000;
 /// Changes of the epoch that are kept.
 const EPOCHS_MAX: usize = 1_000;
@@ -153,7 +153,7 @@ impl Glance {
     }
 }
 
-/// TimeMarks what a message changed.
+/// Marks what a message changed.
 pub(super) fn notice(state: &mut State, now: Duration) {
     let glance = Glance::of(state);
     let marks = &mut state.marks;

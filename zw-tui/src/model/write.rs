@@ -111,13 +111,16 @@ pub struct WriteOrder {
     pub count: u32,
     /// The file that the data is read from, when it is written; none if it is `data`.
     pub file: Option<String>,
+    /// The version that the znode must still have to be set; none if any will do.
+    #[serde(default)]
+    pub version: Option<i32>,
 }
 
 impl WriteOrder {
     /// The plain one: sets the data, or makes the znode.
     #[must_use]
     pub fn put(node: usize, path: impl Into<String>, data: impl Into<Bytes>) -> WriteOrder {
-        WriteOrder { node, path: path.into(), data: data.into(), mode: Mode::Put, count: 1, file: None }
+        WriteOrder { node, path: path.into(), data: data.into(), mode: Mode::Put, count: 1, file: None, version: None }
     }
 
     /// Refuses what no node would take, with the reason.
@@ -134,6 +137,9 @@ impl WriteOrder {
         match self.count {
             0 => Err("a count is at least 1".into()),
             1 => Ok(()),
+            2..=COUNT_MAX if self.version.is_some() => {
+                Err("what needs a version is done once: the first write makes another".into())
+            }
             2..=COUNT_MAX if self.mode.can_repeat() => Ok(()),
             2..=COUNT_MAX => Err(format!("{} is done once; with a count, take sequence or set", self.mode.words())),
             _ => Err(format!("a count is at most {COUNT_MAX}; zw load writes more")),
@@ -162,7 +168,10 @@ impl WriteOrder {
             (None, _) if self.path.contains(char::is_whitespace) => {
                 format!("({} {path}: the path fits no line)", self.mode.words())
             }
-            (Some(verb), Some(text)) => format!("zw {verb} {path} {}{servers}", quoted(text)),
+            (Some(verb), Some(text)) => {
+                let version = self.version.map_or_else(String::new, |version| format!(" --version {version}"));
+                format!("zw {verb} {path} {}{version}{servers}", quoted(text))
+            }
             (None, Some(text)) => {
                 let count = if self.count > 1 { format!("--count {} ", self.count) } else { String::new() };
                 let via = node.map_or_else(String::new, |node| format!("{} ", node.member));
@@ -239,7 +248,15 @@ pub fn on_written(
             note(state, now, Source::You, Level::Bad, format!("write {path}: {text}"));
             state.end_job(now, &about, Outcome::Refused(text.clone()));
             match &mut state.overlay {
-                Some(Overlay::Write(form)) if waits => (form.is_sent, form.error) = (false, Some(text)),
+                Some(Overlay::Write(form)) if waits => {
+                    let is_kept = form.version().is_some();
+                    let advice = if is_kept {
+                        "; your text is kept here: mode create or set writes it all the same"
+                    } else {
+                        ""
+                    };
+                    (form.is_sent, form.error) = (false, Some(format!("{text}{advice}")));
+                }
                 _ => say(state, now, format!("write {path}: {text}"), false),
             }
             Vec::new()
@@ -262,6 +279,9 @@ mod tests {
         assert_eq!(order(Mode::EphemeralSequence, 1).line(&state), r"zw create -e -s '/a b' 'it'\''s' --servers h:2");
         let put = WriteOrder::put(1, "/goals", "7");
         assert_eq!(put.line(&state), ":write n2 /goals 7");
+        let of_version = WriteOrder { mode: Mode::Set, version: Some(4), ..put.clone() };
+        assert_eq!(of_version.line(&state), "zw set /goals 7 --version 4 --servers h:2");
+        assert!(WriteOrder { count: 2, ..of_version }.check().unwrap_err().contains("done once"));
         let many = WriteOrder { mode: Mode::Sequence, count: 9, ..put };
         assert_eq!(many.line(&state), ":write --sequence --count 9 n2 /goals 7");
         let binary = WriteOrder { mode: Mode::Set, ..WriteOrder::put(0, "/a", &b"\x1b[2J"[..]) };

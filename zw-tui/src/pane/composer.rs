@@ -39,7 +39,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, state: &State, form: &Composer, body
         _ if form.is_edited => words("the editor has the value", Role::Dim, 1),
         (_, true) => words("waiting for the answer", Role::Dim, 1),
         (Some(error), false) => words(error, Role::Bad, 1),
-        (None, false) => words(form.mode_sentence(), Role::Dim, 4),
+        (None, false) => words(&form.mode_sentence(), Role::Dim, 4),
     });
     if let (Some(_), Ok(order)) = (form.mode, form.order()) {
         lines.extend(words(&format!("= {}", order.line(state)), Role::Dim, 5));

@@ -1,6 +1,7 @@
 //! While a person's editor has the terminal: nothing is read and nothing painted, all the rest goes on.
 
 use super::Loop;
+use crate::input::decoder::Decoder;
 use crate::model::message::Msg;
 use crate::term::editor::{self, Editing};
 use crate::term::guard;
@@ -30,6 +31,8 @@ impl Loop {
         match Editing::start(&self.console.paths.state, text, &editor) {
             Ok(editing) => {
                 self.editing = Some(editing);
+                // Half a key that was typed before is nothing to whatever comes after the editor.
+                self.decoder = Decoder::new(self.console.is_remote);
                 Ok(())
             }
             Err(reason) => {

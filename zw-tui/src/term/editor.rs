@@ -3,21 +3,28 @@
 //! Invariants:
 //! - The file is alone in a directory of its own that only its owner can enter, and the directory goes when the editing
 //!   ends, with whatever copies the editor made. One that a sudden death left behind goes with the next editing.
-//! - The editor never outlives the console: the system kills it when the console ends, however that happens.
+//! - The editor never outlives the console, nor does what it started: a watcher ([`watch_over`]) stands between the two, and
+//!   the system tells it when the console ends, however that happens. Only who kills the watcher itself sets the editor
+//!   free. What still runs when the editor has ended with 0 runs on.
+//! - What the watcher ends is dead before the terminal is given back ([`end_now`]).
 //! - Only an editor that ends with 0 changes the value.
 
+use super::descent;
+use super::signals::is_ignored;
 use crate::launch::own_program;
-use rustix::process::{Pid, Signal, getppid, kill_process, set_parent_process_death_signal, test_kill_process};
+use rustix::process::{Pid, Signal, getpid, getppid, set_parent_process_death_signal, test_kill_process};
 use std::ffi::{OsStr, OsString};
 use std::fs::Permissions;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus};
+use std::process::ExitStatus;
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Mutex, PoisonError};
 use tempfile::TempDir;
-use tokio::process::{Child, Command as ChildCommand};
+use tokio::process::{Child, Command};
+use tokio::signal::unix::{SignalKind, signal};
 use zw_core::limits::ZNODE_DATA_BYTES_MAX;
 
 /// The editor of those who chose none.
@@ -26,11 +33,18 @@ const DEFAULT: &str = "vi";
 const PREFIX: &str = "edit-";
 /// What the file is called.
 const FILE: &str = "value.txt";
-/// What the wrapper ends with if the program cannot be started, as shells do.
+/// What the watcher ends with if the program cannot be started, as shells do.
 const NOT_STARTED_CODE: u8 = 127;
+/// What is added to the number of the signal that ended the editor, as shells do.
+const SIGNAL_CODE: i32 = 128;
+/// The highest number of a signal.
+const SIGNAL_MAX: i32 = 64;
 
 /// The directory of the editing that is under way.
 static DIRECTORY: Mutex<Option<PathBuf>> = Mutex::new(None);
+
+/// The watcher of the editor that runs; 0 if none does.
+static WATCHER: AtomicI32 = AtomicI32::new(0);
 
 /// An editor that runs.
 #[derive(Debug)]
@@ -62,10 +76,11 @@ impl Editing {
         *DIRECTORY.lock().unwrap_or_else(PoisonError::into_inner) = Some(directory.path().to_owned());
         let file = directory.path().join(FILE);
         write_private(&file, &text).map_err(no_place)?;
-        // Through this program, which asks the system to kill it together with the console and then becomes the editor.
-        let mut command = ChildCommand::new(own_program());
+        // Through this program, which watches over it.
+        let mut command = Command::new(own_program());
         command.args(["editor", "--console", &std::process::id().to_string(), "--"]).args(editor).arg(&file);
         let child = command.kill_on_drop(true).spawn().map_err(|error| format!("cannot start {name}: {error}"))?;
+        WATCHER.store(child.id().map_or(0, u32::cast_signed), Ordering::SeqCst);
         Ok(Editing { child, directory, name, text })
     }
 
@@ -74,13 +89,15 @@ impl Editing {
     /// # Errors
     /// The system does not say.
     pub async fn wait(&mut self) -> io::Result<ExitStatus> {
-        self.child.wait().await
+        let status = self.child.wait().await;
+        WATCHER.store(0, Ordering::SeqCst);
+        status
     }
 
     /// Tells it that the console leaves.
     pub fn hang_up(&self) {
         if let Some(pid) = self.child.id().and_then(|pid| Pid::from_raw(pid.cast_signed())) {
-            let _ = kill_process(pid, Signal::HUP);
+            descent::signal_below(pid, Signal::HUP);
         }
     }
 
@@ -91,7 +108,9 @@ impl Editing {
     pub fn end(self, status: io::Result<ExitStatus>) -> Result<String, String> {
         let name = &self.name;
         let status = status.map_err(|error| format!("{name} cannot be waited for: {error}; the value is unchanged"))?;
-        if let Some(signal) = status.signal() {
+        let of_watcher =
+            status.code().map(|code| code - SIGNAL_CODE).filter(|signal| (1..=SIGNAL_MAX).contains(signal));
+        if let Some(signal) = status.signal().or(of_watcher) {
             return Err(format!("{name} was ended by signal {signal}; the value is unchanged"));
         }
         if !status.success() {
@@ -110,8 +129,16 @@ impl Drop for Editing {
     }
 }
 
-/// Removes the file of the editing that is under way, from whichever thread ends the console.
+/// Ends the editor that runs, if one does, with all that it started, from whichever thread ends the console.
+pub fn end_now() {
+    if let Some(watcher) = Pid::from_raw(WATCHER.swap(0, Ordering::SeqCst)) {
+        descent::end(watcher);
+    }
+}
+
+/// Ends the editing that is under way and removes its file, from whichever thread ends the console.
 pub fn forget() {
+    end_now();
     if let Some(directory) = DIRECTORY.lock().unwrap_or_else(PoisonError::into_inner).take() {
         let _ = std::fs::remove_dir_all(directory);
     }
@@ -209,21 +236,47 @@ fn remove_left_behind(state: &Path) {
     }
 }
 
-/// Becomes the editor, which ends when the console of this pid ends. Gives an exit code if that cannot be.
+/// Runs the editor, and ends it with all that it started when the console of this pid ends. Gives the exit code.
 #[must_use]
-pub fn become_editor(console: u32, line: &[OsString]) -> u8 {
+pub fn watch_over(console: u32, line: &[OsString]) -> u8 {
     let Some((program, arguments)) = line.split_first() else { return NOT_STARTED_CODE };
-    if cfg!(target_os = "linux") {
-        // Whoever edits has nothing saved that the console would still take.
-        let _ = set_parent_process_death_signal(Some(Signal::KILL));
-        // The console may have ended before.
-        if getppid().map(|parent| parent.as_raw_nonzero().get().cast_unsigned()) != Some(console) {
-            return NOT_STARTED_CODE;
-        }
+    let not_started = |error: io::Error| {
+        super::guard::say(&format!("zw-tui: cannot start {}: {error}", program.display()));
+        NOT_STARTED_CODE
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let watched = runtime.and_then(|runtime| runtime.block_on(watch(console, program, arguments)));
+    watched.unwrap_or_else(not_started)
+}
+
+async fn watch(console: u32, program: &OsStr, arguments: &[OsString]) -> io::Result<u8> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    // They are meant for the editor. Caught and not ignored, for what is ignored the editor would ignore too.
+    let of_keyboard = [Signal::INT, Signal::QUIT, Signal::HUP].into_iter().filter(|signal| !is_ignored(*signal));
+    let _caught =
+        of_keyboard.map(|caught| signal(SignalKind::from_raw(caught.as_raw()))).collect::<io::Result<Vec<_>>>()?;
+    descent::adopt()?;
+    set_parent_process_death_signal(Some(Signal::TERM))?;
+    // The console may have ended before.
+    if getppid().map(|parent| parent.as_raw_nonzero().get().cast_unsigned()) != Some(console) {
+        return Ok(NOT_STARTED_CODE);
     }
-    let error = Command::new(program).args(arguments).exec();
-    super::guard::say(&format!("zw-tui: cannot start {}: {error}", program.display()));
-    NOT_STARTED_CODE
+    let mut editor = Command::new(program).args(arguments).spawn()?;
+    let status = tokio::select! {
+        biased;
+        _ = terminate.recv() => {
+            // Whoever edits has nothing saved that the console would still take.
+            descent::end_below(getpid());
+            return Ok(NOT_STARTED_CODE);
+        }
+        status = editor.wait() => status?,
+    };
+    if !status.success() {
+        // What hung up may have taken only the wrapper. Behind one that ended well something may run on by its own will.
+        descent::end_below(getpid());
+    }
+    let code = status.code().or_else(|| Some(SIGNAL_CODE + status.signal()?));
+    Ok(code.and_then(|code| u8::try_from(code).ok()).unwrap_or(NOT_STARTED_CODE))
 }
 
 #[cfg(test)]
@@ -288,7 +341,7 @@ mod tests {
     #[test]
     fn the_file_is_private_and_what_the_dead_left_goes() {
         let state = tempfile::tempdir().unwrap();
-        let mut dead = Command::new("true").spawn().unwrap();
+        let mut dead = std::process::Command::new("true").spawn().unwrap();
         let gone = dead.id();
         dead.wait().unwrap();
         let left = state.path().join(format!("{PREFIX}{gone}-x"));

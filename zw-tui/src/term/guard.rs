@@ -4,6 +4,7 @@
 //! - [`restore_all`] never panics, never fails and never waits long: it serves the normal exit, panics, signals and the
 //!   hang-up watchdog alike, from any thread.
 //! - After it nothing is painted any more, until [`enter`].
+//! - Nobody whom the terminal is lent to has it any more when it is restored.
 //! - While the terminal is lent to another program ([`lend`]), its settings from before us are kept: whatever the program
 //!   leaves behind, and however it ends, they are what is given back.
 //! - The terminal is asked nothing, so no late answer can show up as text.
@@ -175,6 +176,8 @@ fn restore() {
         return;
     }
     if is_lent {
+        // Whoever has the terminal would write behind what is written here.
+        super::editor::end_now();
         let _ = write_all(AFTER_STRANGER);
     }
     let _ = write_all(LEAVE);

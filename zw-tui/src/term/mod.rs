@@ -2,6 +2,7 @@
 
 pub mod capabilities;
 pub mod clipboard;
+mod descent;
 pub mod editor;
 pub mod guard;
 pub mod hangup;

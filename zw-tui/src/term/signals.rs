@@ -68,7 +68,7 @@ impl Signals {
 }
 
 /// Whether this process was started with the signal ignored; unknown counts as no.
-fn is_ignored(signal: rustix::process::Signal) -> bool {
+pub(super) fn is_ignored(signal: rustix::process::Signal) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
