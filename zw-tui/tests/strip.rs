@@ -28,6 +28,9 @@ fn asked(script: &Script) -> Vec<(usize, String)> {
 fn selected() -> Script {
     let mut script = Script::healthy(5, 0);
     script.goals();
+    assert_eq!(asked(&script), [], "the cursor may be on its way");
+    script.says(sample::status(5, 5, newest()));
+    assert_eq!(asked(&script).len(), 4);
     for node in 1..5 {
         script.told(node, Zxid::ZERO, None);
     }

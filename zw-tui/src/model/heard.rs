@@ -34,7 +34,7 @@ pub(super) fn take(state: &mut State, now: Duration, message: Msg) -> Vec<Effect
         Msg::Value { node, path, result } if node == state.tree.node => {
             state.version += 1;
             let mut effects = state.tree.take_value(path, result);
-            effects.extend(strip::look(state, now));
+            effects.extend(strip::look(state, now, false));
             effects
         }
         Msg::Children { .. } | Msg::Value { .. } => Vec::new(),
@@ -192,6 +192,7 @@ fn on_status(state: &mut State, now: Duration, index: usize, status: Box<Status>
     }
     measured::compare(state, now, index);
     let mut effects = if state.tree.node == index { state.tree.refresh(applied) } else { Vec::new() };
+    effects.extend(strip::look(state, now, true));
     effects.extend(strip::again(state, now, index, applied));
     effects.extend(output_again(state));
     effects.extend(sessions::again(state, now, index));

@@ -1,7 +1,8 @@
 //! The selected znode as every node has it, held against the one that is shown: equal, older, newer, missing, unknown.
 //!
 //! Invariants:
-//! - All nodes are asked once when another znode is shown or the shown one changed; after that a node is asked again only
+//! - All nodes are asked once when another znode is shown or the shown one changed, of another znode with the next answer of
+//!   a node to another question: a cursor that goes through a long list asks for nothing. After that a node is asked again only
 //!   when it has applied more than when it told. One that was equal also has to be ahead of the shown one: else what it
 //!   applied is in the shown znode already. So a strip comes to rest when the ensemble does.
 //! - At most one question to each node is on its way.
@@ -85,14 +86,17 @@ fn shown(state: &State) -> Option<(&str, &Stat)> {
     }
 }
 
-/// Asks all nodes if another znode is shown, or the shown one changed.
-pub(super) fn look(state: &mut State, now: Duration) -> Vec<Effect> {
+/// Asks all nodes if another znode is shown and the cursor `rests` on it, or the shown one changed.
+pub(super) fn look(state: &mut State, now: Duration, rests: bool) -> Vec<Effect> {
     let Some((path, stat)) = shown(state) else { return Vec::new() };
     let subject = Some((path.to_owned(), stat.mzxid, stat.pzxid));
     if state.nodes.len() < 2 || state.strip.subject == subject {
         return Vec::new();
     }
     let is_same_path = state.strip.subject.as_ref().is_some_and(|(of, ..)| of == path);
+    if !is_same_path && !rests {
+        return Vec::new();
+    }
     state.strip.subject = subject;
     state.version += 1;
     if !is_same_path || state.strip.cells.len() != state.nodes.len() {
