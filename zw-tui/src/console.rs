@@ -216,6 +216,7 @@ fn assemble_local(
         }
         Err(error) => return Err(instead_of(error, &data.path)),
     };
+    keeper::clear_door(&data.path);
     let log = options.common.log.clone().unwrap_or_else(|| data.path.join("console.log"));
     let (sender, messages) = channel(MESSAGES_MAX);
     start_log(&log, &settings.log, &sender)?;
@@ -248,7 +249,7 @@ fn in_words(data: &DataDirectory) -> String {
     format!("{}{kept}", data.path.display())
 }
 
-/// An ensemble of one's own, from which a console detached.
+/// An ensemble of one's own, from which a console detached. It stays so until the screen begins.
 fn come_back(
     options: &Options,
     settings: &Settings,
@@ -260,7 +261,7 @@ fn come_back(
     let log = options.common.log.clone().unwrap_or_else(|| directory.join("console.log"));
     let (sender, messages) = channel(MESSAGES_MAX);
     start_log(&log, &settings.log, &sender)?;
-    let (supervisor, kept) = Supervisor::adopt(caller, teller(&sender)).map_err(|error| error.to_string())?;
+    let (supervisor, kept) = Supervisor::of_caller(caller, teller(&sender)).map_err(|error| error.to_string())?;
     let data = kept.launch.data.clone();
     let mut comeback = Comeback::new(kept, options);
     let (mut state, tape) = comeback.history();
@@ -411,11 +412,19 @@ fn with_screen(look: Look, parts: Parts) -> Result<u8, String> {
         on_hangup.hung_up();
     };
     hangup::watch(gone).map_err(|error| format!("cannot watch the terminal: {error}"))?;
-    let world = Some(World { supervisor, cluster, ending: ending.clone() });
     let (session, comeback) = match comeback {
-        Some((comeback, tape)) => (Session::resume(state, tape), Some(comeback)),
+        Some((comeback, tape)) => {
+            // Who was told to leave meanwhile leaves it as it is.
+            if ending.code() != 0 {
+                return Ok(finish(&ending, children, Ok(Ok(())), workers));
+            }
+            supervisor.adopt().map_err(|error| error.to_string())?;
+            comeback.remove_history();
+            (Session::resume(state, tape), Some(comeback))
+        }
         None => (Session::new(state), None),
     };
+    let world = Some(World { supervisor, cluster, ending: ending.clone() });
     let arrivals = Arrivals::start(workers.handle(), messages);
     let (theme, paths, is_remote) = (look.settings.theme, look.paths, look.environment.is_remote);
     let outcome =

@@ -155,13 +155,24 @@ fn a_detached_ensemble_ends_in_order_by_a_signal_to_its_keeper() {
 
 #[test]
 fn a_detached_ensemble_ends_with_its_keeper_however_that_ends() {
-    let (_first, ensemble) = detached(3, 0);
+    let base = support::free_ports(3);
+    let mut first = Console::start_at(base, 3, 0);
+    let ensemble = Ensemble::of(&first);
+    first.wait_for("HEALTHY  quorum 3/3");
+    first.type_keys("Q");
+    assert_eq!(first.exit_code(), 0);
     signal(ensemble.pid_of("zw-node"), Signal::STOP);
     signal(ensemble.pid_of("zw-keeper"), Signal::KILL);
     ensemble.assert_nobody_is_left();
-    // What is left in the directory is in nobody's way.
-    let mut next = Console::start_as(&["--nodes", "1", "--brokers", "0", "--data", "{data}/x"], &[]);
-    next.wait_for("quorum 1/1");
+    assert!(Path::new(&ensemble.0).join("console.sock").exists());
+    // What is left in the directory is in nobody's way, and misleads nobody.
+    let ports = base.to_string();
+    let flags = ["--nodes", "3", "--brokers", "0", "--base-port", &ports, "--data", &ensemble.0];
+    let mut next = Console::start_as(&flags, &[]);
+    next.wait_for("quorum 3/3");
+    let mut other = ensemble.come_back();
+    assert_eq!(other.exit_code(), 1);
+    other.wait_for(&format!("is in use by the console with pid {}", next.pid().as_raw_nonzero()));
     next.type_keys("q");
     assert_eq!(next.exit_code(), 0);
 }
