@@ -6,6 +6,7 @@
 mod support;
 
 use rustix::process::{Pid, Signal, kill_process};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use support::{Console, living_with, wait_until};
@@ -140,6 +141,34 @@ fn the_sudden_death_of_a_console_that_came_back_leaves_nobody() {
     let node = ensemble.pid_of("zw-node");
     signal(node, Signal::STOP);
     kill_process(second.pid(), Signal::KILL).unwrap();
+    ensemble.assert_nobody_is_left();
+}
+
+#[test]
+fn the_end_of_a_console_that_is_not_back_yet_ends_nothing() {
+    let (_first, ensemble) = detached(1, 0);
+    let pids = ensemble.pids();
+    // A history that never ends to be read.
+    let history = format!("{}/console.zwrec", ensemble.0);
+    std::fs::remove_file(&history).unwrap();
+    assert!(Command::new("mkfifo").arg(&history).status().unwrap().success());
+    let mut second = ensemble.come_back();
+    let mut written = None;
+    wait_until("the console that reads", || {
+        // Fails as long as nobody reads.
+        let flags = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap();
+        written = std::fs::File::options().write(true).custom_flags(flags).open(&history).ok();
+        written.is_some()
+    });
+    kill_process(second.pid(), Signal::TERM).unwrap();
+    assert_ne!(second.exit_code(), 0);
+    drop(written);
+    std::fs::remove_file(&history).unwrap();
+    let mut third = ensemble.come_back();
+    third.wait_for("HEALTHY  quorum 1/1");
+    assert_eq!(ensemble.pids(), pids);
+    third.type_keys("q");
+    assert_eq!(third.exit_code(), 0);
     ensemble.assert_nobody_is_left();
 }
 
