@@ -2,13 +2,15 @@
 //!
 //! Invariant: what cannot be had of the past is said and left out; it never keeps anybody from coming back.
 
+use crate::clock::monotonic_ns;
 use crate::launch::Launch;
+use crate::member::Member;
 use crate::model::State;
 use crate::model::message::Msg;
 use crate::model::tape::Tape;
 use crate::options::{CommandLine, Options};
 use crate::recording;
-use crate::supervisor::keeper::{Clocks, Kept, history_path, now_ns};
+use crate::supervisor::keeper::{Clocks, Kept, history_path};
 use clap::Parser;
 use std::time::{Duration, Instant};
 
@@ -25,7 +27,7 @@ pub struct Comeback {
 /// The times of a console that began then and leaves now.
 #[must_use]
 pub fn clocks(began: Instant) -> Clocks {
-    let left_ns = now_ns();
+    let left_ns = monotonic_ns();
     let since = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
     Clocks { began_ns: left_ns.saturating_sub(since), left_ns }
 }
@@ -34,7 +36,7 @@ impl Comeback {
     /// From what was kept, for a console with these flags.
     #[must_use]
     pub fn new(kept: Kept, options: &Options) -> Comeback {
-        let since = Duration::from_nanos(now_ns().saturating_sub(kept.clocks.began_ns));
+        let since = Duration::from_nanos(monotonic_ns().saturating_sub(kept.clocks.began_ns));
         let began = Instant::now().checked_sub(since).unwrap_or_else(Instant::now);
         let notes = flags_in_vain(options, &kept.launch);
         Comeback { began, kept, notes }
@@ -44,22 +46,21 @@ impl Comeback {
     pub fn history(&mut self) -> (State, Tape) {
         let Launch { data, nodes, brokers, .. } = &self.kept.launch;
         let path = history_path(&data.path);
-        let read = recording::read(&path).map_err(|error| error.to_string()).and_then(|(tape, _)| {
-            let state = tape.state_at(tape.newest()).map_err(|error| error.to_string())?;
-            Ok((state, tape))
-        });
-        // It is in memory now, and would soon be an old one.
-        let _ = std::fs::remove_file(&path);
-        match read {
-            Ok((state, tape)) if (state.nodes.len(), state.brokers.len()) == (nodes.len(), brokers.len()) => {
+        match recording::read_and_play(&path) {
+            Ok((tape, state, _)) if (state.nodes.len(), state.brokers.len()) == (nodes.len(), brokers.len()) => {
                 (state, tape)
             }
             other => {
-                let why = other.err().unwrap_or_else(|| "it is of another ensemble".to_owned());
+                let why = other.err().map_or_else(|| "it is of another ensemble".to_owned(), |error| error.to_string());
                 self.notes.push(format!("what was before is not known: {why}"));
                 (State::new(nodes.clone(), brokers.clone()), Tape::default())
             }
         }
+    }
+
+    /// The ensemble is this console's: the history is in memory now, and on the disk would soon be an old one.
+    pub fn remove_history(&self) {
+        let _ = std::fs::remove_file(history_path(&self.kept.launch.data.path));
     }
 
     /// When the last console left, in the monotonic clock: what the nodes told until then is known.
@@ -85,22 +86,41 @@ impl Comeback {
 fn flags_in_vain(options: &Options, launch: &Launch) -> Vec<String> {
     // What stands on no command line was not asked for.
     let default = CommandLine::parse_from(["zw-tui"]).options;
-    let counts = [
-        ("nodes", options.nodes, default.nodes, launch.nodes.len()),
-        ("brokers", options.brokers, default.brokers, launch.brokers.len()),
+    let port = |is_node: bool| {
+        let plan = launch.plans.iter().find(|plan| matches!(plan.member, Member::Node(_)) == is_node);
+        plan.map(|plan| usize::from(plan.port))
+    };
+    // What does not exist contradicts nothing.
+    let numbers = [
+        ("nodes", options.nodes.into(), default.nodes.into(), Some(launch.nodes.len())),
+        ("brokers", options.brokers.into(), default.brokers.into(), Some(launch.brokers.len())),
+        ("base-port", options.base_port.into(), default.base_port.into(), port(true)),
+        ("broker-base-port", options.broker_base_port.into(), default.broker_base_port.into(), port(false)),
     ];
-    let vain = counts.iter().filter(|(_, asked, default, is)| asked != default && usize::from(*asked) != *is);
-    vain.map(|(flag, asked, _, is)| {
-        format!("the ensemble runs already, with --{flag} {is}: --{flag} {asked} does nothing")
-    })
-    .collect()
+    let vain = |(flag, asked, default, is): (&str, usize, usize, Option<usize>)| {
+        let is = is.filter(|is| asked != default && asked != *is)?;
+        Some(format!("the ensemble runs already, with --{flag} {is}: --{flag} {asked} does nothing"))
+    };
+    let mut notes: Vec<String> = numbers.into_iter().filter_map(vain).collect();
+    let otherwise = |flag: &str| format!("the ensemble runs already, and otherwise: --{flag} does nothing");
+    let node = launch.plans.iter().find(|plan| matches!(plan.member, Member::Node(_)));
+    if let (Some(asked), Some(node)) = (&options.node_bin, node)
+        && *asked != node.program
+    {
+        notes.push(otherwise(&format!("node-bin {}", asked.display())));
+    }
+    if let (Some(asked), Some(node)) = (options.segment_bytes, node)
+        && !node.arguments.windows(2).any(|pair| pair[0] == "--segment-bytes" && *pair[1] == *asked.to_string())
+    {
+        notes.push(otherwise(&format!("segment-bytes {asked}")));
+    }
+    notes
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::launch::DataDirectory;
-    use crate::member::Member;
     use crate::supervisor::keeper::{Stamped, Standing};
     use crate::supervisor::{Change, Report};
     use std::collections::BTreeMap;
@@ -144,5 +164,13 @@ mod tests {
         assert_eq!(notes("zw-tui --nodes 3"), [""; 0]);
         let [note] = notes("zw-tui --nodes 7").try_into().unwrap();
         assert_eq!(note, "the ensemble runs already, with --nodes 3: --nodes 7 does nothing");
+        let [note] = notes("zw-tui --base-port 7000 --broker-base-port 7100").try_into().unwrap();
+        assert_eq!(note, "the ensemble runs already, with --base-port 8080: --base-port 7000 does nothing");
+        let [program, bytes] = notes("zw-tui --node-bin /x --segment-bytes 7").try_into().unwrap();
+        assert_eq!(program, "the ensemble runs already, and otherwise: --node-bin /x does nothing");
+        assert_eq!(bytes, "the ensemble runs already, and otherwise: --segment-bytes 7 does nothing");
+        let same = options("zw-tui --nodes 1 --brokers 1 --base-port 7000 --node-bin /x --segment-bytes 7");
+        let data = DataDirectory { path: "/nowhere".into(), is_temporary: false };
+        assert_eq!(flags_in_vain(&same, &Launch::new(&same, data)), [""; 0]);
     }
 }

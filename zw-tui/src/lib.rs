@@ -13,6 +13,7 @@
 pub mod about;
 pub mod action;
 pub mod arrivals;
+pub mod clock;
 pub mod cluster;
 pub mod comeback;
 pub mod config;

@@ -4,6 +4,7 @@
 //! A file is a line that says what it is, then the tape as it is in memory. It grows with each message, so a console that
 //! dies leaves a recording up to then.
 
+use crate::model::State;
 use crate::model::message::{Msg, Recording, TapeOrder};
 use crate::model::tape::{Tape, TapeError};
 use std::fs::File;
@@ -58,6 +59,14 @@ pub enum ReplayError {
 /// # Errors
 /// See [`ReplayError`].
 pub fn read(path: &Path) -> Result<(Tape, usize), ReplayError> {
+    read_and_play(path).map(|(tape, _, left)| (tape, left))
+}
+
+/// As [`read`], with the state at its end.
+///
+/// # Errors
+/// See [`ReplayError`].
+pub fn read_and_play(path: &Path) -> Result<(Tape, State, usize), ReplayError> {
     let unreadable = |error| ReplayError::Unreadable { path: path.to_owned(), error };
     let file = File::open(path).map_err(unreadable)?;
     let mut bytes = Vec::new();
@@ -71,8 +80,8 @@ pub fn read(path: &Path) -> Result<(Tape, usize), ReplayError> {
     let broken = |error| ReplayError::Broken { path: path.to_owned(), by: by.to_owned(), error };
     let (tape, left) = Tape::from_bytes(&bytes[end + 1..]).map_err(broken)?;
     // Played to its end once: what is shown first is there, and the frames mean something.
-    tape.state_at(tape.newest()).map_err(broken)?;
-    Ok((tape, left))
+    let state = tape.state_at(tape.newest()).map_err(broken)?;
+    Ok((tape, state, left))
 }
 
 /// The recording that is being written, if one is.

@@ -379,8 +379,10 @@ impl Loop {
     /// Keeps the history for whoever comes back, and asks the keeper to let go.
     fn detach(&self) {
         if let Some(world) = &self.console.world {
+            // What the nodes tell while that is written is not in it.
+            let clocks = comeback::clocks(self.began);
             world.ending.keep_history(self.console.session.tape());
-            world.supervisor.detach(comeback::clocks(self.began));
+            world.supervisor.detach(clocks);
         }
     }
 

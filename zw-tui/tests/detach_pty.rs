@@ -6,6 +6,7 @@
 mod support;
 
 use rustix::process::{Pid, Signal, kill_process};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use support::{Console, living_with, wait_until};
@@ -144,6 +145,34 @@ fn the_sudden_death_of_a_console_that_came_back_leaves_nobody() {
 }
 
 #[test]
+fn the_end_of_a_console_that_is_not_back_yet_ends_nothing() {
+    let (_first, ensemble) = detached(1, 0);
+    let pids = ensemble.pids();
+    // A history that never ends to be read.
+    let history = format!("{}/console.zwrec", ensemble.0);
+    std::fs::remove_file(&history).unwrap();
+    assert!(Command::new("mkfifo").arg(&history).status().unwrap().success());
+    let mut second = ensemble.come_back();
+    let mut written = None;
+    wait_until("the console that reads", || {
+        // Fails as long as nobody reads.
+        let flags = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap();
+        written = std::fs::File::options().write(true).custom_flags(flags).open(&history).ok();
+        written.is_some()
+    });
+    kill_process(second.pid(), Signal::TERM).unwrap();
+    assert_ne!(second.exit_code(), 0);
+    drop(written);
+    std::fs::remove_file(&history).unwrap();
+    let mut third = ensemble.come_back();
+    third.wait_for("HEALTHY  quorum 1/1");
+    assert_eq!(ensemble.pids(), pids);
+    third.type_keys("q");
+    assert_eq!(third.exit_code(), 0);
+    ensemble.assert_nobody_is_left();
+}
+
+#[test]
 fn a_detached_ensemble_ends_in_order_by_a_signal_to_its_keeper() {
     let (_first, ensemble) = detached(1, 1);
     signal(ensemble.pid_of("zw-keeper"), Signal::TERM);
@@ -155,13 +184,24 @@ fn a_detached_ensemble_ends_in_order_by_a_signal_to_its_keeper() {
 
 #[test]
 fn a_detached_ensemble_ends_with_its_keeper_however_that_ends() {
-    let (_first, ensemble) = detached(3, 0);
+    let base = support::free_ports(3);
+    let mut first = Console::start_at(base, 3, 0);
+    let ensemble = Ensemble::of(&first);
+    first.wait_for("HEALTHY  quorum 3/3");
+    first.type_keys("Q");
+    assert_eq!(first.exit_code(), 0);
     signal(ensemble.pid_of("zw-node"), Signal::STOP);
     signal(ensemble.pid_of("zw-keeper"), Signal::KILL);
     ensemble.assert_nobody_is_left();
-    // What is left in the directory is in nobody's way.
-    let mut next = Console::start_as(&["--nodes", "1", "--brokers", "0", "--data", "{data}/x"], &[]);
-    next.wait_for("quorum 1/1");
+    assert!(Path::new(&ensemble.0).join("console.sock").exists());
+    // What is left in the directory is in nobody's way, and misleads nobody.
+    let ports = base.to_string();
+    let flags = ["--nodes", "3", "--brokers", "0", "--base-port", &ports, "--data", &ensemble.0];
+    let mut next = Console::start_as(&flags, &[]);
+    next.wait_for("quorum 3/3");
+    let mut other = ensemble.come_back();
+    assert_eq!(other.exit_code(), 1);
+    other.wait_for(&format!("is in use by the console with pid {}", next.pid().as_raw_nonzero()));
     next.type_keys("q");
     assert_eq!(next.exit_code(), 0);
 }

@@ -14,6 +14,7 @@
 //! - All times that leave here are in this host's clock.
 
 use super::READ_TIMEOUT;
+use crate::clock::monotonic_ns;
 use crate::model::collector::{Collector, PORTION_NS};
 use crate::model::message::Msg;
 use crate::model::node_clock::NodeClock;
@@ -297,13 +298,6 @@ async fn gather(mut collector: Collector, mut heard: mpsc::Receiver<Heard>, mess
             },
         }
     }
-}
-
-/// The clock that all processes of a host share, and that the nodes' traces are in.
-fn monotonic_ns() -> u64 {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
-    seconds.saturating_mul(1_000_000_000).saturating_add(u64::try_from(time.tv_nsec).unwrap_or(0))
 }
 
 #[cfg(test)]

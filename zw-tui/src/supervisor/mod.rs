@@ -228,6 +228,9 @@ pub enum SupervisorError {
     /// There is no keeper.
     #[error("cannot start the processes' keeper: {0}")]
     Keeper(std::io::Error),
+    /// The keeper is not to be had.
+    #[error("cannot come back to the detached processes: {0}; another try may help")]
+    Adoption(std::io::Error),
 }
 
 /// The handle on the supervisor. Dropping it does not stop the children.
@@ -288,16 +291,28 @@ impl Supervisor {
         keeper::spawn(run_file, launch, Box::new(tell)).map(|line| Supervisor(Place::Kept(line)))
     }
 
-    /// Takes a detached keeper over. `tell` must not block.
+    /// A detached keeper that is about to be taken over by [`Supervisor::adopt`]: until then no order does anything, and it
+    /// stays detached whatever happens. `tell` must not block.
     ///
     /// # Errors
-    /// It is gone meanwhile.
-    pub fn adopt(
+    /// The system refuses something.
+    pub fn of_caller(
         caller: Caller,
         tell: impl Fn(Told) + Send + Sync + 'static,
     ) -> Result<(Supervisor, Kept), SupervisorError> {
-        let (line, kept) = caller.adopt(Box::new(tell)).map_err(SupervisorError::Keeper)?;
+        let (line, kept) = caller.stay(Box::new(tell)).map_err(SupervisorError::Adoption)?;
         Ok((Supervisor(Place::Kept(line)), kept))
+    }
+
+    /// Takes the detached keeper over: from now on the children are this console's, and end with it.
+    ///
+    /// # Errors
+    /// It is gone, or waited for too long.
+    pub fn adopt(&self) -> Result<(), SupervisorError> {
+        match &self.0 {
+            Place::Here { .. } => Ok(()),
+            Place::Kept(line) => line.adopt().map_err(SupervisorError::Adoption),
+        }
     }
 
     /// Gives an order. It is carried out soon; the outcome comes as a report.

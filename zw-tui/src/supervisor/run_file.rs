@@ -1,4 +1,5 @@
-//! Who runs on a data directory: the console under an exclusive lock, its children by pid and start time.
+//! Who runs on a data directory: under an exclusive lock the console and its children, by pid and start time. The lock is the
+//! keeper's that the console started, or its own if it has none.
 //!
 //! A console that died without a word leaves the file behind; the next one on the directory ends what still lives.
 //! A pid alone proves nothing, for pids are given anew: only pid and start time together name a process.

@@ -1,8 +1,11 @@
 //! The socket in the data directory at which a detached keeper waits for a console.
+//!
+//! Invariant: neither side listens to another user's process ([`is_own`]), whatever the modes of files say.
 
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
@@ -31,13 +34,14 @@ fn path(directory: &Path) -> io::Result<(PathBuf, Option<File>)> {
 pub(super) fn open(directory: &Path) -> io::Result<UnixListener> {
     close(directory);
     let (path, _open) = path(directory)?;
-    let before = rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o177));
-    let listener = UnixListener::bind(path);
-    rustix::process::umask(before);
-    listener
+    let listener = UnixListener::bind(path)?;
+    // The umask would be that of all threads. Who comes before this is looked at as well.
+    let own = std::fs::set_permissions(directory.join(NAME), std::fs::Permissions::from_mode(0o600));
+    own.inspect_err(|_| close(directory))?;
+    Ok(listener)
 }
 
-/// Takes the door away.
+/// Takes the door away. Whoever holds the directory's lock may: then it is nobody's, or one's own.
 pub(super) fn close(directory: &Path) {
     let _ = std::fs::remove_file(directory.join(NAME));
 }
@@ -53,10 +57,21 @@ pub(super) fn enter(directory: &Path) -> io::Result<UnixStream> {
     UnixStream::connect(path)
 }
 
+/// Whether the other end is of this user.
+#[cfg(target_os = "linux")]
+pub(super) fn is_own(stream: &UnixStream) -> bool {
+    rustix::net::sockopt::socket_peercred(stream).is_ok_and(|peer| peer.uid == rustix::process::geteuid())
+}
+
+/// Whether the other end is of this user. Here only the modes of files tell.
+#[cfg(not(target_os = "linux"))]
+pub(super) fn is_own(_stream: &UnixStream) -> bool {
+    true
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::PermissionsExt;
 
     #[test]
     fn it_is_the_users_own_at_paths_of_any_length() {
@@ -70,8 +85,8 @@ mod tests {
             let listener = open(directory).unwrap();
             let mode = std::fs::metadata(directory.join(NAME)).unwrap().permissions().mode();
             assert_eq!(mode & 0o777, 0o600);
-            enter(directory).unwrap();
-            listener.accept().unwrap();
+            assert!(is_own(&enter(directory).unwrap()));
+            assert!(is_own(&listener.accept().unwrap().0));
             close(directory);
             assert!(!is_there(directory));
         }

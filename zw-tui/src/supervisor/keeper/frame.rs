@@ -1,15 +1,71 @@
 //! Messages between a console and its keeper on their socket: the length in four bytes, then MessagePack.
 //!
-//! Invariant: no side takes a frame that is longer than the longest that the other may send.
+//! Invariants:
+//! - No side takes a frame that is longer than the longest that the other may send.
+//! - Where a time is given ([`Timed`]), it is for the whole conversation, however many bytes it comes in.
 
 use super::super::output::{LINE_BYTES_MAX, LINES_MAX};
+use super::mailbox::REPORTS_MAX;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::io::{self, ErrorKind, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
 
-/// The longest frame: all that a process printed, as far as it is kept. A byte that is no UTF-8 becomes three.
+/// The longest frame: all that a process printed, as far as it is kept, or all reports, each with a line of that. A byte that
+/// is no UTF-8 becomes three.
 pub(super) const FRAME_BYTES_MAX: usize = 16 << 20;
 const _: () = assert!(LINES_MAX * (3 * LINE_BYTES_MAX + 5) + 1_024 <= FRAME_BYTES_MAX);
+const _: () = assert!(REPORTS_MAX * (3 * LINE_BYTES_MAX + 100) + (1 << 20) <= FRAME_BYTES_MAX);
+
+/// A stream on which all that is read and written may take so long, together.
+pub(super) struct Timed<'s> {
+    stream: &'s UnixStream,
+    end: Instant,
+}
+
+impl<'s> Timed<'s> {
+    /// From now on.
+    pub(super) fn new(stream: &'s UnixStream, limit: Duration) -> Timed<'s> {
+        Timed { stream, end: Instant::now() + limit }
+    }
+
+    fn left(&self) -> io::Result<Option<Duration>> {
+        let left = self.end.saturating_duration_since(Instant::now());
+        if left.is_zero() { Err(ErrorKind::TimedOut.into()) } else { Ok(Some(left)) }
+    }
+}
+
+impl Drop for Timed<'_> {
+    fn drop(&mut self) {
+        // Fails only if the stream is of no use any more.
+        let _ = self.stream.set_read_timeout(None);
+        let _ = self.stream.set_write_timeout(None);
+    }
+}
+
+impl Read for Timed<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.stream.set_read_timeout(self.left()?)?;
+        self.stream.read(buffer).map_err(in_time)
+    }
+}
+
+impl Write for Timed<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.stream.set_write_timeout(self.left()?)?;
+        self.stream.write(bytes).map_err(in_time)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The system says of a timeout that it would block.
+fn in_time(error: io::Error) -> io::Error {
+    if error.kind() == ErrorKind::WouldBlock { ErrorKind::TimedOut.into() } else { error }
+}
 
 /// Writes a message with one call, so that two threads' frames never mix.
 ///
@@ -65,6 +121,27 @@ mod tests {
             received.push(message);
         }
         assert_eq!(received, ["one", "", "three"]);
+    }
+
+    #[test]
+    fn who_sends_byte_by_byte_gets_no_more_time() {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let drip = std::thread::spawn(move || {
+            // Zeroes are a length first, and then a frame that is always too short.
+            while (&theirs).write_all(&[0, 0, 64, 0]).is_ok() {}
+        });
+        let mut timed = Timed::new(&ours, Duration::from_millis(50));
+        loop {
+            match receive::<()>(&mut timed) {
+                Err(error) if error.kind() == ErrorKind::TimedOut => break,
+                Err(error) if error.kind() == ErrorKind::InvalidData => {}
+                other => panic!("{other:?}"),
+            }
+        }
+        drop(timed);
+        assert_eq!((ours.read_timeout().unwrap(), ours.write_timeout().unwrap()), (None, None));
+        drop(ours);
+        drip.join().unwrap();
     }
 
     #[test]

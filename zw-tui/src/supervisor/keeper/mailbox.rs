@@ -15,7 +15,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Reports that wait. Children make a handful each unless somebody gives orders.
-const REPORTS_MAX: usize = 1_024;
+pub(super) const REPORTS_MAX: usize = 1_024;
 
 #[derive(Debug, Default)]
 pub(super) struct Mailbox {
@@ -55,6 +55,10 @@ impl Waiting {
         }
     }
 
+    fn has_more(&self) -> bool {
+        !self.reports.is_empty() || self.printed.is_some() || self.answer.is_some()
+    }
+
     fn next(&mut self) -> Option<Up> {
         let report = self.reports.pop_front().map(Up::Report);
         report.or_else(|| self.printed.take()).or_else(|| self.answer.take())
@@ -77,7 +81,7 @@ impl Mailbox {
     pub(super) fn put(&self, message: Up) {
         let mut waiting = self.lock();
         match message {
-            printed @ Up::Printed { .. } => waiting.printed = Some(printed),
+            printed @ (Up::Printed { .. } | Up::NothingNew) => waiting.printed = Some(printed),
             answer => waiting.answer = Some(answer),
         }
         self.changed.notify_all();
@@ -112,11 +116,11 @@ impl Mailbox {
         }
     }
 
-    /// Waits until all reports are sent, or for so long.
+    /// Waits until everything is sent, or for so long.
     pub(super) fn wait_sent(&self, limit: Duration) {
         let end = Instant::now() + limit;
         let mut waiting = self.lock();
-        while waiting.is_sending || !waiting.reports.is_empty() {
+        while waiting.is_sending || waiting.has_more() {
             let left = end.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return;
@@ -139,7 +143,8 @@ impl Mailbox {
         let left = count.saturating_sub(gone);
         waiting.reports.drain(..left);
         waiting.lost = 0;
-        waiting.printed = None;
+        // Of another console's questions.
+        (waiting.printed, waiting.answer) = (None, None);
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
@@ -176,6 +181,15 @@ mod tests {
         let (reports, lost, children) = mailbox.look();
         assert_eq!((reports.len(), reports[0].at_ns, lost), (1, 5_000, 0));
         assert_eq!(children[&N1], Standing::Ended(end));
+    }
+
+    #[test]
+    fn an_answer_to_one_console_does_not_reach_the_next() {
+        let mailbox = Mailbox::default();
+        mailbox.put(Up::LetGo);
+        mailbox.put(Up::NothingNew);
+        mailbox.forget(0, 0);
+        assert!(!mailbox.lock().has_more());
     }
 
     #[test]

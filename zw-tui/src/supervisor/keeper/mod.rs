@@ -7,7 +7,7 @@
 //! Invariants:
 //! - Until the console detaches the keeper ends with it, and the children with the keeper: by its parent-death signal, which
 //!   holds even for a keeper that stands still, and by the end of the socket. A console that came back is not its parent,
-//!   so then only the socket tells.
+//!   so then only the socket tells, and a keeper that stands still ends when it goes on.
 //! - It holds the lock of the data directory as long as it lives, from before the first child.
 //! - One console at a time. It has the keeper only once it has said that it understood what it was told.
 //! - Detached it ends, and with it everything else, by SIGTERM.
@@ -23,6 +23,7 @@ pub(super) use line::{Line, spawn};
 pub use wire::{Clocks, Kept, Stamped, Standing};
 
 use super::{Order, RunFile, Supervisor};
+use crate::clock::monotonic_ns;
 use crate::launch::Launch;
 use crate::log_file::{Forgiving, LogFile};
 use mailbox::Mailbox;
@@ -44,10 +45,14 @@ pub const NAME: &str = "zw-keeper";
 /// The file with the history of a console that left.
 const HISTORY_NAME: &str = "console.zwrec";
 const LOG_NAME: &str = "keeper.log";
-/// How long a console may take to understand the greeting.
-const ADOPTION_TIME: Duration = Duration::from_secs(5);
+/// How long a console may take to understand the greeting, and to get ready.
+const ADOPTION_TIME: Duration = Duration::from_secs(10);
 /// How long the last reports may take to their console.
 const LAST_REPORTS_TIME: Duration = Duration::from_secs(1);
+/// How long a console that leaves may take to hear that it may.
+const LEAVING_TIME: Duration = Duration::from_secs(5);
+/// Between two tries to let somebody in while the system refuses that.
+const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 
 /// Where a console that leaves writes its history, and one that comes back reads it.
 #[must_use]
@@ -59,6 +64,11 @@ pub fn history_path(directory: &Path) -> PathBuf {
 #[must_use]
 pub fn is_detached(directory: &Path) -> bool {
     door::is_there(directory)
+}
+
+/// Takes away the door of a keeper that ended without doing so. Only for who has the directory's lock.
+pub fn clear_door(directory: &Path) {
+    door::close(directory);
 }
 
 /// Why there is no keeper.
@@ -119,7 +129,7 @@ pub fn run(directory: &Path) -> Result<(), KeeperError> {
     let run_file = RunFile::inherit(directory, File::from(lock), pid);
     let mailbox = Arc::new(Mailbox::default());
     let reports = Arc::clone(&mailbox);
-    let report = move |report| reports.report(now_ns(), report);
+    let report = move |report| reports.report(monotonic_ns(), report);
     let supervisor = Supervisor::start(run_file, launch.plans.clone(), report)?;
     let keeper = Arc::new(Keeper { launch: *launch, supervisor, mailbox, is_detached: AtomicBool::new(false) });
     let (signalled, ender) = (keeper.supervisor.clone(), Arc::clone(&keeper));
@@ -159,8 +169,10 @@ impl Keeper {
                 }
                 End::Left(clocks, listener) => {
                     // All that it was to know goes before the word that it may leave.
-                    let _ = sender.join();
+                    self.mailbox.wait_sent(LEAVING_TIME);
+                    // One that stands still holds nobody up: nothing is written any more.
                     let _ = console.shutdown(Shutdown::Both);
+                    let _ = sender.join();
                     console = self.wait_for_console(&listener, clocks);
                 }
             }
@@ -173,9 +185,9 @@ impl Keeper {
             match frame::receive(console) {
                 Ok(Some(Down::Order(order))) => self.supervisor.order(order),
                 Ok(Some(Down::Printed { member, known })) => {
-                    if let Some((lines, total)) = self.supervisor.printed(member, known) {
-                        self.mailbox.put(Up::Printed { member, lines, total });
-                    }
+                    let news = self.supervisor.printed(member, known);
+                    let answer = news.map(|(lines, total)| Up::Printed { member, lines, total });
+                    self.mailbox.put(answer.unwrap_or(Up::NothingNew));
                 }
                 Ok(Some(Down::Detach(clocks))) => match self.let_go() {
                     Ok(listener) => return End::Left(clocks, listener),
@@ -196,7 +208,8 @@ impl Keeper {
     /// From now on the children do without a console.
     fn let_go(&self) -> io::Result<UnixListener> {
         let listener = door::open(self.directory())?;
-        die_with_parent(false)?;
+        // A door that leads to nobody would be taken for one that does.
+        die_with_parent(false).inspect_err(|_| door::close(self.directory()))?;
         self.is_detached.store(true, Ordering::SeqCst);
         self.supervisor.belong_to(std::process::id());
         self.mailbox.put(Up::LetGo);
@@ -206,10 +219,22 @@ impl Keeper {
 
     /// Waits for one that understands what it is told.
     fn wait_for_console(&self, listener: &UnixListener, clocks: Clocks) -> UnixStream {
+        let mut is_told = false;
         loop {
-            let adopted = listener.accept().and_then(|(console, _)| self.greet(&console, clocks).map(|()| console));
-            match adopted {
-                Ok(console) => {
+            let console = match listener.accept() {
+                Ok((console, _)) => console,
+                Err(error) => {
+                    if !is_told {
+                        tracing::warn!(%error, "nobody can come in");
+                    }
+                    is_told = true;
+                    std::thread::sleep(ACCEPT_PAUSE);
+                    continue;
+                }
+            };
+            is_told = false;
+            match self.greet(&console, clocks) {
+                Ok(()) => {
                     door::close(self.directory());
                     return console;
                 }
@@ -219,18 +244,19 @@ impl Keeper {
     }
 
     fn greet(&self, console: &UnixStream, clocks: Clocks) -> io::Result<()> {
-        console.set_read_timeout(Some(ADOPTION_TIME))?;
-        console.set_write_timeout(Some(ADOPTION_TIME))?;
+        if !door::is_own(console) {
+            return Err(io::Error::other("it is another user's"));
+        }
+        let mut timed = frame::Timed::new(console, ADOPTION_TIME);
         let build = env!("CARGO_PKG_VERSION").to_owned();
-        frame::send(console, &Greeting { protocol: PROTOCOL, build, pid: std::process::id() })?;
+        frame::send(&mut timed, &Greeting { protocol: PROTOCOL, build, pid: std::process::id() })?;
         let (reports, lost, children) = self.mailbox.look();
         let count = reports.len();
-        frame::send(console, &Kept { launch: self.launch.clone(), clocks, reports, lost, children })?;
-        let Some(Down::Adopt { console: pid }) = frame::receive(console)? else {
+        frame::send(&mut timed, &Kept { launch: self.launch.clone(), clocks, reports, lost, children })?;
+        let Some(Down::Adopt { console: pid }) = frame::receive(&mut timed)? else {
             return Err(io::Error::other("it does not adopt"));
         };
-        console.set_read_timeout(None)?;
-        console.set_write_timeout(None)?;
+        drop(timed);
         self.mailbox.forget(count, lost);
         self.supervisor.belong_to(pid);
         self.is_detached.store(false, Ordering::SeqCst);
@@ -285,14 +311,6 @@ fn stop_on_signal(supervisor: &Supervisor) {
 
 fn thread(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
     std::thread::Builder::new().name(name.into()).spawn(work)
-}
-
-/// The clock that all processes of this machine share.
-#[must_use]
-pub fn now_ns() -> u64 {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
-    seconds.saturating_mul(1_000_000_000).saturating_add(u64::try_from(time.tv_nsec).unwrap_or(0))
 }
 
 /// A log that cannot be written costs the log.

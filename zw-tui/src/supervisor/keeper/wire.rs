@@ -26,7 +26,7 @@ pub(super) enum Down {
     },
     /// See [`Order`].
     Order(Order),
-    /// What did it print? Nothing is said if it is as much as is known.
+    /// What did it print?
     Printed {
         /// Who.
         member: Member,
@@ -51,6 +51,8 @@ pub(super) enum Up {
         /// Lines that it ever printed.
         total: u64,
     },
+    /// It printed as much as is known.
+    NothingNew,
     /// The console may leave.
     LetGo,
     /// It may not: for this reason nobody could come back.
