@@ -90,6 +90,8 @@ struct Loop {
     gate: Arc<Gate>,
     /// The editor that has the terminal.
     editing: Option<Editing>,
+    /// How often an editor was called.
+    editor_calls: u64,
     painted: session::Version,
     painted_at: Duration,
     /// When the screen changes by itself.
@@ -121,6 +123,7 @@ impl Console {
             decoder: Decoder::new(is_remote),
             gate,
             editing: None,
+            editor_calls: 0,
             painted: (0, 0),
             painted_at: Duration::ZERO,
             change_at: None,
@@ -226,9 +229,10 @@ impl Loop {
         // What was held back came before it.
         while self.console.session.is_calm() && self.take_arrival()? {}
         let now = self.now();
+        // What was typed behind the key that calls the editor was meant for that, which cannot have it any more.
+        let was_called = self.editor_calls;
         for input in self.decoder.push(bytes, now) {
-            // What was typed behind the key that gave the terminal away was meant for the editor, which cannot have it.
-            if self.editing.is_some() {
+            if self.editing.is_some() || self.editor_calls != was_called {
                 break;
             }
             self.on_input(input)?;

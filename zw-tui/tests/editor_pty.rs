@@ -255,11 +255,16 @@ fn what_was_read_is_not_written_over_somebody_else() {
 #[test]
 fn a_missing_editor_is_said_in_the_form_and_the_terminal_stays() {
     let mut edited = Edited::with("no-such-editor --wait");
-    edited.edit("/x", "value");
+    edited.console.type_keys("1Wx\rvalue");
+    edited.console.wait_for("value");
+    // What was typed ahead for the editor neither changes the form nor sends it.
+    edited.console.type_keys("\x18ahead\r");
     edited.console.wait_for("there is no program \"no-such-editor\": set EDITOR");
     edited.is_back();
+    assert!(!edited.console.text().contains("ahead"), "{}", edited.console.text());
     edited.console.type_keys("\x1b");
     edited.console.wait_until_gone("no-such-editor");
+    assert_eq!(edited.value("/x"), None);
     edited.console.type_keys("q");
     edited.ends_with(0);
 }

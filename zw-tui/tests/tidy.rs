@@ -101,8 +101,9 @@ fn only_the_canvas_touches_cells_and_nothing_blinks() {
 #[test]
 fn one_thread_spawns_and_signals() {
     // An editor is a job of the terminal's, not a child of the ensemble's.
-    let is_other =
-        |name: &str| !name.starts_with("supervisor/") && !matches!(name, "term/signals.rs" | "term/editor.rs");
+    let is_other = |name: &str| {
+        !name.starts_with("supervisor/") && !matches!(name, "term/signals.rs" | "term/editor.rs" | "term/descent.rs")
+    };
     let found = findings(is_other, &["Command::new", "kill_process", "process_group"]);
     assert!(found.is_empty(), "{found:#?}");
 }

@@ -22,6 +22,7 @@ impl Loop {
         if self.editing.is_some() {
             return Ok(());
         }
+        self.editor_calls += 1;
         let editor = match editor::command_of(|name| std::env::var_os(name)) {
             Ok(editor) => editor,
             Err(reason) => return self.on_message(Msg::Edited(Err(reason))),
