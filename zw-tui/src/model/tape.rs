@@ -21,7 +21,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 /// Bytes that are kept in memory. Histories of nodes are part of each state.
-pub const TAPE_BYTES_MAX: usize = 4 << 20;
+pub const TAPE_BYTES_MAX: usize = 3 << 20;
 /// Bytes of messages that are worth a state, if that is small.
 const SEGMENT_BYTES_MIN: usize = 64 << 10;
 /// Former messages that new ones are compared with.
