@@ -196,6 +196,7 @@ close 'isolate'
 
 words <<'E2'
 `q` leaves: all processes are stopped, and the data, which was in a temporary directory, is removed. `--data DIR` keeps it.
+`Q` leaves and lets them run on: its last lines say how to come back to the same processes, and how to end them.
 E2
 keys q
 
