@@ -26,9 +26,10 @@ const MOUSE_ON: &[u8] = b"\x1b[?1000h\x1b[?1002h\x1b[?1006h";
 const MOUSE_OFF: &[u8] = b"\x1b[?1006l\x1b[?1015l\x1b[?1003l\x1b[?1002l\x1b[?1000l";
 /// End of a synchronized update, mouse off, paste off, focus off, plain text, cursor on, normal screen.
 const LEAVE: &[u8] = b"\x1b[?2026l\x1b[?1006l\x1b[?1015l\x1b[?1003l\x1b[?1002l\x1b[?1000l\x1b[?2004l\x1b[?1004l\x1b[0m\x1b[?25h\x1b[?1049l\x1b[?25h";
-/// Undoes what another program can leave behind if it is killed: its screen, margins, modes of keys, character set.
+/// Undoes what another program can leave behind if it is killed: its screen, margins, modes of keys, character set. The
+/// cursor, which new margins would send home, stays below what the shell printed.
 const AFTER_STRANGER: &[u8] =
-    b"\x1b[?1049l\x1b[!p\x1b[?1l\x1b>\x1b[4l\x1b[?6l\x1b[?7h\x1b[r\x1b(B\x1b[>4m\x1b[0 q\x1b[0m";
+    b"\x1b[?1049l\x1b[!p\x1b7\x1b[?1l\x1b>\x1b[4l\x1b[?6l\x1b[?7h\x1b[r\x1b8\x1b(B\x1b[>4m\x1b[0 q\x1b[0m";
 /// After the terminal came back, a Ctrl-C that was typed before may still be on its way as a signal.
 const LATE_SIGNALS: Duration = Duration::from_millis(500);
 /// How long a restore waits for a frame that is being written; a terminal that takes none must not hold it up.
@@ -260,6 +261,17 @@ mod tests {
         for mode in sets(MOUSE_ON, 'h') {
             assert!(sets(MOUSE_OFF, 'l').contains(&mode));
         }
+    }
+
+    #[test]
+    fn the_cursor_stays_where_the_shell_left_it() {
+        let mut screen = vt100::Parser::new(24.try_into().unwrap(), 80.try_into().unwrap(), 0);
+        screen.process(b"a\r\nb\r\nc");
+        let before = screen.screen().cursor_position();
+        for bytes in [ENTER, LEAVE, AFTER_STRANGER, ENTER, LEAVE] {
+            screen.process(bytes);
+        }
+        assert_eq!((before, screen.screen().cursor_position()), ((2, 1), (2, 1)));
     }
 
     #[test]
