@@ -115,13 +115,14 @@ mod tests {
 
     #[test]
     fn a_process_ends_with_what_it_started() {
-        let script = "sh -c 'trap \"\" HUP TERM; sleep 1000; :' & echo $!; wait; :";
+        // It says who is deepest when all are there: what starts later has nobody here that adopts it.
+        let script = "sh -c 'trap \"\" HUP TERM; sleep 1000 & echo $!; wait; :' & wait; :";
         let mut root = Command::new("sh").args(["-c", script]).stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         io::BufRead::read_line(&mut io::BufReader::new(root.stdout.take().unwrap()), &mut line).unwrap();
-        let inner = pid(line.trim().parse().unwrap());
+        let deepest = pid(line.trim().parse().unwrap());
         end(pid(root.id().cast_signed()));
-        assert!(living().iter().all(|(pid, _)| *pid != inner));
+        assert!(living().iter().all(|(pid, _)| *pid != deepest));
         assert!(!root.wait().unwrap().success());
     }
 }
