@@ -192,7 +192,9 @@ fn on_status(state: &mut State, now: Duration, index: usize, status: Box<Status>
     }
     measured::compare(state, now, index);
     let mut effects = if state.tree.node == index { state.tree.refresh(applied) } else { Vec::new() };
-    effects.extend(strip::look(state, now, true));
+    if state.tree.node == index {
+        effects.extend(strip::look(state, now, true));
+    }
     effects.extend(strip::again(state, now, index, applied));
     effects.extend(output_again(state));
     effects.extend(sessions::again(state, now, index));

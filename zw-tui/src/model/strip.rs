@@ -1,8 +1,8 @@
 //! The selected znode as every node has it, held against the one that is shown: equal, older, newer, missing, unknown.
 //!
 //! Invariants:
-//! - All nodes are asked once when another znode is shown or the shown one changed, of another znode with the next answer of
-//!   a node to another question: a cursor that goes through a long list asks for nothing. After that a node is asked again only
+//! - All nodes are asked once when the shown znode changed, or when another one was shown at two answers of its node in a row:
+//!   a cursor that goes through a long list asks for nothing. After that a node is asked again only
 //!   when it has applied more than when it told. One that was equal also has to be ahead of the shown one: else what it
 //!   applied is in the shown znode already. So a strip comes to rest when the ensemble does.
 //! - At most one question to each node is on its way.
@@ -21,6 +21,9 @@ use zw_core::tree::command::Stat;
 pub struct Strip {
     /// The znode, and what it was when the nodes were asked.
     subject: Option<(String, Zxid, Zxid)>,
+    /// The znode that was shown when its node answered last.
+    #[serde(default)]
+    candidate: Option<String>,
     /// By the node.
     cells: Vec<Cell>,
 }
@@ -86,14 +89,19 @@ fn shown(state: &State) -> Option<(&str, &Stat)> {
     }
 }
 
-/// Asks all nodes if another znode is shown and the cursor `rests` on it, or the shown one changed.
-pub(super) fn look(state: &mut State, now: Duration, rests: bool) -> Vec<Effect> {
+/// Asks all nodes if the shown znode changed, or if it is another one and its node has answered (`is_answer`) twice since.
+pub(super) fn look(state: &mut State, now: Duration, is_answer: bool) -> Vec<Effect> {
     let Some((path, stat)) = shown(state) else { return Vec::new() };
     let subject = Some((path.to_owned(), stat.mzxid, stat.pzxid));
     if state.nodes.len() < 2 || state.strip.subject == subject {
         return Vec::new();
     }
     let is_same_path = state.strip.subject.as_ref().is_some_and(|(of, ..)| of == path);
+    let path = path.to_owned();
+    let rests = is_answer && state.strip.candidate.as_ref() == Some(&path);
+    if is_answer {
+        state.strip.candidate = Some(path);
+    }
     if !is_same_path && !rests {
         return Vec::new();
     }
